@@ -1,0 +1,67 @@
+//! What the world can do wrong, in one sentence each.
+//!
+//! A message says what was attempted, what was found and what was expected. Mistakes of the program itself (two
+//! shapes that do not fit) panic instead; everything that a file, a configuration or a disk can cause is an
+//! [`Error`].
+
+use std::fmt;
+use std::path::Path;
+
+/// A failure that is not a bug, with the exit code that the command line gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The request was wrong: flags, configuration, data that cannot be used. Exit code 2.
+    Request(String),
+    /// The work failed: a full disk, a loss that became infinite. Exit code 1.
+    Work(String),
+    /// Stopped by a signal after everything was saved. Exit code 128 + signal.
+    Interrupted {
+        /// The number of the signal: 2 (Ctrl-C) or 15 (SIGTERM).
+        signal: i32,
+    },
+}
+
+/// The result of everything that can fail for a reason outside the program.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The request cannot be carried out as it stands.
+    pub fn request(message: impl Into<String>) -> Self {
+        Error::Request(message.into())
+    }
+
+    /// The request was fine but carrying it out failed.
+    pub fn work(message: impl Into<String>) -> Self {
+        Error::Work(message.into())
+    }
+
+    /// A file that could not be read: the request named something unusable.
+    pub fn reading(path: &Path, cause: &std::io::Error) -> Self {
+        Error::Request(format!("cannot read {}: {cause}", path.display()))
+    }
+
+    /// A file that could not be written.
+    pub fn writing(path: &Path, cause: &std::io::Error) -> Self {
+        Error::Work(format!("cannot write {}: {cause}", path.display()))
+    }
+
+    /// The exit code of the command line: 1, 2, or 128 + signal.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Work(_) => 1,
+            Error::Request(_) => 2,
+            Error::Interrupted { signal } => 128 + u8::try_from(*signal).unwrap_or(0),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Request(message) | Error::Work(message) => f.write_str(message),
+            Error::Interrupted { signal } => write!(f, "stopped by signal {signal}; everything is saved"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
