@@ -1,0 +1,436 @@
+//! The properties that every op of the table must have.
+//!
+//! A [`Case`] is an op, the shapes and domains of its inputs, and a naive reference in f64. For each case:
+//!
+//! 1. forward equals the reference;
+//! 2. backward equals the central difference of the *reference* in random directions, one input at a time
+//!    (differencing f32 would measure its noise, not our code);
+//! 3. every instruction set gives the same bits, forward and backward;
+//! 4. so do 1, 2 and 3 threads;
+//! 5. buffers arrive full of NaN, so that an element that is not written cannot pass;
+//! 6. leaving out the gradient of some inputs changes no bit of the others;
+//! 7. a variable that is used twice gets the sum of both contributions.
+
+use super::{Builder, Engine, Gradients, Init, Layout, Op, Params, Plan, Point, Tape, View};
+use crate::parallel::with_threads;
+use crate::rng::Stream;
+use crate::simd::Isa;
+use crate::tensor::{Shape, Tensor};
+use std::sync::{Mutex, PoisonError};
+
+/// A tensor of f64: what references compute with.
+#[derive(Clone, Debug)]
+pub(crate) struct Array64 {
+    pub(crate) shape: Shape,
+    pub(crate) data: Vec<f64>,
+}
+
+impl Array64 {
+    pub(crate) fn new(shape: impl Into<Shape>, data: Vec<f64>) -> Self {
+        let shape = shape.into();
+        assert_eq!(shape.len(), data.len());
+        Array64 { shape, data }
+    }
+
+    /// An array whose element at (i, j, k, l) is `element([i, j, k, l])`; indices beyond the rank are 0.
+    pub(crate) fn build(shape: impl Into<Shape>, mut element: impl FnMut([usize; 4]) -> f64) -> Self {
+        let shape = shape.into();
+        let sizes = padded(shape);
+        let data = (0..shape.len())
+            .map(|flat| {
+                let mut rest = flat;
+                let mut index = [0; 4];
+                for axis in (0..4).rev() {
+                    index[axis] = rest % sizes[axis];
+                    rest /= sizes[axis];
+                }
+                element(index)
+            })
+            .collect();
+        Array64 { shape, data }
+    }
+
+    /// The element at these indices, of which there are as many as the rank.
+    pub(crate) fn at<const RANK: usize>(&self, index: [usize; RANK]) -> f64 {
+        let sizes = self.shape.sizes();
+        assert_eq!(sizes.len(), RANK, "{RANK} indices into {}", self.shape);
+        let flat = index.iter().zip(sizes).fold(0, |flat, (&i, &size)| {
+            assert!(i < size, "{index:?} in {}", self.shape);
+            flat * size + i
+        });
+        self.data[flat]
+    }
+
+    /// Element by element.
+    pub(crate) fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+        Array64 { shape: self.shape, data: self.data.iter().map(|&x| f(x)).collect() }
+    }
+
+    /// Element by element, of two arrays of one shape.
+    pub(crate) fn zip(&self, other: &Array64, f: impl Fn(f64, f64) -> f64) -> Self {
+        assert_eq!(self.shape, other.shape);
+        let data = self.data.iter().zip(&other.data).map(|(&a, &b)| f(a, b)).collect();
+        Array64 { shape: self.shape, data }
+    }
+}
+
+fn padded(shape: Shape) -> [usize; 4] {
+    let mut sizes = [1; 4];
+    sizes[..shape.rank()].copy_from_slice(shape.sizes());
+    sizes
+}
+
+/// Where the values of an input come from.
+#[derive(Clone, Copy, Debug)]
+enum Domain {
+    /// Uniform between two numbers.
+    Between(f64, f64),
+    /// Uniform, but at least this far from 0, where the op has a kink.
+    NotNearZero(f64, f64, f64),
+    /// All different by at least a hundredth, in random order: for an op that compares its inputs.
+    Distinct,
+}
+
+/// An input of a case.
+#[derive(Clone, Debug)]
+struct Input {
+    shape: Shape,
+    domain: Domain,
+    differentiable: bool,
+}
+
+type Reference = Box<dyn Fn(&[Array64]) -> Array64 + Send + Sync>;
+
+/// An op with inputs to try it on and a reference to hold it against.
+pub(crate) struct Case {
+    op: Box<dyn Op>,
+    inputs: Vec<Input>,
+    reference: Reference,
+    tolerance: f64,
+}
+
+impl Case {
+    /// Inputs are uniform in -2..2 and all differentiable unless said otherwise.
+    pub(crate) fn new(
+        op: impl Op + 'static,
+        shapes: impl IntoIterator<Item = Shape>,
+        reference: impl Fn(&[Array64]) -> Array64 + Send + Sync + 'static,
+    ) -> Self {
+        let input = |shape| Input { shape, domain: Domain::Between(-2.0, 2.0), differentiable: true };
+        Case {
+            op: Box::new(op),
+            inputs: shapes.into_iter().map(input).collect(),
+            reference: Box::new(reference),
+            tolerance: 1e-5,
+        }
+    }
+
+    /// Input `index` is uniform between two numbers.
+    pub(crate) fn between(mut self, index: usize, low: f64, high: f64) -> Self {
+        self.inputs[index].domain = Domain::Between(low, high);
+        self
+    }
+
+    /// Input `index` stays `margin` away from 0, where the op is not differentiable.
+    pub(crate) fn not_near_zero(mut self, index: usize, low: f64, high: f64, margin: f64) -> Self {
+        self.inputs[index].domain = Domain::NotNearZero(low, high, margin);
+        self
+    }
+
+    /// The values of input `index` all differ clearly.
+    pub(crate) fn distinct(mut self, index: usize) -> Self {
+        self.inputs[index].domain = Domain::Distinct;
+        self
+    }
+
+    /// How many properties `check` tried: for the report of the table.
+    fn label(&self) -> String {
+        let shapes: Vec<Shape> = self.inputs.iter().map(|i| i.shape).collect();
+        format!("{:?} of {shapes:?}", self.op)
+    }
+
+    fn draw(&self, seed: u64) -> Vec<Tensor> {
+        self.inputs
+            .iter()
+            .enumerate()
+            .map(|(i, input)| {
+                let stream = Stream::new(seed, "gradcheck/input", &[i as u64]);
+                let len = input.shape.len();
+                let between = |n: usize, low: f64, high: f64| {
+                    (low + (high - low) * f64::from(stream.uniform(n as u64))) as f32
+                };
+                let values: Vec<f32> = match input.domain {
+                    Domain::Between(low, high) => (0..len).map(|n| between(n, low, high)).collect(),
+                    Domain::NotNearZero(low, high, margin) => (0..len)
+                        .map(|n| between(n, low, high))
+                        .map(|x| x + margin as f32 * if x < 0.0 { -1.0 } else { 1.0 })
+                        .collect(),
+                    Domain::Distinct => {
+                        let order = stream.permutation(len);
+                        order.iter().map(|&n| 0.01 * (n as f32 - len as f32 / 2.0)).collect()
+                    }
+                };
+                Tensor::new(input.shape, &values)
+            })
+            .collect()
+    }
+
+    /// Checks every property on inputs drawn from `seed`; the error says which one failed and how.
+    pub(crate) fn check(&self, seed: u64) -> Result<(), String> {
+        let label = self.label();
+        let fail = |what: &str, how: String| Err(format!("{label}: {what}: {how}"));
+        let shapes: Vec<Shape> = self.inputs.iter().map(|i| i.shape).collect();
+        let plan = match self.op.plan(&shapes) {
+            Ok(plan) => plan,
+            Err(mismatch) => return fail("plan", mismatch.0),
+        };
+        let inputs = self.draw(seed);
+        let wide: Vec<Array64> = inputs
+            .iter()
+            .map(|t| Array64::new(t.shape(), t.data().iter().map(|&x| f64::from(x)).collect()))
+            .collect();
+        let upstream = direction(seed, "upstream", plan.output.len());
+
+        // 1 and 5: forward.
+        let expected = (self.reference)(&wide);
+        if expected.shape != plan.output {
+            return fail("plan", format!("output {}, the reference has {}", plan.output, expected.shape));
+        }
+        let all = vec![true; inputs.len()];
+        let result = self.run(plan, &inputs, &upstream, &all);
+        let scale = expected.data.iter().fold(1e-30, |largest: f64, x| largest.max(x.abs()));
+        for (i, (&got, &want)) in result.output.iter().zip(&expected.data).enumerate() {
+            let error = (f64::from(got) - want).abs();
+            if error.is_nan() || error > self.tolerance * scale {
+                return fail("forward", format!("element {i} is {got}, the reference says {want}"));
+            }
+        }
+
+        // 2: backward against the central difference of the reference, one input at a time.
+        for (k, input) in self.inputs.iter().enumerate().filter(|(_, input)| input.differentiable) {
+            let Some(gradient) = &result.gradients[k] else { return fail("backward", format!("no gradient {k}")) };
+            if let Some(i) = gradient.iter().position(|g| !g.is_finite()) {
+                return fail("backward", format!("gradient {k} is {} at {i}", gradient[i]));
+            }
+            for trial in 0..3 {
+                // Dense directions see every element at once; a single one shows where an index is wrong.
+                let step: Vec<f64> = if trial < 2 {
+                    direction(seed + 1 + trial, "step", input.shape.len()).iter().map(|&x| f64::from(x)).collect()
+                } else {
+                    let hit = Stream::new(seed, "gradcheck/element", &[k as u64]).below(0, input.shape.len() as u64);
+                    (0..input.shape.len()).map(|i| f64::from(u8::from(i as u64 == hit))).collect()
+                };
+                let h = 1e-5;
+                let moved = |sign: f64| {
+                    let mut wide = wide.clone();
+                    for (x, s) in wide[k].data.iter_mut().zip(&step) {
+                        *x += sign * h * s;
+                    }
+                    (self.reference)(&wide)
+                };
+                let (up, down) = (moved(1.0), moved(-1.0));
+                let pairs = || up.data.iter().zip(&down.data).zip(&upstream);
+                let slope: f64 = pairs().map(|((u, d), &g)| (u - d) / (2.0 * h) * f64::from(g)).sum();
+                // What cancels inside the sums is noise of f32 in proportion to the sums of absolute values.
+                let mass: f64 = pairs().map(|((u, d), &g)| ((u - d) / (2.0 * h) * f64::from(g)).abs()).sum();
+                let ours: f64 = gradient.iter().zip(&step).map(|(&g, s)| f64::from(g) * s).sum();
+                let terms: f64 = gradient.iter().zip(&step).map(|(&g, s)| (f64::from(g) * s).abs()).sum();
+                let largest = gradient.iter().fold(0.0, |l: f64, &g| l.max(f64::from(g).abs()));
+                // The difference of f64s itself is exact to about 1e-16 / h of the values.
+                let noise = 1e-11 / h * scale * 1e-3;
+                let room = self.tolerance * (mass.max(terms) + largest) + noise;
+                if (slope - ours).abs().is_nan() || (slope - ours).abs() > room {
+                    return fail("backward", format!("input {k}, direction {trial}: {ours}, the reference says {slope}"));
+                }
+            }
+        }
+
+        // 3: instruction sets. The choice is global, but every choice gives the same bits, so other tests do not mind.
+        static CHOOSING: Mutex<()> = Mutex::new(());
+        {
+            let _guard = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = Isa::current();
+            for &isa in Isa::supported() {
+                isa.choose();
+                let other = self.run(plan, &inputs, &upstream, &all);
+                before.choose();
+                if let Some(difference) = result.difference(&other) {
+                    return fail(&format!("on {}", isa.name()), difference);
+                }
+            }
+        }
+
+        // 4: threads.
+        for threads in [1, 2, 3] {
+            let other = with_threads(threads, || self.run(plan, &inputs, &upstream, &all));
+            if let Some(difference) = result.difference(&other) {
+                return fail(&format!("on {threads} threads"), difference);
+            }
+        }
+
+        // 6: each input alone.
+        if inputs.len() > 1 {
+            for k in 0..inputs.len() {
+                let alone: Vec<bool> = (0..inputs.len()).map(|i| i == k).collect();
+                let mut other = self.run(plan, &inputs, &upstream, &alone);
+                for (i, gradient) in result.gradients.iter().enumerate().filter(|&(i, _)| i != k) {
+                    other.gradients[i].clone_from(gradient);
+                }
+                if let Some(difference) = result.difference(&other) {
+                    return fail(&format!("with the gradient of input {k} alone"), difference);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// 7: on a tape, every input used twice, by two applications of the op with different upstream gradients.
+    pub(crate) fn check_use_twice(self, seed: u64) -> Result<(), String> {
+        let label = self.label();
+        let shapes: Vec<Shape> = self.inputs.iter().map(|i| i.shape).collect();
+        let plan = self.op.plan(&shapes).map_err(|m| format!("{label}: plan: {m}"))?;
+        let inputs = self.draw(seed);
+        let all = vec![true; inputs.len()];
+        let upstreams = [direction(seed, "first", plan.output.len()), direction(seed, "second", plan.output.len())];
+        let separate: Vec<Pass> = upstreams.iter().map(|g| self.run(plan, &inputs, g, &all)).collect();
+
+        let mut params = Params::new();
+        let mut root = Builder::new(&mut params, 0);
+        let handles: Vec<_> = (inputs.iter().enumerate())
+            .map(|(i, x)| root.weight(&i.to_string(), x.shape(), Layout::same(x.shape()), Init::Constant(0.0)))
+            .collect();
+        for (&handle, x) in handles.iter().zip(&inputs) {
+            params.get_mut(handle).copy_from_slice(x.data());
+        }
+        let engine = Engine::new();
+        let mut gradients = Gradients::new(&params);
+        {
+            let tape = Tape::train(&engine, &params);
+            let vars: Vec<_> = handles.iter().map(|&p| tape.param(p)).collect();
+            let shared: std::sync::Arc<dyn Op> = self.op.into();
+            let [first, second] = [0, 1].map(|_| tape.apply(Shared(shared.clone()), &vars));
+            let [a, b] = upstreams.clone();
+            tape.apply(Weighted(a, b), &[first, second]).backward(&mut gradients);
+        }
+        for (i, &handle) in handles.iter().enumerate() {
+            let got = gradients.get(&params, handle);
+            let parts = separate.iter().map(|pass| pass.gradients[i].as_deref().unwrap_or_default());
+            let sums = parts.fold(vec![0.0; got.len()], |sum, part| sum.iter().zip(part).map(|(a, b)| a + b).collect());
+            if let Some(n) = (0..got.len()).find(|&n| got[n] != sums[n]) {
+                return Err(format!("{label}: used twice, gradient {i} is {} at {n}, not {}", got[n], sums[n]));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, plan: Plan, inputs: &[Tensor], upstream: &[f32], wanted: &[bool]) -> Pass {
+        let views: Vec<View<'_>> = inputs.iter().map(|t| View { shape: t.shape(), data: t.data() }).collect();
+        let mut output = vec![f32::NAN; plan.output.len()];
+        let mut saved = vec![f32::NAN; plan.saved];
+        self.op.forward(&views, &mut output, &mut saved);
+        let mut gradients: Vec<Option<Vec<f32>>> = (inputs.iter().zip(wanted).zip(&self.inputs))
+            .map(|((t, &w), input)| (w && input.differentiable).then(|| vec![f32::NAN; t.shape().len()]))
+            .collect();
+        let mut slots: Vec<Option<&mut [f32]>> = gradients.iter_mut().map(|g| g.as_deref_mut()).collect();
+        let view = View { shape: plan.output, data: &output };
+        self.op.backward(Point { inputs: &views, output: view, saved: &saved, grad: upstream }, &mut slots);
+        Pass { output, gradients }
+    }
+}
+
+/// What one forward and backward pass gave.
+struct Pass {
+    output: Vec<f32>,
+    gradients: Vec<Option<Vec<f32>>>,
+}
+
+impl Pass {
+    /// The first bit that differs, in words.
+    fn difference(&self, other: &Pass) -> Option<String> {
+        let mut parts = vec![("output".to_string(), &self.output, &other.output)];
+        for (i, pair) in self.gradients.iter().zip(&other.gradients).enumerate() {
+            if let (Some(a), Some(b)) = pair {
+                parts.push((format!("gradient {i}"), a, b));
+            }
+        }
+        parts.into_iter().find_map(|(name, a, b)| {
+            let n = (0..a.len()).find(|&n| a[n].to_bits() != b[n].to_bits())?;
+            Some(format!("{name} is {} at {n}, not {}", b[n], a[n]))
+        })
+    }
+}
+
+/// Numbers in ±1, none of them 0.
+fn direction(seed: u64, purpose: &str, len: usize) -> Vec<f32> {
+    let stream = Stream::new(seed, purpose, &[]);
+    (0..len as u64).map(|i| stream.uniform(i) * 2.0 - 1.0 + 0.5_f32.powi(26)).collect()
+}
+
+/// Sizes for a random case, drawn by proptest and shrunk towards the smallest.
+#[derive(Clone, Debug)]
+pub(crate) struct Sizes(pub(crate) Vec<u16>);
+
+impl Sizes {
+    /// The next size, between `low` and `high`.
+    pub(crate) fn next(&mut self, low: usize, high: usize) -> usize {
+        low + usize::from(self.0.pop().unwrap_or(0)) % (high - low + 1)
+    }
+}
+
+/// Labels below `classes` for a case.
+pub(crate) fn labels(seed: u64, count: usize, classes: usize) -> std::sync::Arc<[u32]> {
+    let stream = Stream::new(seed, "gradcheck/labels", &[]);
+    (0..count as u64).map(|i| stream.below(i, classes as u64) as u32).collect()
+}
+
+/// Sizes around the width of a vector.
+pub(crate) const EDGE_SIZES: [usize; 6] = [1, 15, 16, 17, 31, 33];
+
+/// One op used by several nodes.
+#[derive(Debug)]
+struct Shared(std::sync::Arc<dyn Op>);
+
+impl Op for Shared {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn plan(&self, inputs: &[Shape]) -> Result<Plan, super::Mismatch> {
+        self.0.plan(inputs)
+    }
+
+    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
+        self.0.forward(inputs, output, saved);
+    }
+
+    fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
+        self.0.backward(at, gradients);
+    }
+}
+
+/// The sum of two tensors, weighted element by element.
+#[derive(Debug)]
+struct Weighted(Vec<f32>, Vec<f32>);
+
+impl Op for Weighted {
+    fn name(&self) -> &'static str {
+        "weighted"
+    }
+
+    fn plan(&self, _: &[Shape]) -> Result<Plan, super::Mismatch> {
+        Ok(Plan::output(Shape::SCALAR))
+    }
+
+    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], _: &mut [f32]) {
+        let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(x, w)| x * w).sum::<f32>();
+        output[0] = dot(inputs[0].data, &self.0) + dot(inputs[1].data, &self.1);
+    }
+
+    fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
+        for (slot, weights) in gradients.iter_mut().zip([&self.0, &self.1]) {
+            if let Some(slot) = slot {
+                slot.iter_mut().zip(weights).for_each(|(s, w)| *s = w * at.grad[0]);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The contract of an op: slices in, slices out, no knowledge of the tape.
+
+use crate::tensor::Shape;
+use std::fmt;
+
+/// A tensor that is only looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Its shape.
+    pub shape: Shape,
+    /// Its numbers, row-major.
+    pub data: &'a [f32],
+}
+
+/// What an op needs for inputs of given shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The shape of the output.
+    pub output: Shape,
+    /// How many f32s the forward pass leaves for the backward pass, besides inputs and output.
+    pub saved: usize,
+}
+
+impl Plan {
+    /// An output of this shape, nothing saved.
+    pub fn output(shape: impl Into<Shape>) -> Self {
+        Plan { output: shape.into(), saved: 0 }
+    }
+}
+
+/// Why an op cannot be applied to inputs of these shapes: what it found, what it wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch(pub String);
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns `Err(Mismatch)` with the formatted message unless the condition holds.
+macro_rules! require {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err($crate::autograd::Mismatch(format!($($message)+)));
+        }
+    };
+}
+pub(crate) use require;
+
+/// What an op may read when it differentiates.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<'a> {
+    /// The inputs of the forward pass.
+    pub inputs: &'a [View<'a>],
+    /// Its output.
+    pub output: View<'a>,
+    /// What it left in `saved`.
+    pub saved: &'a [f32],
+    /// The gradient of the loss with respect to the output.
+    pub grad: &'a [f32],
+}
+
+/// A differentiable operation. Plain data (a stride, class labels), no tensors.
+///
+/// Both passes are functions of their arguments alone, with the same bits for every number of threads and every
+/// instruction set. They overwrite every element that they are given: buffers arrive full of old numbers.
+pub trait Op: fmt::Debug + Send + Sync {
+    /// The name in messages and profiles.
+    fn name(&self) -> &'static str;
+
+    /// Checks the shapes of the inputs and sizes the result.
+    ///
+    /// # Errors
+    /// If the shapes do not fit the op or each other.
+    fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch>;
+
+    /// Computes the output, and `saved` for the backward pass.
+    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]);
+
+    /// Computes the gradient of the loss with respect to each input whose slot is `Some`.
+    fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]);
+}
+
+/// Fails unless there are exactly `N` inputs; returns their shapes.
+///
+/// # Errors
+/// If there are more or fewer.
+pub(crate) fn arity<const N: usize>(inputs: &[Shape]) -> Result<[Shape; N], Mismatch> {
+    inputs.try_into().map_err(|_| Mismatch(format!("it takes {N} inputs, not {}", inputs.len())))
+}

@@ -1,0 +1,16 @@
+//! Convolutions of NHWC images, as matrix products.
+//!
+//! [`plain`] is the two-dimensional cross-correlation. [`upsampled`] is the transposed convolution of an image that
+//! is first up-sampled to twice its size, computed without ever making the larger image. Both gather the windows of
+//! one image into the rows of a matrix ("im2col") and multiply by the weights; the images are dealt out to threads.
+
+pub mod plain;
+pub mod upsampled;
+mod windows;
+
+pub use windows::Windows;
+
+/// How many images share one partial sum of a weight gradient: a function of the batch alone.
+fn images_per_partial(images: usize) -> usize {
+    images.div_ceil(8).max(1)
+}

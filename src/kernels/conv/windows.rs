@@ -1,0 +1,170 @@
+//! The windows of an image as the rows of a matrix, and back.
+//!
+//! Row (i, j) holds, for u and v in the kernel, the channels of pixel (s i + u - p, s j + v - p), zero outside of the
+//! image: the rows times a (kernel, kernel, inputs) x outputs matrix of weights are the convolution.
+
+/// The sizes of a convolution of one image: (height, width, channels), kernel, stride, zero padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Rows of the image.
+    pub height: usize,
+    /// Columns of the image.
+    pub width: usize,
+    /// Channels of a pixel.
+    pub channels: usize,
+    /// Rows and columns of a window.
+    pub kernel: usize,
+    /// Steps between windows.
+    pub stride: usize,
+    /// Rows and columns of zeros on each side.
+    pub padding: usize,
+}
+
+impl Windows {
+    /// (rows, columns) of windows, if the kernel fits into the padded image.
+    pub fn output(&self) -> Option<(usize, usize)> {
+        let along = |size: usize| Some((size + 2 * self.padding).checked_sub(self.kernel)? / self.stride + 1);
+        Some((along(self.height)?, along(self.width)?))
+    }
+
+    /// How many windows there are.
+    ///
+    /// # Panics
+    /// If the kernel does not fit.
+    pub fn count(&self) -> usize {
+        let (rows, columns) = self.output().expect("the kernel is larger than the padded image");
+        rows * columns
+    }
+
+    /// How many numbers a window holds.
+    pub fn len(&self) -> usize {
+        self.kernel * self.kernel * self.channels
+    }
+
+    /// Whether a window holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many numbers the image holds.
+    pub fn image_len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether the windows are the pixels themselves, so that nothing needs gathering.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == 1 && self.stride == 1 && self.padding == 0
+    }
+
+    /// Writes the windows of `image` to the rows of `windows`.
+    ///
+    /// # Panics
+    /// If the lengths are not those of the image and of its windows.
+    pub fn gather(&self, image: &[f32], windows: &mut [f32]) {
+        assert_eq!((image.len(), windows.len()), (self.image_len(), self.count() * self.len()));
+        for (span, window) in self.spans().zip(windows.chunks_exact_mut(self.kernel * self.channels)) {
+            let (left, rest) = window.split_at_mut(span.left);
+            let (inside, right) = rest.split_at_mut(span.len);
+            left.fill(0.0);
+            inside.copy_from_slice(&image[span.from..span.from + span.len]);
+            right.fill(0.0);
+        }
+    }
+
+    /// Overwrites `image` with the sums of all that `windows` holds for each pixel: the transpose of `gather`.
+    ///
+    /// # Panics
+    /// If the lengths are not those of the image and of its windows.
+    pub fn scatter(&self, windows: &[f32], image: &mut [f32]) {
+        assert_eq!((image.len(), windows.len()), (self.image_len(), self.count() * self.len()));
+        image.fill(0.0);
+        for (span, window) in self.spans().zip(windows.chunks_exact(self.kernel * self.channels)) {
+            let inside = &window[span.left..span.left + span.len];
+            for (pixel, x) in image[span.from..span.from + span.len].iter_mut().zip(inside) {
+                *pixel += x;
+            }
+        }
+    }
+
+    /// For each row of each window, in memory order, the part of it that lies in the image.
+    fn spans(&self) -> impl Iterator<Item = Span> + '_ {
+        let (rows, columns) = self.output().expect("the kernel is larger than the padded image");
+        let c = self.channels;
+        (0..rows).flat_map(move |i| {
+            (0..columns).flat_map(move |j| {
+                // The columns of the image that the window covers, before and after clipping.
+                let start = (self.stride * j) as isize - self.padding as isize;
+                let left = start.clamp(0, self.width as isize) as usize;
+                let right = (start + self.kernel as isize).clamp(0, self.width as isize) as usize;
+                (0..self.kernel).map(move |u| {
+                    let row = (self.stride * i + u).wrapping_sub(self.padding);
+                    if row < self.height {
+                        let left_zeros = (left as isize - start) as usize;
+                        Span { left: left_zeros * c, from: (row * self.width + left) * c, len: (right - left) * c }
+                    } else {
+                        Span { left: 0, from: 0, len: 0 }
+                    }
+                })
+            })
+        })
+    }
+}
+
+/// Part of one row of a window: `left` zeros, then `len` numbers of the image from `from` on, then zeros.
+struct Span {
+    left: usize,
+    from: usize,
+    len: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pixel (row, column, channel) of window (i, j) by definition.
+    fn pixel(w: &Windows, image: &[f32], [i, j, u, v, c]: [usize; 5]) -> f32 {
+        let row = (w.stride * i + u).checked_sub(w.padding).filter(|&row| row < w.height);
+        let column = (w.stride * j + v).checked_sub(w.padding).filter(|&column| column < w.width);
+        row.zip(column).map_or(0.0, |(row, column)| image[(row * w.width + column) * w.channels + c])
+    }
+
+    #[test]
+    fn gather_follows_the_definition_and_scatter_is_its_transpose() {
+        for (height, width, channels, kernel, stride, padding) in
+            [(5, 7, 3, 3, 1, 0), (4, 4, 16, 3, 1, 2), (9, 6, 2, 5, 2, 2), (3, 3, 1, 1, 2, 0), (2, 3, 5, 5, 1, 4)]
+        {
+            let w = Windows { height, width, channels, kernel, stride, padding };
+            let image: Vec<f32> = (1..=w.image_len()).map(|i| i as f32).collect();
+            let mut windows = vec![f32::NAN; w.count() * w.len()];
+            w.gather(&image, &mut windows);
+            let (rows, columns) = w.output().expect("chosen to fit");
+            let mut at = windows.iter();
+            let mut counts = vec![0.0; image.len()];
+            for i in 0..rows {
+                for j in 0..columns {
+                    for u in 0..kernel {
+                        for v in 0..kernel {
+                            for c in 0..channels {
+                                let expected = pixel(&w, &image, [i, j, u, v, c]);
+                                assert_eq!(at.next(), Some(&expected), "{w:?} at {i} {j} {u} {v} {c}");
+                                if expected > 0.0 {
+                                    counts[expected as usize - 1] += expected;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            let mut sums = vec![f32::NAN; image.len()];
+            w.scatter(&windows, &mut sums);
+            assert_eq!(sums, counts, "{w:?}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_larger_than_the_image_has_no_output() {
+        let w = Windows { height: 3, width: 9, channels: 1, kernel: 5, stride: 1, padding: 0 };
+        assert_eq!(w.output(), None);
+        assert_eq!(Windows { padding: 1, ..w }.output(), Some((1, 7)));
+    }
+}

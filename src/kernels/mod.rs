@@ -1,0 +1,11 @@
+//! Heavy numerics on plain slices: no tensors, no tape.
+//!
+//! Every function overwrites its output, cuts its work by shape (`parallel`) and gives the same bits on every
+//! instruction set (`simd`) and for every number of threads.
+
+pub mod adam;
+pub mod conv;
+pub mod gemm;
+pub mod norm;
+pub mod pool;
+pub mod softmax;

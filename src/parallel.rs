@@ -1,0 +1,137 @@
+//! Threads that do not change the result: the only file that knows about them.
+//!
+//! Work is cut by its shape, never by the number of threads, and partial results are joined in index order. A result
+//! is therefore a function of the arguments alone: 1, 2 or 64 threads give the same bits.
+
+use crate::error::{Error, Result};
+use crate::tensor::Buffer;
+use rayon::prelude::*;
+use std::cell::RefCell;
+
+/// About as many f32 operations as are worth a task of their own: smaller pieces are joined to chunks of this size.
+pub const GRAIN: usize = 16 * 1024;
+
+/// Uses `threads` threads from now on, in the whole process; 0 means one for each core.
+///
+/// # Errors
+/// If the threads cannot be started, or work has been done already.
+pub fn use_threads(threads: usize) -> Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|cause| Error::work(format!("cannot start {threads} threads: {cause}")))
+}
+
+/// How many threads there are: for reports, never for cutting work.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Runs `work` with exactly `threads` threads. Tests use it to show that the number changes nothing.
+///
+/// # Panics
+/// If the threads cannot be started.
+pub fn with_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.unwrap_or_else(|cause| panic!("{threads} threads could not be started: {cause}")).install(work)
+}
+
+/// The number of rows of `columns` numbers to be dealt with as one task.
+pub fn rows_per_task(columns: usize) -> usize {
+    (GRAIN / columns.max(1)).max(1)
+}
+
+/// Calls `work(i, chunk)` for consecutive chunks of `out`, `chunk` numbers each; the last may be shorter.
+pub fn for_each_chunk(out: &mut [f32], chunk: usize, work: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    if out.len() <= chunk {
+        if !out.is_empty() {
+            work(0, out);
+        }
+        return;
+    }
+    out.par_chunks_mut(chunk).enumerate().for_each(|(i, piece)| work(i, piece));
+}
+
+/// As [`for_each_chunk`], over three outputs of one length.
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn for_each_chunk3(
+    first: &mut [f32],
+    second: &mut [f32],
+    third: &mut [f32],
+    chunk: usize,
+    work: impl Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync + Send,
+) {
+    assert_eq!([second.len(), third.len()], [first.len(); 2], "three outputs of different lengths");
+    first
+        .par_chunks_mut(chunk)
+        .zip(second.par_chunks_mut(chunk))
+        .zip(third.par_chunks_mut(chunk))
+        .enumerate()
+        .for_each(|(i, ((a, b), c))| work(i, a, b, c));
+}
+
+/// Calls `work(i)` for every i in 0..pieces and returns the results in the order of i.
+pub fn map<T: Send>(pieces: usize, work: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+    (0..pieces).into_par_iter().map(work).collect()
+}
+
+/// `out` = the sum over i in 0..pieces of what `work(i, partial)` writes, added in the order of i.
+///
+/// Each partial is scratch memory that `work` must overwrite in full. The pieces are gone through in groups, so that
+/// the partials that exist at a time are bounded whatever the number of pieces; the order of the additions, and so
+/// the bits, depend on the number of pieces only.
+pub fn sum_of_partials(pieces: usize, out: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    /// How many numbers all partials of a group may hold together, unless eight of them hold more.
+    const ROOM: usize = 1 << 20;
+    let len = out.len();
+    let most = (ROOM / len.max(1)).max(8);
+    if pieces == 1 && len > 0 {
+        work(0, out);
+        return;
+    }
+    out.fill(0.0);
+    if len == 0 {
+        return;
+    }
+    let mut done = 0;
+    while done < pieces {
+        let group = most.min(pieces - done);
+        with_scratch(group * len, |partials| {
+            partials.par_chunks_mut(len).enumerate().for_each(|(i, partial)| work(done + i, partial));
+            for_each_chunk(out, GRAIN, |chunk, out| {
+                let start = chunk * GRAIN;
+                for partial in partials.chunks(len) {
+                    crate::simd::slice::accumulate(out, &partial[start..start + out.len()]);
+                }
+            });
+        });
+        done += group;
+    }
+}
+
+thread_local! {
+    /// Scratch memory of this thread, kept between calls. Nested calls take one each.
+    static SCRATCH: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `len` f32s of this thread's scratch memory to `work`. What they hold is left over from earlier work.
+pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    // The smallest kept buffer that is long enough, so that nested calls of different sizes do not rob each other.
+    let kept = SCRATCH.with_borrow_mut(|kept| {
+        let fitting = (0..kept.len()).filter(|&i| kept[i].len() >= len).min_by_key(|&i| kept[i].len());
+        match fitting {
+            Some(i) => Some(kept.swap_remove(i)),
+            None => {
+                kept.pop(); // too small: replaced by the one made below
+                None
+            }
+        }
+    });
+    let mut buffer = kept.unwrap_or_else(|| Buffer::zeros(len));
+    let result = work(&mut buffer[..len]);
+    SCRATCH.with_borrow_mut(|kept| kept.push(buffer));
+    result
+}
