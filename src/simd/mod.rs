@@ -7,8 +7,9 @@
 //! Why the bits agree. Add, subtract, multiply, divide and square root are exactly rounded by IEEE 754 wherever they
 //! run. [`Simd::mul_add`] is always fused (one rounding); where the CPU has no such instruction it is computed
 //! exactly another way. [`Simd::sum`] has one fixed tree. `min` and `max` are compare-and-select, which is what x86
-//! does and IEEE's minimum is not. Everything else (exp, ln, tanh ...: [`math`]) is built from these. So a test of a
-//! kernel on two instruction sets is `assert_eq!`, not a tolerance.
+//! does and IEEE's minimum is not. Everything else (exp, ln, tanh ...: `math`) is built from these. So a test of a
+//! kernel on two instruction sets is `assert_eq!`, not a tolerance. (One thing differs: which NaN a NaN is. IEEE 754
+//! leaves its payload open, and compilers swap factors.)
 //!
 //! A value of a type that implements `Simd` proves that the CPU has the instructions: it can only be made by
 //! detection, inside [`Isa::run`]. That is why the methods are safe to call.
@@ -19,9 +20,10 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-pub mod math;
 mod portable;
 pub mod slice;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, Result};
 use std::sync::OnceLock;
@@ -29,6 +31,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The number of lanes of a vector.
 pub const LANES: usize = 16;
+
+/// 2^23 + 127: added to an integral n in -126..=127 it leaves n's biased exponent in the lowest bits of the sum.
+const BIASED_ROUNDER: f32 = 8_388_735.0;
+/// The bits of 1.
+const ONE_BITS: u32 = 0x3f80_0000;
+/// The bits of sqrt(1/2) in f32.
+const SQRT_HALF_BITS: u32 = 0x3f35_04f3;
+/// The bits of the mantissa.
+const MANTISSA: u32 = 0x007f_ffff;
 
 /// Arithmetic on 16 f32 lanes.
 pub trait Simd: Copy + Send + Sync + 'static {
@@ -126,12 +137,18 @@ impl Isa {
     pub fn supported() -> &'static [Isa] {
         static SUPPORTED: OnceLock<Vec<Isa>> = OnceLock::new();
         SUPPORTED.get_or_init(|| {
-            [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_supported()).collect()
+            [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_detected()).collect()
         })
     }
 
-    #[cfg(target_arch = "x86_64")]
+    /// Cheap, for it is asked before every kernel.
+    #[inline]
     fn is_supported(self) -> bool {
+        Self::supported().contains(&self)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn is_detected(self) -> bool {
         match self {
             Isa::Portable => true,
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
@@ -147,7 +164,7 @@ impl Isa {
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn is_supported(self) -> bool {
+    fn is_detected(self) -> bool {
         self == Isa::Portable
     }
 
@@ -168,8 +185,12 @@ impl Isa {
         let available = || Self::supported().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
         match [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().find(|isa| isa.name() == name) {
             Some(isa) if isa.is_supported() => Ok(isa),
-            Some(_) => Err(Error::request(format!("DIVA_ISA={name}: this CPU lacks it; it has {}", available()))),
-            None => Err(Error::request(format!("DIVA_ISA={name} is not known; this CPU has {}", available()))),
+            Some(_) => {
+                Err(Error::request(format!("DIVA_ISA={name}: this CPU lacks it; it has {}", available())))
+            }
+            None => {
+                Err(Error::request(format!("DIVA_ISA={name} is not known; this CPU has {}", available())))
+            }
         }
     }
 
