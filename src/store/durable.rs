@@ -5,10 +5,11 @@
 //! the disk, because a rename is a change of the folder. Without the second step a power cut may leave the new name
 //! on empty contents; without the fourth the old file may come back.
 //!
-//! Everything the crate leaves on a disk goes through this file, and within it every change goes through the
-//! functions of one system call each at its end: the one place that has to change to try out disks that fail.
+//! Everything the crate leaves on a disk goes through this file (the file of a lock aside, which is no result), and
+//! within it every change goes through the functions of one system call each at its end: the one place that has to
+//! change to try out disks that fail.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +53,7 @@ pub fn append_line(path: &Path, line: &str) -> Result<()> {
 /// [`Error::Work`] with the path and the system's cause.
 pub fn sync(path: &Path) -> Result<()> {
     let both = || {
-        sync_file(&fs::OpenOptions::new().append(true).open(path)?)?;
+        sync_file(&open(path, OpenOptions::new().append(true))?)?;
         sync_folder(folder_of(path))
     };
     both().map_err(|cause| Error::writing(path, &cause))
@@ -130,7 +131,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err(ErrorKind::IsADirectory.into()),
         Ok(found) if !found.is_file() => {
-            return write_all(&mut fs::OpenOptions::new().write(true).open(path)?, bytes);
+            return write_all(&mut open(path, OpenOptions::new().write(true))?, bytes);
         }
         Ok(_) => fs::canonicalize(path)?,
         Err(cause) if cause.kind() == ErrorKind::NotFound => path.to_path_buf(),
@@ -147,17 +148,17 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn fill(temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = create_file(temporary)?;
+    let mut file = open(temporary, OpenOptions::new().write(true).create(true).truncate(true))?;
     write_all(&mut file, bytes)?;
     sync_file(&file)
 }
 
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = open(path, OpenOptions::new().create(true).append(true))?;
     let length = file.metadata()?.len();
     write_all(&mut file, bytes).inspect_err(|_| {
         // A torn line would spoil the next one. If even this fails, `truncate_lines` drops it later.
-        let _ = file.set_len(length);
+        let _ = set_length(&file, length);
     })
 }
 
@@ -178,8 +179,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn create_file(path: &Path) -> io::Result<File> {
-    File::create(path)
+fn open(path: &Path, how: &OpenOptions) -> io::Result<File> {
+    how.open(path)
 }
 
 fn create_one_folder(path: &Path) -> io::Result<()> {
@@ -188,6 +189,10 @@ fn create_one_folder(path: &Path) -> io::Result<()> {
 
 fn write_all(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
+}
+
+fn set_length(file: &File, length: u64) -> io::Result<()> {
+    file.set_len(length)
 }
 
 fn sync_file(file: &File) -> io::Result<()> {
