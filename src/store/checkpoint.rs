@@ -1,9 +1,10 @@
 //! A checkpoint proves that it is what was saved.
 //!
-//! It is a safetensors file (PyTorch can look into it) whose one metadata text holds, in this order: the length of
-//! the file in 20 decimal digits, the SHA-256 of the file in 64 hexadecimal digits, and the caller's note. The
-//! checksum is that of the whole file with those 64 digits replaced by zeros, so no byte of the file, header
-//! included, can change unnoticed. The length is there to tell a file that is cut short from one that is damaged.
+//! It is a safetensors file (PyTorch can look into it) whose one metadata text holds, in this order: the
+//! length of the file in 20 decimal digits, the SHA-256 of the file in 64 hexadecimal digits, and the
+//! caller's note. The checksum is that of the whole file with those 64 digits replaced by zeros, so no byte
+//! of the file, header included, can change unnoticed. The length is there to tell a file that is cut short
+//! from one that is damaged.
 //!
 //! Metadata come first in the header, therefore both stand at fixed places:
 //!
@@ -15,9 +16,9 @@
 //! byte 130    the note, and what else a safetensors file has
 //! ```
 //!
-//! and they are checked before anything is parsed. The container knows nothing of models: the note is the caller's
-//! JSON, the tensors are the caller's slabs. Its bytes are a function of the two alone: no clock, path or order of
-//! insertion.
+//! and they are checked before anything is parsed. The container knows nothing of models: the note is the
+//! caller's JSON, the tensors are the caller's slabs. Its bytes are a function of the two alone: no clock,
+//! path or order of insertion.
 
 use std::path::Path;
 
@@ -90,8 +91,8 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Request`] with the path: it cannot be read, is cut short, damaged, or not a checkpoint of this
-    /// program.
+    /// [`Error::Request`] with the path: it cannot be read, is cut short, damaged, or not a checkpoint of
+    /// this program.
     pub fn load(path: &Path) -> Result<Self> {
         Self::from_bytes(&tensors::read_file(path)?, path)
     }
@@ -273,7 +274,8 @@ mod tests {
         assert!(message(&[0; 1000]).contains("is not a checkpoint of diva"));
     }
 
-    /// Contents that nobody saved but whose length and checksum are right: refused by the parser, not by a panic.
+    /// Contents that nobody saved but whose length and checksum are right: refused by the parser, not by a
+    /// panic.
     #[test]
     fn a_right_checksum_over_nonsense_is_refused() {
         let seal = |mut bytes: Vec<u8>| {

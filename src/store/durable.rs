@@ -1,13 +1,13 @@
 //! Writing so that a crash at any instant leaves the old file or the new one, never a mixture.
 //!
 //! Replacing a file takes four steps: the bytes go to a temporary file beside it, they are forced to the disk
-//! (fsync), the temporary is renamed over the old name (atomic on one file system), and the folder is forced to
-//! the disk, because a rename is a change of the folder. Without the second step a power cut may leave the new name
-//! on empty contents; without the fourth the old file may come back.
+//! (fsync), the temporary is renamed over the old name (atomic on one file system), and the folder is forced
+//! to the disk, because a rename is a change of the folder. Without the second step a power cut may leave the
+//! new name on empty contents; without the fourth the old file may come back.
 //!
-//! Everything the crate leaves on a disk goes through this file (the file of a lock aside, which is no result), and
-//! within it every change goes through the functions of one system call each at its end: the one place that has to
-//! change to try out disks that fail.
+//! Everything the crate leaves on a disk goes through this file (the file of a lock aside, which is no
+//! result), and within it every change goes through the functions of one system call each at its end: the one
+//! place that has to change to try out disks that fail.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
-/// How the name of a temporary file ends. What is called so is no result: it may be removed when nobody writes.
+/// How the name of a temporary file ends. What is called so is no result: it may be removed when nobody
+/// writes.
 pub const TEMPORARY_ENDING: &str = ".part";
 
 /// Replaces the file `path` by `bytes`, atomically and durably; creates it where there is none.
@@ -25,16 +26,17 @@ pub const TEMPORARY_ENDING: &str = ".part";
 /// terminal) is written straight away, as there is nothing to replace.
 ///
 /// # Errors
-/// [`Error::Work`] with the path and the system's cause (no space, no such folder). The old file is then untouched
-/// and the temporary removed. Only if forcing the folder to the disk fails is the new file already in its place.
+/// [`Error::Work`] with the path and the system's cause (no space, no such folder). The old file is then
+/// untouched and the temporary removed. Only if forcing the folder to the disk fails is the new file already
+/// in its place.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).map_err(|cause| Error::writing(path, &cause))
 }
 
 /// Appends `line` and a line break to the file `path`, creating it where there is none.
 ///
-/// The line is handed to the system, not forced to the disk: it survives the death of the process, and a power cut
-/// only after [`sync`]. If the line does not fit, what was written of it is taken back.
+/// The line is handed to the system, not forced to the disk: it survives the death of the process, and a
+/// power cut only after [`sync`]. If the line does not fit, what was written of it is taken back.
 ///
 /// # Errors
 /// [`Error::Work`] with the path and the system's cause.
@@ -61,12 +63,12 @@ pub fn sync(path: &Path) -> Result<()> {
 
 /// Cuts a file of lines back to its first `keep` lines, atomically and durably.
 ///
-/// A line is complete when its line break is there; a torn last line is dropped. A file that does not exist has no
-/// lines. A file that already is what it should be is not touched.
+/// A line is complete when its line break is there; a torn last line is dropped. A file that does not exist
+/// has no lines. A file that already is what it should be is not touched.
 ///
 /// # Errors
-/// [`Error::Request`] if the file cannot be read or has fewer complete lines than `keep`, [`Error::Work`] if it
-/// cannot be written.
+/// [`Error::Request`] if the file cannot be read or has fewer complete lines than `keep`, [`Error::Work`] if
+/// it cannot be written.
 pub fn truncate_lines(path: &Path, keep: usize) -> Result<()> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -92,7 +94,8 @@ pub fn truncate_lines(path: &Path, keep: usize) -> Result<()> {
 /// Creates a folder and those above it where they are missing, durably.
 ///
 /// # Errors
-/// [`Error::Request`] with the path and the system's cause: a request names folders, and this one cannot be had.
+/// [`Error::Request`] with the path and the system's cause: a request names folders, and this one cannot be
+/// had.
 pub fn create_folder(path: &Path) -> Result<()> {
     let missing: Vec<&Path> = path
         .ancestors()
@@ -162,8 +165,8 @@ fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     })
 }
 
-/// A name in the same folder (a rename works within one file system only) that no other writer uses: neither a
-/// thread of this process nor another process.
+/// A name in the same folder (a rename works within one file system only) that no other writer uses: neither
+/// a thread of this process nor another process.
 fn temporary_beside(target: &Path) -> io::Result<PathBuf> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut name = target.file_name().ok_or(ErrorKind::InvalidFilename)?.to_os_string();
@@ -207,8 +210,8 @@ fn remove_file(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Forces the entries of a folder to the disk. Some file systems know no such thing for folders and say so: their
-/// renames are as durable as they get. Windows cannot open a folder as a file.
+/// Forces the entries of a folder to the disk. Some file systems know no such thing for folders and say so:
+/// their renames are as durable as they get. Windows cannot open a folder as a file.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());

@@ -1,9 +1,9 @@
 //! One process at a time in a folder.
 //!
-//! Two processes that train in one folder would replace each other's checkpoints. So a run holds an advisory lock of
-//! the operating system on a file `run.lock` in its folder. The system lifts such a lock when the process ends,
-//! however it ends: a lock file left by a killed process locks nothing, and no process id has to be judged dead or
-//! reused. The id in the file is only for the message to whoever comes second.
+//! Two processes that train in one folder would replace each other's checkpoints. So a run holds an advisory
+//! lock of the operating system on a file `run.lock` in its folder. The system lifts such a lock when the
+//! process ends, however it ends: a lock file left by a killed process locks nothing, and no process id has
+//! to be judged dead or reused. The id in the file is only for the message to whoever comes second.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -26,8 +26,8 @@ impl Lock {
     /// Takes the lock of a folder that exists.
     ///
     /// # Errors
-    /// [`Error::Request`] if another process holds it (with that process's id) or the folder cannot be written,
-    /// [`Error::Work`] if the file of the lock cannot be filled.
+    /// [`Error::Request`] if another process holds it (with that process's id) or the folder cannot be
+    /// written, [`Error::Work`] if the file of the lock cannot be filled.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(LOCK);
         let unusable = |cause: &dyn std::fmt::Display| {
@@ -41,14 +41,14 @@ impl Lock {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(unusable(&format!(
-                        "{} is writing there, expected no other; wait for it or name another folder with --out",
+                        "{} is writing there; wait for it or name another folder with --out",
                         holder(&mut file)
                     )));
                 }
                 Err(TryLockError::Error(cause)) => return Err(unusable(&cause)),
             }
-            // Whoever held it before may have removed the file between our opening and our locking it: then this is
-            // the lock of a file that nobody else will ever open.
+            // Whoever held it before may have removed the file between our opening and our locking it: then
+            // this is the lock of a file that nobody else will ever open.
             if is_at(&file, &path) {
                 let id = format!("{}\n", std::process::id());
                 file.set_len(0)
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(
             Lock::take(scratch.path()).unwrap_err(),
             Error::Request(format!(
-                "cannot lock the folder {}: process {} is writing there, expected no other; \
+                "cannot lock the folder {}: process {} is writing there; \
                  wait for it or name another folder with --out",
                 scratch.path().display(),
                 std::process::id()

@@ -1,8 +1,9 @@
 //! The folder of a run: which files it has, whether a run may start in it, and that only one process does.
 //!
 //! The order in which a run writes its files decides what a folder means. The configuration comes first, the
-//! checkpoint at least every epoch, the result last; all are replaced atomically. So a checkpoint that is there is
-//! complete, a folder that has none holds nothing worth continuing, and a result says that the run is done.
+//! checkpoint at least every epoch, the result last; all are replaced atomically. So a checkpoint that is
+//! there is complete, a folder that has none holds nothing worth continuing, and a result says that the run
+//! is done.
 //!
 //! Before anything in a folder is changed it is looked at, and refused if a file in it could be lost.
 
@@ -78,15 +79,15 @@ impl RunFolder {
 
     /// Makes the folder ready to be trained in and keeps other processes out of it as long as the lock lives.
     ///
-    /// Without `resume` a folder that holds a run is refused, and so is one that holds what is not a run's:
-    /// a mistyped --out is not to fill somebody's folder. With `resume` a checkpoint is gone on from (whether it is
-    /// undamaged shows when it is loaded); where there is none, what a killed run left behind is removed and the
-    /// state is [`State::Fresh`]. A result without a checkpoint is the work of a run that ended, not of one that was
-    /// killed: it is refused rather than lost.
+    /// Without `resume` a folder that holds a run is refused, and so is one that holds what is not a run's: a
+    /// mistyped --out is not to fill somebody's folder. With `resume` a checkpoint is gone on from (whether
+    /// it is undamaged shows when it is loaded); where there is none, what a killed run left behind is
+    /// removed and the state is [`State::Fresh`]. A result without a checkpoint is the work of a run that
+    /// ended, not of one that was killed: it is refused rather than lost.
     ///
     /// # Errors
-    /// [`Error::Request`] if the folder is refused, is not a folder, cannot be created or written, or another process
-    /// trains in it; [`Error::Work`] if what was left behind cannot be removed.
+    /// [`Error::Request`] if the folder is refused, is not a folder, cannot be created or written, or another
+    /// process trains in it; [`Error::Work`] if what was left behind cannot be removed.
     pub fn prepare(&self, resume: bool) -> Result<(State, Lock)> {
         // Refuse before touching anything, and decide once nobody else can.
         self.decide(&self.look()?, resume)?;
@@ -98,8 +99,8 @@ impl RunFolder {
             durable::remove(temporary)?;
         }
         if state == State::Fresh {
-            // Lines and parameters of a run that starts again. The configuration is replaced, not removed: until
-            // then it is the only trace of what was wanted.
+            // Lines and parameters of a run that starts again. The configuration is replaced, not removed:
+            // until then it is the only trace of what was wanted.
             durable::remove(&self.metrics())?;
             durable::remove(&self.best())?;
         }
@@ -177,7 +178,8 @@ impl Contents {
     }
 }
 
-/// Where a run goes when nobody says: PRESET-seedN in `base`, then with -2, -3, ...; the first that does not exist.
+/// Where a run goes when nobody says: PRESET-seedN in `base`, then with -2, -3, ...; the first that does not
+/// exist.
 pub fn default_path(base: &Path, preset: &str, seed: u64) -> PathBuf {
     let first = base.join(format!("{preset}-seed{seed}"));
     let later = (2_u64..).map(|number| base.join(format!("{preset}-seed{seed}-{number}")));
@@ -248,8 +250,8 @@ mod tests {
         }
     }
 
-    /// Contents; the outcome without and with --resume (a state or a part of the sentence); what is left after it
-    /// succeeds with --resume.
+    /// Contents; the outcome without and with --resume (a state or a part of the sentence); what is left
+    /// after it succeeds with --resume.
     type Row = (&'static [&'static str], Outcome, Outcome, &'static [&'static str]);
     type Outcome = std::result::Result<State, &'static str>;
 
@@ -382,7 +384,7 @@ mod tests {
     fn a_folder_that_cannot_be_written_is_named() {
         let new = RunFolder::new("/proc/diva-run").prepare(false).unwrap_err();
         assert!(
-            matches!(&new, Error::Request(message) if message.starts_with("cannot create the folder /proc/diva-run: ")),
+            matches!(&new, Error::Request(message) if message.starts_with("cannot create the folder /proc/diva")),
             "{new:?}"
         );
     }

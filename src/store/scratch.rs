@@ -1,6 +1,7 @@
 //! A folder for one test: its own, empty, gone afterwards.
 //!
-//! Tests run in parallel and several test processes may share a machine, so the name holds the process and a count.
+//! Tests run in parallel and several test processes may share a machine, so the name holds the process and a
+//! count.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,16 +1,16 @@
 //! Named tensors in a safetensors file: the weights that PyTorch reads and writes, batches, gradients.
 //!
-//! The format: eight bytes hold the length of a header, little endian; the header is JSON and gives each tensor's
-//! element type, shape and byte range; then come the bytes. The crate `safetensors` checks that the ranges follow
-//! each other without gap or overlap, fill the file, and fit shapes and types.
+//! The format: eight bytes hold the length of a header, little endian; the header is JSON and gives each
+//! tensor's element type, shape and byte range; then come the bytes. The crate `safetensors` checks that the
+//! ranges follow each other without gap or overlap, fill the file, and fit shapes and types.
 //!
-//! Tensors are kept as the bytes they are in the file, so that a file may hold element types that nobody asks for,
-//! and its values become numbers only when read ([`TensorFile::f32s`] and its siblings), wherever in the file they
-//! lie: bytes in a file are not aligned.
+//! Tensors are kept as the bytes they are in the file, so that a file may hold element types that nobody asks
+//! for, and its values become numbers only when read ([`TensorFile::f32s`] and its siblings), wherever in the
+//! file they lie: bytes in a file are not aligned.
 //!
 //! The same tensors give the same bytes, in whatever order they were inserted: types by size, then names by
-//! alphabet. The format also allows a table of texts; the crate writes it from a hash map, in random order if there
-//! are several, so at most one is ever written.
+//! alphabet. The format also allows a table of texts; the crate writes it from a hash map, in random order if
+//! there are several, so at most one is ever written.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -110,7 +110,8 @@ impl TensorFile {
     /// Reads a safetensors file.
     ///
     /// # Errors
-    /// [`Error::Request`] with the path: it cannot be read, is empty, cut short, damaged or of another format.
+    /// [`Error::Request`] with the path: it cannot be read, is empty, cut short, damaged or of another
+    /// format.
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&read_file(path)?, path)
     }
@@ -126,7 +127,8 @@ impl TensorFile {
     /// Adds a tensor: `values` in row-major order.
     ///
     /// # Panics
-    /// If the name is taken or is the one that the format keeps for itself, or if `values` does not fill `shape`.
+    /// If the name is taken or is the one that the format keeps for itself, or if `values` does not fill
+    /// `shape`.
     #[track_caller]
     pub fn insert<T: Element>(&mut self, name: impl Into<String>, shape: &[usize], values: &[T]) {
         let name = name.into();
@@ -272,7 +274,7 @@ fn complaint(bytes: &[u8], cause: &SafeTensorError) -> String {
     let header = u64::from_le_bytes(*length);
     match cause {
         SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => format!(
-            "it is cut short or no safetensors file: its first 8 bytes announce a header of {header} bytes, {} follow",
+            "it is cut short or no safetensors file: its first bytes announce a header of {header} bytes, {} follow",
             rest.len()
         ),
         SafeTensorError::InvalidHeader(_)

@@ -175,8 +175,8 @@ fn every_kind_of_wrong_file_has_its_sentence() {
     assert!(message(&by_hand(&deep, b"")).contains("damaged"));
 }
 
-/// Files that PyTorch 2 wrote, where the environment variable names their folder. The sums are Python's `math.fsum`
-/// over what `struct.unpack` finds at the tensor's byte range.
+/// Files that PyTorch 2 wrote, where the environment variable names their folder. The sums are Python's
+/// `math.fsum` over what `struct.unpack` finds at the tensor's byte range.
 #[test]
 fn files_made_by_pytorch_are_read_and_written_alike() {
     let Some(folder) = std::env::var_os("DIVA_FIXTURES").map(|path| Path::new(&path).join("mnist-quarter"))
