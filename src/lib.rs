@@ -1,9 +1,15 @@
 //! Domain-invariant variational autoencoders (DIVA), trained on CPUs, from scratch.
 //!
 //! The modules, in reading order: [`simd`] (16 lanes, one set of bits), [`parallel`] (threads that do not change
-//! them), `kernels`, `tensor`, `autograd`, `ops`, `nn`, `models`, `train`. ARCHITECTURE.md tells the same with
-//! reasons.
+//! them), [`kernels`] (heavy numerics on slices), [`tensor`], [`autograd`] (the tape), [`ops`] (one file per
+//! differentiable operation). ARCHITECTURE.md tells the same with reasons.
 
+pub mod autograd;
 pub mod error;
+pub mod kernels;
+pub mod ops;
+pub mod parallel;
 pub mod rng;
 pub mod simd;
+pub mod store;
+pub mod tensor;

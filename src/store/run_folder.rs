@@ -1,0 +1,430 @@
+//! The folder of a run: which files it has, whether a run may start in it, and that only one process does.
+//!
+//! The order in which a run writes its files decides what a folder means. The configuration comes first, the
+//! checkpoint at least every epoch, the result last; all are replaced atomically. So a checkpoint that is
+//! there is complete, a folder that has none holds nothing worth continuing, and a result says that the run
+//! is done.
+//!
+//! Before anything in a folder is changed it is looked at, and refused if a file in it could be lost.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::store::durable;
+use crate::store::lock::{LOCK, Lock};
+
+const CONFIG: &str = "config.toml";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const BEST: &str = "best.safetensors";
+const RESULT: &str = "result.json";
+const REPORT: &str = "report.html";
+
+/// The files by which a folder is known to hold a run, those that say the most first.
+const OF_A_RUN: [&str; 5] = [CHECKPOINT, RESULT, BEST, METRICS, CONFIG];
+
+/// The folder of a run and the paths of its files. Making the value touches no disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// What a run finds in its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No run: it begins with the first step.
+    Fresh,
+    /// A checkpoint, which the run goes on from.
+    Resume,
+}
+
+impl RunFolder {
+    /// The folder at `path`, whether it exists or not.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The resolved configuration, written first.
+    pub fn config(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    /// One line for each epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join(METRICS)
+    }
+
+    /// Everything that a resumed run needs.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
+    /// The selected parameters under their published names.
+    pub fn best(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
+    /// The selected epoch and its metrics; written last, so that its presence means done.
+    pub fn result(&self) -> PathBuf {
+        self.path.join(RESULT)
+    }
+
+    /// Makes the folder ready to be trained in and keeps other processes out of it as long as the lock lives.
+    ///
+    /// Without `resume` a folder that holds a run is refused, and so is one that holds what is not a run's: a
+    /// mistyped --out is not to fill somebody's folder. With `resume` a checkpoint is gone on from (whether
+    /// it is undamaged shows when it is loaded); where there is none, what a killed run left behind is
+    /// removed and the state is [`State::Fresh`]. A result without a checkpoint is the work of a run that
+    /// ended, not of one that was killed: it is refused rather than lost.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the folder is refused, is not a folder, cannot be created or written, or another
+    /// process trains in it; [`Error::Work`] if what was left behind cannot be removed.
+    pub fn prepare(&self, resume: bool) -> Result<(State, Lock)> {
+        // Refuse before touching anything, and decide once nobody else can.
+        self.decide(&self.look()?, resume)?;
+        durable::create_folder(&self.path)?;
+        let lock = Lock::take(&self.path)?;
+        let found = self.look()?;
+        let state = self.decide(&found, resume)?;
+        for temporary in &found.temporaries {
+            durable::remove(temporary)?;
+        }
+        if state == State::Fresh {
+            // Lines and parameters of a run that starts again. The configuration is replaced, not removed:
+            // until then it is the only trace of what was wanted.
+            durable::remove(&self.metrics())?;
+            durable::remove(&self.best())?;
+        }
+        Ok((state, lock))
+    }
+
+    fn decide(&self, found: &Contents, resume: bool) -> Result<State> {
+        let refused =
+            |why: &str| Err(Error::request(format!("cannot train in {}: {why}", self.path.display())));
+        if resume && found.of_a_run.contains(&CHECKPOINT) {
+            return Ok(State::Resume);
+        }
+        if resume && found.of_a_run.contains(&RESULT) {
+            return refused(&format!(
+                "it holds {RESULT} but no {CHECKPOINT} to go on from; name another folder with --out"
+            ));
+        }
+        match (found.of_a_run.first(), found.foreign.first()) {
+            (Some(name), _) if !resume => refused(&format!(
+                "it holds a run ({name}); continue it with --resume or name another folder with --out"
+            )),
+            (None, Some(name)) => refused(&format!(
+                "it holds {name}, which is not a run's; name a new or an empty folder with --out"
+            )),
+            _ => Ok(State::Fresh),
+        }
+    }
+
+    fn look(&self) -> Result<Contents> {
+        let unusable = |cause: &dyn std::fmt::Display| {
+            Error::request(format!("cannot train in {}: {cause}", self.path.display()))
+        };
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
+            Err(_) if self.path.is_file() => return Err(unusable(&"it is a file, expected a folder")),
+            Err(cause) => return Err(unusable(&cause)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry.map_err(|cause| unusable(&cause))?.file_name());
+        }
+        names.sort();
+        Ok(Contents::of(&self.path, &names))
+    }
+}
+
+/// What a folder holds, as far as a run that wants to start in it cares.
+#[derive(Default)]
+struct Contents {
+    /// In the order of [`OF_A_RUN`].
+    of_a_run: Vec<&'static str>,
+    temporaries: Vec<PathBuf>,
+    foreign: Vec<String>,
+}
+
+impl Contents {
+    fn of(folder: &Path, names: &[impl AsRef<OsStr>]) -> Self {
+        let is_there = |wanted: &&str| names.iter().any(|name| name.as_ref() == *wanted);
+        let mut contents =
+            Self { of_a_run: OF_A_RUN.into_iter().filter(is_there).collect(), ..Self::default() };
+        for name in names {
+            let path = folder.join(name.as_ref());
+            let name = name.as_ref().to_string_lossy();
+            // Hidden files are the work of file systems and file managers.
+            let expected =
+                OF_A_RUN.contains(&&*name) || name == LOCK || name == REPORT || name.starts_with('.');
+            if name.ends_with(durable::TEMPORARY_ENDING) && !path.is_dir() {
+                contents.temporaries.push(path);
+            } else if !expected && !name.ends_with(".png") {
+                contents.foreign.push(name.into_owned());
+            }
+        }
+        contents
+    }
+}
+
+/// Where a run goes when nobody says: PRESET-seedN in `base`, then with -2, -3, ...; the first that does not
+/// exist.
+pub fn default_path(base: &Path, preset: &str, seed: u64) -> PathBuf {
+    let first = base.join(format!("{preset}-seed{seed}"));
+    let later = (2_u64..).map(|number| base.join(format!("{preset}-seed{seed}-{number}")));
+    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
+    std::iter::once(first)
+        .chain(later)
+        .find(is_free)
+        .expect("a disk holds fewer folders than there are numbers")
+}
+
+/// The folder of [`default_path`]'s names with the highest number, if there is one.
+pub fn newest(base: &Path, preset: &str, seed: u64) -> Option<PathBuf> {
+    let entries = fs::read_dir(base).ok()?;
+    let numbered = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        let number = number_of(name.to_str()?, preset, seed)?;
+        entry.path().is_dir().then(|| (number, entry.path()))
+    });
+    numbered.max().map(|(_, path)| path)
+}
+
+/// 1 for PRESET-seedN, K for PRESET-seedN-K as [`default_path`] writes it, nothing for other names.
+fn number_of(name: &str, preset: &str, seed: u64) -> Option<u64> {
+    let rest = name.strip_prefix(preset)?.strip_prefix("-seed")?.strip_prefix(&seed.to_string())?;
+    if rest.is_empty() {
+        return Some(1);
+    }
+    let number: u64 = rest.strip_prefix('-')?.parse().ok()?;
+    (number >= 2 && rest[1..] == number.to_string()).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::scratch::{Scratch, names_in};
+
+    /// A folder `run` with files of these names, each holding its own name.
+    fn folder_with(scratch: &Scratch, names: &[&str]) -> RunFolder {
+        let path = scratch.join("run");
+        fs::create_dir(&path).unwrap();
+        for name in names {
+            fs::write(path.join(name), name).unwrap();
+        }
+        RunFolder::new(path)
+    }
+
+    #[test]
+    fn the_files_have_their_published_names() {
+        let folder = RunFolder::new("runs/quick-seed0");
+        assert_eq!(folder.path(), Path::new("runs/quick-seed0"));
+        assert_eq!(folder.config(), Path::new("runs/quick-seed0/config.toml"));
+        assert_eq!(folder.metrics(), Path::new("runs/quick-seed0/metrics.jsonl"));
+        assert_eq!(folder.checkpoint(), Path::new("runs/quick-seed0/checkpoint.safetensors"));
+        assert_eq!(folder.best(), Path::new("runs/quick-seed0/best.safetensors"));
+        assert_eq!(folder.result(), Path::new("runs/quick-seed0/result.json"));
+    }
+
+    #[test]
+    fn a_new_folder_is_made_and_left_as_it_was() {
+        for resume in [false, true] {
+            let scratch = Scratch::new();
+            let folder = RunFolder::new(scratch.join("runs").join("quick-seed0"));
+            let (state, lock) = folder.prepare(resume).unwrap();
+            assert_eq!(state, State::Fresh);
+            assert_eq!(names_in(folder.path()), [LOCK]);
+            drop(lock);
+            assert!(names_in(folder.path()).is_empty());
+        }
+    }
+
+    /// Contents; the outcome without and with --resume (a state or a part of the sentence); what is left
+    /// after it succeeds with --resume.
+    type Row = (&'static [&'static str], Outcome, Outcome, &'static [&'static str]);
+    type Outcome = std::result::Result<State, &'static str>;
+
+    const HOLDS: Outcome = Err("continue it with --resume or name another folder with --out");
+    const FRESH: Outcome = Ok(State::Fresh);
+    const RESUME: Outcome = Ok(State::Resume);
+    const FOREIGN: Outcome = Err("it holds notes.txt, which is not a run's");
+    const ENDED: Outcome = Err("it holds result.json but no checkpoint.safetensors");
+
+    const ROWS: [Row; 16] = [
+        (&[], FRESH, FRESH, &[]),
+        (&["run.lock"], FRESH, FRESH, &[]),
+        (&[".DS_Store"], FRESH, FRESH, &[".DS_Store"]),
+        (&["checkpoint.safetensors.12-0.part", "run.lock"], FRESH, FRESH, &[]),
+        (&["checkpoint.safetensors.part"], FRESH, FRESH, &[]),
+        (&["latents.png", "report.html"], FRESH, FRESH, &["latents.png", "report.html"]),
+        (&["config.toml"], HOLDS, FRESH, &["config.toml"]),
+        (&["config.toml", "metrics.jsonl", "metrics.jsonl.12-3.part"], HOLDS, FRESH, &["config.toml"]),
+        (&["best.safetensors", "config.toml", "notes.txt"], HOLDS, FRESH, &["config.toml", "notes.txt"]),
+        (&["checkpoint.safetensors"], HOLDS, RESUME, &["checkpoint.safetensors"]),
+        (
+            &[
+                "checkpoint.safetensors",
+                "checkpoint.safetensors.12-0.part",
+                "config.toml",
+                "metrics.jsonl",
+                "notes.txt",
+            ],
+            HOLDS,
+            RESUME,
+            &["checkpoint.safetensors", "config.toml", "metrics.jsonl", "notes.txt"],
+        ),
+        (
+            &["best.safetensors", "checkpoint.safetensors"],
+            HOLDS,
+            RESUME,
+            &["best.safetensors", "checkpoint.safetensors"],
+        ),
+        (
+            &["checkpoint.safetensors", "result.json"],
+            HOLDS,
+            RESUME,
+            &["checkpoint.safetensors", "result.json"],
+        ),
+        (&["best.safetensors", "config.toml", "result.json"], HOLDS, ENDED, &[]),
+        (&["notes.txt"], FOREIGN, FOREIGN, &[]),
+        (&["checkpoint.safetensors.part", "notes.txt"], FOREIGN, FOREIGN, &[]),
+    ];
+
+    #[test]
+    fn what_is_in_the_folder_decides() {
+        for (names, without, with, left) in ROWS {
+            for (resume, expected) in [(false, without), (true, with)] {
+                let scratch = Scratch::new();
+                let folder = folder_with(&scratch, names);
+                match (folder.prepare(resume), expected) {
+                    (Ok((state, lock)), Ok(expected)) => {
+                        assert_eq!(state, expected, "{names:?} {resume}");
+                        drop(lock);
+                        assert_eq!(names_in(folder.path()), left, "{names:?} {resume}");
+                        for name in left {
+                            assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), *name);
+                        }
+                    }
+                    (Err(Error::Request(message)), Err(part)) => {
+                        let start = format!("cannot train in {}: ", folder.path().display());
+                        assert!(
+                            message.starts_with(&start) && message.contains(part),
+                            "{names:?}: {message}"
+                        );
+                        // A refusal changes nothing.
+                        assert_eq!(names_in(folder.path()), names, "{names:?} {resume}");
+                    }
+                    (found, expected) => panic!("{names:?} {resume}: {found:?}, expected {expected:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_in_the_folder_is_foreign() {
+        for name in ["data", "old.part"] {
+            let scratch = Scratch::new();
+            let folder = folder_with(&scratch, &[]);
+            fs::create_dir(folder.path().join(name)).unwrap();
+            let message = folder.prepare(true).unwrap_err().to_string();
+            assert!(message.contains(&format!("it holds {name}, which is not a run's")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_second_process_is_refused_with_the_id_of_the_first() {
+        let scratch = Scratch::new();
+        let folder = RunFolder::new(scratch.join("run"));
+        let (_, lock) = folder.prepare(false).unwrap();
+        for resume in [false, true] {
+            let message = folder.prepare(resume).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!("process {} is writing there", std::process::id())),
+                "{message}"
+            );
+        }
+        assert_eq!(names_in(folder.path()), [LOCK]);
+        // The temporary of the process that trains is not taken from under it.
+        fs::write(folder.checkpoint(), b"").unwrap();
+        fs::write(folder.path().join("checkpoint.safetensors.1-1.part"), b"").unwrap();
+        assert!(folder.prepare(true).is_err());
+        assert_eq!(names_in(folder.path()).len(), 3);
+        drop(lock);
+        assert_eq!(folder.prepare(true).unwrap().0, State::Resume);
+    }
+
+    #[test]
+    fn what_is_no_folder_is_refused() {
+        let scratch = Scratch::new();
+        let file = scratch.join("file");
+        fs::write(&file, b"x").unwrap();
+        assert_eq!(
+            RunFolder::new(&file).prepare(true).unwrap_err(),
+            Error::Request(format!("cannot train in {}: it is a file, expected a folder", file.display()))
+        );
+        let below = RunFolder::new(file.join("run")).prepare(false).unwrap_err();
+        assert!(matches!(&below, Error::Request(message) if message.contains("run: ")), "{below}");
+        assert_eq!(fs::read(&file).unwrap(), b"x");
+    }
+
+    /// The file system of processes cannot be written by anybody.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let new = RunFolder::new("/proc/diva-run").prepare(false).unwrap_err();
+        assert!(
+            matches!(&new, Error::Request(message) if message.starts_with("cannot create the folder /proc/diva")),
+            "{new:?}"
+        );
+    }
+
+    #[test]
+    fn default_paths_count_from_two() {
+        let scratch = Scratch::new();
+        let base = scratch.join("runs");
+        assert_eq!(newest(&base, "quick", 7), None);
+        for name in ["quick-seed7", "quick-seed7-2", "quick-seed7-3"] {
+            assert_eq!(default_path(&base, "quick", 7), base.join(name));
+            fs::create_dir_all(base.join(name)).unwrap();
+            assert_eq!(newest(&base, "quick", 7), Some(base.join(name)));
+        }
+        fs::write(base.join("quick-seed7-4"), b"a file is in the way but is no run").unwrap();
+        assert_eq!(default_path(&base, "quick", 7), base.join("quick-seed7-5"));
+        assert_eq!(newest(&base, "quick", 7), Some(base.join("quick-seed7-3")));
+        assert_eq!(default_path(&base, "quick", 70), base.join("quick-seed70"));
+    }
+
+    #[test]
+    fn the_newest_has_the_highest_number_not_the_last_name() {
+        let scratch = Scratch::new();
+        for name in ["quick-seed1", "quick-seed1-2", "quick-seed1-9", "quick-seed1-10"] {
+            fs::create_dir(scratch.join(name)).unwrap();
+        }
+        for other in [
+            "quick-seed1-11-old",
+            "quick-seed1-012",
+            "quick-seed1-1",
+            "quick-seed1-+13",
+            "quick-seed11",
+            "quick-seed12-40",
+            "very-quick-seed1-50",
+            "quick-cells-seed1-60",
+            "quick-seed1-",
+        ] {
+            fs::create_dir(scratch.join(other)).unwrap();
+        }
+        assert_eq!(newest(scratch.path(), "quick", 1), Some(scratch.join("quick-seed1-10")));
+        assert_eq!(newest(scratch.path(), "quick", 2), None);
+    }
+}

@@ -1,0 +1,303 @@
+//! Named tensors in a safetensors file: the weights that PyTorch reads and writes, batches, gradients.
+//!
+//! The format: eight bytes hold the length of a header, little endian; the header is JSON and gives each
+//! tensor's element type, shape and byte range; then come the bytes. The crate `safetensors` checks that the
+//! ranges follow each other without gap or overlap, fill the file, and fit shapes and types.
+//!
+//! Tensors are kept as the bytes they are in the file, so that a file may hold element types that nobody asks
+//! for, and its values become numbers only when read ([`TensorFile::f32s`] and its siblings), wherever in the
+//! file they lie: bytes in a file are not aligned.
+//!
+//! The same tensors give the same bytes, in whatever order they were inserted: types by size, then names by
+//! alphabet. The format also allows a table of texts; the crate writes it from a hash map, in random order if
+//! there are several, so at most one is ever written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Metadata, View};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+
+use crate::error::{Error, Result};
+use crate::store::durable;
+
+/// The length of the header's length.
+const LENGTH_BYTES: usize = 8;
+
+/// A number that a tensor file can hold.
+pub trait Element: Copy {
+    /// The name of the type in the file.
+    const DTYPE: Dtype;
+    /// The size of one number in bytes.
+    const BYTES: usize;
+    /// Appends the number, little endian.
+    fn append_to(self, bytes: &mut Vec<u8>);
+    /// The number in `bytes`, little endian; [`Self::BYTES`] of them.
+    fn from_bytes(bytes: &[u8]) -> Self;
+}
+
+macro_rules! element {
+    ($($number:ty, $dtype:ident;)*) => {$(
+        impl Element for $number {
+            const DTYPE: Dtype = Dtype::$dtype;
+            const BYTES: usize = size_of::<$number>();
+
+            fn append_to(self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn from_bytes(bytes: &[u8]) -> Self {
+                Self::from_le_bytes(bytes.try_into().expect("the caller cuts pieces of BYTES"))
+            }
+        }
+    )*};
+}
+
+element! {
+    f32, F32;
+    f64, F64;
+    i64, I64;
+    u64, U64;
+    u8, U8;
+}
+
+/// Tensors by name, as they are in a file.
+#[derive(Clone, Debug)]
+pub struct TensorFile {
+    /// What error messages call it.
+    origin: String,
+    tensors: BTreeMap<String, Stored>,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for &Stored {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        self.bytes.as_slice().into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Default for TensorFile {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TensorFile {
+    /// No tensors yet.
+    pub fn new() -> Self {
+        Self { origin: "the tensors in memory".into(), tensors: BTreeMap::new() }
+    }
+
+    /// Reads a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Request`] with the path: it cannot be read, is empty, cut short, damaged or of another
+    /// format.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::from_bytes(&read_file(path)?, path)
+    }
+
+    /// Takes the bytes of a safetensors file apart; `path` is what error messages call them.
+    ///
+    /// # Errors
+    /// [`Error::Request`] with the path: empty, cut short, damaged or of another format.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        decode(bytes, path).map(|(file, _)| file)
+    }
+
+    /// Adds a tensor: `values` in row-major order.
+    ///
+    /// # Panics
+    /// If the name is taken or is the one that the format keeps for itself, or if `values` does not fill
+    /// `shape`.
+    #[track_caller]
+    pub fn insert<T: Element>(&mut self, name: impl Into<String>, shape: &[usize], values: &[T]) {
+        let name = name.into();
+        let count = shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent));
+        assert!(
+            count == Some(values.len()),
+            "tensor {name} of shape {shape:?} cannot be made of {} values",
+            values.len()
+        );
+        assert!(name != "__metadata__", "a tensor cannot be named __metadata__");
+        let mut bytes = Vec::with_capacity(values.len() * T::BYTES);
+        for value in values {
+            value.append_to(&mut bytes);
+        }
+        let previous =
+            self.tensors.insert(name.clone(), Stored { dtype: T::DTYPE, shape: shape.to_vec(), bytes });
+        assert!(previous.is_none(), "there are two tensors named {name}");
+    }
+
+    /// The names, by alphabet.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Shape and values (row-major) of a tensor of f32.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if there is no such tensor or its elements are of another type.
+    pub fn f32s(&self, name: &str) -> Result<(&[usize], Vec<f32>)> {
+        self.values(name)
+    }
+
+    /// Shape and values (row-major) of a tensor of f64.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if there is no such tensor or its elements are of another type.
+    pub fn f64s(&self, name: &str) -> Result<(&[usize], Vec<f64>)> {
+        self.values(name)
+    }
+
+    /// Shape and values (row-major) of a tensor of i64, PyTorch's type of labels.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if there is no such tensor or its elements are of another type.
+    pub fn i64s(&self, name: &str) -> Result<(&[usize], Vec<i64>)> {
+        self.values(name)
+    }
+
+    /// Shape and values (row-major) of a tensor of u64.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if there is no such tensor or its elements are of another type.
+    pub fn u64s(&self, name: &str) -> Result<(&[usize], Vec<u64>)> {
+        self.values(name)
+    }
+
+    /// Shape and values (row-major) of a tensor of bytes.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if there is no such tensor or its elements are of another type.
+    pub fn u8s(&self, name: &str) -> Result<(&[usize], Vec<u8>)> {
+        self.values(name)
+    }
+
+    /// The bytes of the safetensors file: a function of names, types, shapes and values alone.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self, None)
+    }
+
+    /// Writes the safetensors file, atomically and durably.
+    ///
+    /// # Errors
+    /// [`Error::Work`] with the path and the system's cause.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        durable::write(path, &self.to_bytes())
+    }
+
+    fn values<T: Element>(&self, name: &str) -> Result<(&[usize], Vec<T>)> {
+        let tensor = self.tensors.get(name).ok_or_else(|| {
+            Error::request(format!("{} has no tensor {name} among its {}", self.origin, self.tensors.len()))
+        })?;
+        if tensor.dtype != T::DTYPE {
+            return Err(Error::request(format!(
+                "tensor {name} of {} holds {}, expected {}",
+                self.origin,
+                tensor.dtype,
+                T::DTYPE
+            )));
+        }
+        Ok((&tensor.shape, tensor.bytes.chunks_exact(T::BYTES).map(T::from_bytes).collect()))
+    }
+}
+
+/// The bytes of a file that is to hold tensors.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let found = fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?;
+    if !found.is_file() {
+        // A device may have no end.
+        return Err(Error::request(format!("cannot read {}: it is not a file", path.display())));
+    }
+    fs::read(path).map_err(|cause| Error::reading(path, &cause))
+}
+
+/// The bytes of a safetensors file with at most one text: more would come in random order.
+pub(super) fn encode(file: &TensorFile, text: Option<(&str, &str)>) -> Vec<u8> {
+    let texts = text.map(|(key, value)| [(key.to_owned(), value.to_owned())].into());
+    let tensors = file.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    safetensors::serialize(tensors, texts).expect("insert() and decode() keep shapes and bytes consistent")
+}
+
+/// The tensors and the texts of a safetensors file.
+pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(TensorFile, BTreeMap<String, String>)> {
+    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|cause| {
+        Error::request(format!("cannot read {}: {}", path.display(), complaint(bytes, &cause)))
+    })?;
+    let data = &bytes[LENGTH_BYTES + header..];
+    let stored = |name: String| {
+        let info = metadata.info(&name)?;
+        let bytes = data[info.data_offsets.0..info.data_offsets.1].to_vec();
+        Some((name, Stored { dtype: info.dtype, shape: info.shape.clone(), bytes }))
+    };
+    let tensors = metadata.offset_keys().into_iter().filter_map(stored).collect();
+    let texts =
+        metadata.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    Ok((TensorFile { origin: path.display().to_string(), tensors }, texts))
+}
+
+/// What is wrong with bytes that are no safetensors file, in the words of someone who looks at a file.
+fn complaint(bytes: &[u8], cause: &SafeTensorError) -> String {
+    let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
+        return match bytes.len() {
+            0 => "it is empty, expected a safetensors file".into(),
+            count => {
+                format!("it has {count} bytes, expected a safetensors file, which begins with 8 and a header")
+            }
+        };
+    };
+    let header = u64::from_le_bytes(*length);
+    match cause {
+        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => format!(
+            "it is cut short or no safetensors file: its first bytes announce a header of {header} bytes, {} follow",
+            rest.len()
+        ),
+        SafeTensorError::InvalidHeader(_)
+        | SafeTensorError::InvalidHeaderDeserialization(_)
+        | SafeTensorError::JsonError(_) => format!("it is no safetensors file, or damaged ({cause})"),
+        SafeTensorError::MetadataIncompleteBuffer => match announced(bytes) {
+            Some(expected) if expected > bytes.len() => {
+                format!("it is cut short: {} bytes, {expected} expected", bytes.len())
+            }
+            Some(expected) => format!("it is too long: {} bytes, {expected} expected", bytes.len()),
+            None => format!("its header and its length do not agree ({cause})"),
+        },
+        _ => format!("its header is damaged ({cause})"),
+    }
+}
+
+/// The length of the file according to its header.
+fn announced(bytes: &[u8]) -> Option<usize> {
+    let header = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
+    let header_end = LENGTH_BYTES.checked_add(header)?;
+    let metadata: Metadata = serde_json::from_slice(bytes.get(LENGTH_BYTES..header_end)?).ok()?;
+    header_end.checked_add(metadata.data_len())
+}
+
+#[cfg(test)]
+mod tests;
