@@ -7,6 +7,7 @@
 
 pub mod embedded;
 pub mod idx;
+pub mod rotate;
 
 /// Images of one size, each with its class and its domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
