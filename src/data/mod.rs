@@ -7,7 +7,9 @@
 
 pub mod embedded;
 pub mod idx;
+pub mod npy;
 pub mod rotate;
+pub mod subset;
 
 /// Images of one size, each with its class and its domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
