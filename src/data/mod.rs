@@ -9,6 +9,7 @@ pub mod embedded;
 pub mod idx;
 pub mod npy;
 pub mod rotate;
+pub mod rotated;
 pub mod subset;
 
 /// Images of one size, each with its class and its domain.
