@@ -1,10 +1,11 @@
 //! Images with a class and a domain: reading them, turning digits into rotated domains, cutting batches.
 //!
 //! A [`Dataset`] is plain bytes, one a value, as the files hold them; pixels become f32 in [0, 1] only batch
-//! by batch (see `batches`), so that 5,000 rotated digits weigh 4 MB and not 16. A [`Split`] is what an
+//! by batch ([`batches`]), so that 5,000 rotated digits weigh 4 MB and not 16. A [`Split`] is what an
 //! experiment trains and tests on. Everything here is a function of files, configuration and seed: no clock,
 //! no order of a hash.
 
+pub mod batches;
 pub mod embedded;
 pub mod idx;
 pub mod npy;
