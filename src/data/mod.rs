@@ -8,6 +8,7 @@
 pub mod batches;
 pub mod embedded;
 pub mod idx;
+pub mod image;
 pub mod npy;
 pub mod rotate;
 pub mod rotated;
