@@ -2,9 +2,12 @@
 //!
 //! The modules, in reading order: [`simd`] (16 lanes, one set of bits), [`parallel`] (threads that do not change
 //! them), [`kernels`] (heavy numerics on slices), [`tensor`], [`autograd`] (the tape), [`ops`] (one file per
-//! differentiable operation). ARCHITECTURE.md tells the same with reasons.
+//! differentiable operation), [`data`], [`config`], [`store`] (what reaches the disk). ARCHITECTURE.md tells the same
+//! with reasons.
 
 pub mod autograd;
+pub mod config;
+pub mod data;
 pub mod error;
 pub mod kernels;
 pub mod ops;

@@ -1,0 +1,127 @@
+//! Images with a class and a domain: reading them, turning digits into rotated domains, cutting batches.
+//!
+//! A [`Dataset`] is plain bytes, one a value, as the files hold them; pixels become f32 in [0, 1] only batch
+//! by batch ([`batches`]), so that 5,000 rotated digits weigh 4 MB and not 16. A [`Split`] is what an
+//! experiment trains and tests on. Everything here is a function of files, configuration and seed: no clock,
+//! no order of a hash.
+
+pub mod batches;
+pub mod embedded;
+pub mod idx;
+pub mod image;
+pub mod npy;
+pub mod rotate;
+pub mod rotated;
+pub mod subset;
+
+/// Images of one size, each with its class and its domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// Values of a pixel: 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+    /// The images one after the other, each row by row, channels last, one byte a value.
+    pub pixels: Vec<u8>,
+    /// The class of each image, from 0.
+    pub classes: Vec<u32>,
+    /// The domain of each image, from 0.
+    pub domains: Vec<u32>,
+}
+
+impl Dataset {
+    /// Images of `[height, width, channels]` with their labels.
+    ///
+    /// # Panics
+    /// If a size is 0, or the number of pixels, classes and domains do not fit each other.
+    #[track_caller]
+    pub fn new(size: [usize; 3], pixels: Vec<u8>, classes: Vec<u32>, domains: Vec<u32>) -> Self {
+        let [height, width, channels] = size;
+        let values = height * width * channels;
+        assert!(values > 0, "images of {height}x{width}x{channels} have no pixels");
+        assert_eq!(
+            pixels.len(),
+            classes.len() * values,
+            "pixels of {} images of {height}x{width}x{channels}",
+            classes.len()
+        );
+        assert_eq!(domains.len(), classes.len(), "a domain for each class label");
+        Dataset { height, width, channels, pixels, classes, domains }
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.classes.is_empty()
+    }
+
+    /// The number of bytes of one image: height x width x channels.
+    pub fn values(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Image `index`, row by row, channels last.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    #[track_caller]
+    pub fn image(&self, index: usize) -> &[u8] {
+        assert!(index < self.len(), "image {index} of {} was asked for", self.len());
+        &self.pixels[index * self.values()..][..self.values()]
+    }
+}
+
+/// What one run trains and tests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The training images; their `domains` are indices into `domain_names`.
+    pub train: Dataset,
+    /// The images of the domain that is never seen in training; their domain is `domain_names.len()`.
+    pub test: Dataset,
+    /// Images of the test domain that share no digit with the training images, where these were asked for
+    /// beside `test`.
+    pub disjoint_test: Option<Dataset>,
+    /// The training domains, in order.
+    pub domain_names: Vec<String>,
+    /// The test domain.
+    pub test_domain: String,
+    /// The number of classes.
+    pub classes: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_its_bytes() {
+        let data = Dataset::new([1, 2, 3], (0..12).collect(), vec![4, 5], vec![0, 1]);
+        assert_eq!((data.len(), data.values(), data.is_empty()), (2, 6, false));
+        assert_eq!(data.image(1), [6, 7, 8, 9, 10, 11]);
+        assert!(Dataset::new([1, 2, 3], vec![], vec![], vec![]).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "pixels of 2 images of 1x2x3")]
+    fn missing_pixels_are_a_bug() {
+        Dataset::new([1, 2, 3], vec![0; 11], vec![0, 0], vec![0, 0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a domain for each class label")]
+    fn missing_domains_are_a_bug() {
+        Dataset::new([1, 2, 3], vec![0; 12], vec![0, 0], vec![0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "image 2 of 2 was asked for")]
+    fn an_image_past_the_end_is_a_bug() {
+        Dataset::new([1, 2, 3], vec![0; 12], vec![0, 0], vec![0, 0]).image(2);
+    }
+}

@@ -1,0 +1,136 @@
+//! Batch normalisation by the statistics of the batch, with an optional rectifier.
+//!
+//! Over the rows r of column c (for images: over all pixels of a channel), with R rows:
+//!
+//!     m = (1/R) sum x,   v = (1/R) sum (x - m)^2,   u = (x - m) / sqrt(v + eps),   y = act(gamma u + beta)
+//!
+//!     g = dy where act passes it, else 0
+//!     dbeta = sum g,   dgamma = sum g u,   dx = gamma / sqrt(v + eps) (g - dbeta / R - u dgamma / R)
+//!
+//! Ioffe, Szegedy: "Batch normalization", ICML 2015. The rectifier is folded in because both are bound by memory.
+
+use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
+use crate::kernels::norm::{self, Activation, Coefficients};
+use crate::parallel::with_scratch;
+use crate::tensor::Shape;
+
+/// eps, which keeps the division by the standard deviation finite. PyTorch's default, used by the published models.
+pub(super) const EPSILON: f32 = 1e-5;
+
+#[derive(Clone, Copy, Debug)]
+struct BatchNorm(Activation);
+
+impl Op for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch> {
+        let [x, gamma, beta] = arity(inputs)?;
+        let columns = x.columns();
+        require!(x.rank() >= 2 && x.rows() >= 2, "x needs at least 2 rows to have a variance");
+        require!(gamma.sizes() == [columns] && beta.sizes() == [columns], "gamma and beta must have {columns} numbers");
+        Ok(Plan { output: x, saved: 2 * columns })
+    }
+
+    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
+        let [x, gamma, beta] = [0, 1, 2].map(|i| inputs[i].data);
+        let columns = gamma.len();
+        let (mean, variance) = saved.split_at_mut(columns);
+        norm::mean_and_variance(x, mean, variance);
+        with_scratch(2 * columns, |scratch| {
+            let (scale, shift) = scratch.split_at_mut(columns);
+            for c in 0..columns {
+                scale[c] = gamma[c] / (variance[c] + EPSILON).sqrt();
+                shift[c] = beta[c] - mean[c] * scale[c];
+            }
+            norm::affine(x, scale, shift, self.0, output);
+        });
+    }
+
+    fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
+        let [x, gamma] = [0, 1].map(|i| at.inputs[i].data);
+        let (y, dy) = (at.output.data, at.grad);
+        let columns = gamma.len();
+        let (mean, variance) = at.saved.split_at(columns);
+        let rows = (x.len() / columns) as f32;
+        let [dx, dgamma, dbeta] = gradients else { panic!("{} gradients of three inputs", gradients.len()) };
+        with_scratch(5 * columns, |scratch| {
+            let (sums, coefficients) = scratch.split_at_mut(2 * columns);
+            norm::gradient_sums(x, y, dy, mean, self.0, sums);
+            let (plain, weighted) = sums.split_at(columns);
+            let (gradient, rest) = coefficients.split_at_mut(columns);
+            let (input, constant) = rest.split_at_mut(columns);
+            for c in 0..columns {
+                let one_over_sd = 1.0 / (variance[c] + EPSILON).sqrt();
+                if let Some(dgamma) = dgamma {
+                    dgamma[c] = weighted[c] * one_over_sd;
+                }
+                gradient[c] = gamma[c] * one_over_sd;
+                input[c] = -gradient[c] * one_over_sd * one_over_sd * weighted[c] / rows;
+                constant[c] = -gradient[c] * plain[c] / rows - input[c] * mean[c];
+            }
+            if let Some(dbeta) = dbeta {
+                dbeta.copy_from_slice(plain);
+            }
+            if let Some(dx) = dx {
+                norm::input_gradient(x, y, dy, self.0, Coefficients { gradient, input, constant }, dx);
+            }
+        });
+    }
+}
+
+impl<'t> Var<'t> {
+    /// Every column of x (..., columns) brought to mean beta and standard deviation gamma over the rows, then the
+    /// activation. [`Var::saved`] of the result holds the means, then the biased variances.
+    #[track_caller]
+    pub fn batch_norm(self, gamma: Var<'t>, beta: Var<'t>, activation: Activation) -> Var<'t> {
+        self.tape().apply(BatchNorm(activation), &[self, gamma, beta])
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes};
+
+    fn reference(activation: Activation, x: &Array64, gamma: &Array64, beta: &Array64) -> Array64 {
+        let (rows, columns) = (x.shape.rows(), x.shape.columns());
+        let mut y = x.clone();
+        for c in 0..columns {
+            let column = || (0..rows).map(|r| x.data[r * columns + c]);
+            let mean = column().sum::<f64>() / rows as f64;
+            let variance = column().map(|x| (x - mean).powi(2)).sum::<f64>() / rows as f64;
+            for r in 0..rows {
+                let u = (x.data[r * columns + c] - mean) / (variance + f64::from(EPSILON)).sqrt();
+                let z = gamma.data[c] * u + beta.data[c];
+                y.data[r * columns + c] = if activation == Activation::Relu { z.max(0.0) } else { z };
+            }
+        }
+        y
+    }
+
+    fn case(x: impl Into<Shape>, activation: Activation) -> Case {
+        let x = x.into();
+        let columns = [x.columns()].into();
+        Case::new(BatchNorm(activation), [x, columns, columns], move |x| reference(activation, &x[0], &x[1], &x[2]))
+            .between(1, 0.5, 1.5)
+            .between(2, -0.5, 0.5)
+    }
+
+    pub(in crate::ops) fn cases() -> Vec<Case> {
+        let edges = EDGE_SIZES.into_iter().flat_map(|n| [case([7, n], Activation::Relu), case([n + 2, 3], Activation::Identity)]);
+        let others = [
+            case([3, 5, 4, 16], Activation::Relu),
+            case([600, 17], Activation::Identity),
+            // Means far from zero, where a careless variance cancels.
+            case([300, 4], Activation::Identity).between(0, 100.0, 101.0),
+        ];
+        edges.chain(others).collect()
+    }
+
+    /// Without the rectifier, whose kink a random input would sometimes hit.
+    pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
+        case([sizes.next(3, 300), sizes.next(1, 40)], Activation::Identity)
+    }
+}

@@ -1,0 +1,101 @@
+//! Differentiable operations, one file each: equation, forward, backward, f64 reference, cases.
+//!
+//! Adding one is a file here and a word in the table below. A file of the table must have `cases()` (fixed shapes,
+//! chosen for their edges) and `random(sizes)` (any shape); without them the tests do not compile. What is checked for
+//! every row stands in `autograd/gradcheck.rs`.
+
+mod elementwise;
+
+/// Declares the modules of the ops, and for tests the table of their cases.
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name;)*
+
+        #[cfg(test)]
+        const TABLE: &[tests::Row] = &[
+            $(tests::Row { name: stringify!($name), cases: $name::tests::cases, random: $name::tests::random }),*
+        ];
+    };
+}
+
+ops! {
+    add,
+    batch_norm,
+    concat,
+    conv2d,
+    cross_entropy,
+    exp,
+    gather_rows,
+    linear,
+    log_softmax,
+    max_pool,
+    mul,
+    normal_kl,
+    normal_log_prob,
+    normalize,
+    relu,
+    scale,
+    shift,
+    softplus,
+    sub,
+    sum,
+    sum_columns,
+    to_channels_first,
+    upsampled_conv_transpose2d,
+}
+
+pub use crate::kernels::norm::Activation;
+pub use conv2d::Conv2d;
+
+#[cfg(test)]
+mod tests {
+    use super::TABLE;
+    use crate::autograd::gradcheck::{Case, Sizes};
+    use proptest::prelude::*;
+
+    pub(super) struct Row {
+        pub(super) name: &'static str,
+        pub(super) cases: fn() -> Vec<Case>,
+        pub(super) random: fn(&mut Sizes) -> Case,
+    }
+
+    /// Runs one check over all fixed cases of all rows, and reports every row that fails.
+    fn over_the_table(check: impl Fn(Case, u64) -> Result<(), String>) -> usize {
+        let mut count = 0;
+        let mut failures = Vec::new();
+        for row in TABLE {
+            for (i, case) in (row.cases)().into_iter().enumerate() {
+                count += 1;
+                if let Err(failure) = check(case, i as u64) {
+                    failures.push(format!("{}: {failure}", row.name));
+                }
+            }
+        }
+        assert!(failures.is_empty(), "{} of {count} cases failed:\n{}", failures.len(), failures.join("\n"));
+        count
+    }
+
+    #[test]
+    fn every_op_equals_its_reference_forward_and_backward_with_the_same_bits_everywhere() {
+        let count = over_the_table(|case, seed| case.check(seed));
+        println!("{count} fixed cases of {} ops", TABLE.len());
+    }
+
+    #[test]
+    fn a_variable_used_twice_gets_both_contributions() {
+        over_the_table(|case, seed| case.check_use_twice(seed));
+    }
+
+    #[test]
+    fn every_op_holds_on_random_shapes() {
+        for row in TABLE {
+            proptest!(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() },
+                |(sizes in proptest::collection::vec(any::<u16>(), 8), seed in any::<u32>())| {
+                    let case = (row.random)(&mut Sizes(sizes));
+                    prop_assert_eq!(case.check(u64::from(seed)), Ok(()), "{}", row.name);
+                }
+            );
+        }
+        println!("32 random cases of each of {} ops", TABLE.len());
+    }
+}

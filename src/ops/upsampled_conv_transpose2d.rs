@@ -1,0 +1,117 @@
+//! Nearest up-sampling to twice the size, then a transposed convolution, as one op.
+//!
+//! y[n, p, q, o] = sum over (r, s, c) of X[n, p - r, q - s, c] w[r, s, c, o],   X[n, r, s, c] = x[n, r / 2, s / 2, c]
+//!
+//! with zero outside of X. `kernels/conv/upsampled.rs` says how the larger image X is avoided.
+
+use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
+use crate::kernels::conv::upsampled::Upsampled;
+use crate::parallel::with_scratch;
+use crate::tensor::Shape;
+
+#[derive(Clone, Copy, Debug)]
+struct UpsampledConvTranspose2d;
+
+fn sizes(x: Shape, w: Shape) -> Result<Upsampled, Mismatch> {
+    let Some([_, height, width, channels]) = x.image() else {
+        return Err(Mismatch("x must be (batch, height, width, channels)".into()));
+    };
+    let Some([kernel, across, inputs, outputs]) = w.image() else {
+        return Err(Mismatch("w must be (kernel, kernel, inputs, outputs)".into()));
+    };
+    require!(kernel == across && kernel % 2 == 1, "the kernel must be square and odd, not {kernel} x {across}");
+    require!(channels == inputs, "x has {channels} channels, w has {inputs} inputs");
+    Ok(Upsampled { height, width, inputs, kernel, outputs })
+}
+
+impl Op for UpsampledConvTranspose2d {
+    fn name(&self) -> &'static str {
+        "upsampled_conv_transpose2d"
+    }
+
+    fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch> {
+        let [x, w] = arity(inputs)?;
+        let layer = sizes(x, w)?;
+        let (rows, columns) = layer.output();
+        // The folded weights serve the backward pass too.
+        Ok(Plan { output: [x.sizes()[0], rows, columns, layer.outputs].into(), saved: layer.folded_len() })
+    }
+
+    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
+        let layer = sizes(inputs[0].shape, inputs[1].shape).expect("the plan was made for these shapes");
+        layer.fold(inputs[1].data, saved);
+        layer.forward(inputs[0].data, saved, output);
+    }
+
+    fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
+        let layer = sizes(at.inputs[0].shape, at.inputs[1].shape).expect("the plan was made for these shapes");
+        if let Some(dx) = &mut gradients[0] {
+            layer.input_gradient(at.saved, at.grad, dx);
+        }
+        if let Some(dw) = &mut gradients[1] {
+            with_scratch(layer.folded_len(), |dfolded| {
+                layer.folded_gradient(at.inputs[0].data, at.grad, dfolded);
+                layer.unfold(dfolded, dw);
+            });
+        }
+    }
+}
+
+impl<'t> Var<'t> {
+    /// Doubles the image by nearest up-sampling, then convolves it transposed, stride 1, no padding:
+    /// x (batch, h, w, inputs) and weight (kernel, kernel, inputs, outputs), odd kernel, to
+    /// (batch, 2 h + kernel - 1, 2 w + kernel - 1, outputs).
+    #[track_caller]
+    pub fn upsampled_conv_transpose2d(self, weight: Var<'t>) -> Var<'t> {
+        self.tape().apply(UpsampledConvTranspose2d, &[self, weight])
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::autograd::gradcheck::{Array64, Case, Sizes};
+
+    /// Up-samples, then scatters every input pixel times the kernel: the definition of a transposed convolution.
+    fn reference(x: &Array64, w: &Array64) -> Array64 {
+        let ([n, height, width, inputs], [k, _, _, outputs]) = (x.shape.image().unwrap(), w.shape.image().unwrap());
+        let (rows, columns) = (2 * height + k - 1, 2 * width + k - 1);
+        let mut y = Array64::build([n, rows, columns, outputs], |_| 0.0);
+        for n in 0..n {
+            for i in 0..2 * height {
+                for j in 0..2 * width {
+                    for r in 0..k {
+                        for s in 0..k {
+                            for o in 0..outputs {
+                                let products = (0..inputs).map(|c| x.at([n, i / 2, j / 2, c]) * w.at([r, s, c, o]));
+                                y.data[((n * rows + i + r) * columns + j + s) * outputs + o] += products.sum::<f64>();
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        y
+    }
+
+    fn case(x: [usize; 4], kernel: usize, outputs: usize) -> Case {
+        let shapes = [x.into(), [kernel, kernel, x[3], outputs].into()];
+        Case::new(UpsampledConvTranspose2d, shapes, |x| reference(&x[0], &x[1]))
+    }
+
+    pub(in crate::ops) fn cases() -> Vec<Case> {
+        vec![
+            case([2, 4, 4, 3], 5, 17),
+            case([9, 2, 3, 16], 5, 1),
+            case([1, 3, 2, 2], 3, 15),
+            case([2, 1, 1, 5], 7, 4),
+            case([3, 2, 2, 1], 1, 33),
+        ]
+    }
+
+    pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
+        let kernel = 2 * sizes.next(0, 3) + 1;
+        let x = [sizes.next(1, 3), sizes.next(1, 4), sizes.next(1, 4), sizes.next(1, 5)];
+        case(x, kernel, sizes.next(1, 9))
+    }
+}
