@@ -4,5 +4,6 @@
 //! them), `kernels`, `tensor`, `autograd`, `ops`, `nn`, `models`, `train`. ARCHITECTURE.md tells the same with
 //! reasons.
 
+pub mod config;
 pub mod error;
 pub mod rng;
