@@ -1,0 +1,268 @@
+//! The table of keys: one row for each, in the order in which they are written, with what it takes.
+//!
+//! Everything that treats keys alike reads this table: checking a file, suggesting the nearest known key,
+//! writing a configuration, comparing two. A new key is a field in `sections.rs`, a row here and a line in
+//! each preset.
+
+use super::write::shown;
+use crate::error::{Error, Result};
+use toml::Value;
+
+/// A key of the configuration.
+pub(super) struct Key {
+    /// The dotted name.
+    pub(super) name: &'static str,
+    /// The values it takes.
+    pub(super) takes: Takes,
+    /// Whether it decides what a run has computed after a given number of epochs.
+    pub(super) decides_results: bool,
+}
+
+/// The values that a key takes.
+pub(super) enum Takes {
+    /// A whole number, both ends included.
+    Whole(i64, i64),
+    /// A number, both ends included; a TOML integer is a number too.
+    Number(f64, f64),
+    /// One of these names.
+    OneOf(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// An angle or a name.
+    Domain,
+    /// A list of angles or names, at least so many.
+    Domains(usize),
+    /// A distribution over classes.
+    Prior,
+}
+
+const fn key(name: &'static str, takes: Takes) -> Key {
+    Key { name, takes, decides_results: true }
+}
+
+const fn free_key(name: &'static str, takes: Takes) -> Key {
+    Key { name, takes, decides_results: false }
+}
+
+/// More epochs than a lifetime has, and few enough that no count of steps overflows.
+const MOST_EPOCHS: i64 = 1_000_000;
+/// From one channel of the narrowest layer's 32 to networks with 256 times the parameters.
+const WIDTH: Takes = Takes::Number(0.031_25, 16.0);
+/// The upper end keeps the squares of gradients, which Adam takes in f32, finite.
+const ALPHA: Takes = Takes::Number(0.0, 1e9);
+/// Class probabilities below this make log p(y) the whole loss.
+const LEAST_PROBABILITY: f64 = 1e-6;
+
+/// Every key. The name of the preset decides nothing: what it stands for is written out. Epochs do not decide
+/// what was computed in those already done, so a run may be continued further than was first asked for.
+pub(super) const KEYS: &[Key] = &[
+    free_key("preset", Takes::OneOf(&["quick", "rotated-mnist", "malaria", "quick-cells"])),
+    key("seed", Takes::Whole(0, i64::MAX)),
+    key("data.source", Takes::OneOf(&["embedded", "idx", "folders", "malaria", "synthetic-cells"])),
+    free_key("data.path", Takes::Text),
+    key("data.subset_file", Takes::Text),
+    key("data.domains", Takes::Domains(2)),
+    key("data.test_domain", Takes::Domain),
+    key("data.per_class", Takes::Whole(1, 1_000_000)),
+    key("data.protocol", Takes::OneOf(&["published", "disjoint-test"])),
+    key("data.unlabelled.subsets", Takes::Whole(0, 1_000)),
+    key("data.unlabelled.domains", Takes::Domains(0)),
+    key("model.kind", Takes::OneOf(&["diva", "diva-no-zd", "diva-no-zx", "vae", "classifier", "dann"])),
+    key("model.networks", Takes::OneOf(&["lenet", "resnet"])),
+    key("model.encoder_width", WIDTH),
+    key("model.decoder_width", WIDTH),
+    key("model.latent", Takes::Whole(1, 4_096)),
+    key("model.likelihood", Takes::OneOf(&["categorical", "logistic-mixture"])),
+    key("model.logit_layout", Takes::OneOf(&["per-pixel", "published"])),
+    key("model.kl", Takes::OneOf(&["sampled", "closed-form"])),
+    key("model.prior_y", Takes::Prior),
+    free_key("train.epochs", Takes::Whole(1, MOST_EPOCHS)),
+    key("train.batch", Takes::Whole(2, 65_536)),
+    key("train.learning_rate", Takes::Number(1e-12, 1.0)),
+    key("train.warmup", Takes::Whole(0, MOST_EPOCHS)),
+    key("train.alpha_d", ALPHA),
+    key("train.alpha_y", ALPHA),
+    key("train.patience", Takes::Whole(1, MOST_EPOCHS)),
+];
+
+/// Sets both widths; accepted where configurations are read, never written.
+pub(super) const WIDTH_OF_BOTH: Key = key("model.width", WIDTH);
+
+/// The tables that hold the keys.
+pub(super) const SECTIONS: [&str; 4] = ["data", "data.unlabelled", "model", "train"];
+
+impl Key {
+    /// `value` in the one spelling that this key has for it.
+    ///
+    /// # Errors
+    /// Names key, value and what the key takes.
+    pub(super) fn admit(&self, value: &Value) -> Result<Value> {
+        self.takes.admit(value).ok_or_else(|| self.refuse(&shown(value)))
+    }
+
+    /// The error that refuses `value`, given as TOML writes it.
+    pub(super) fn refuse(&self, value: &str) -> Error {
+        Error::request(format!(
+            "{} = {value} is not usable; it takes {}",
+            self.name,
+            self.takes.description()
+        ))
+    }
+}
+
+impl Takes {
+    fn admit(&self, value: &Value) -> Option<Value> {
+        let admitted = match (self, value) {
+            (Takes::Whole(least, most), Value::Integer(whole)) => (least..=most).contains(&whole),
+            (Takes::Number(least, most), _) => {
+                let number = number(value)?;
+                return (*least..=*most).contains(&number).then_some(Value::Float(number));
+            }
+            (Takes::OneOf(names), Value::String(name)) => names.contains(&name.as_str()),
+            (Takes::Text, Value::String(_)) => true,
+            (Takes::Domain, _) => is_domain(value),
+            (Takes::Domains(least), Value::Array(list)) => list.len() >= *least && list.iter().all(is_domain),
+            (Takes::Prior, Value::String(name)) => name == "training" || name == "uniform",
+            (Takes::Prior, Value::Array(list)) => {
+                let probabilities = list.iter().map(number).collect::<Option<Vec<f64>>>()?;
+                return is_distribution(&probabilities)
+                    .then(|| Value::Array(probabilities.into_iter().map(Value::Float).collect()));
+            }
+            _ => false,
+        };
+        admitted.then(|| value.clone())
+    }
+
+    fn description(&self) -> String {
+        match self {
+            Takes::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Takes::Number(least, most) => format!("a number from {least:?} to {most:?}"),
+            Takes::OneOf(names) => {
+                either(&names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>())
+            }
+            Takes::Text => "text in quotes".into(),
+            Takes::Domain => "an angle between -360 and 360 degrees or a name in quotes".into(),
+            Takes::Domains(least) => {
+                let count = if *least == 0 { String::new() } else { format!("at least {least} ") };
+                format!(
+                    "a list of {count}domains, each an angle between -360 and 360 degrees or a name in quotes"
+                )
+            }
+            Takes::Prior => format!(
+                "\"training\", \"uniform\" or a list of probabilities, each at least {LEAST_PROBABILITY:?}, \
+                 that add up to 1"
+            ),
+        }
+    }
+}
+
+/// A TOML integer or float as a number, and -0.0 as 0.0: equal numbers have one spelling.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(whole) => Some(*whole as f64),
+        Value::Float(real) => Some(real + 0.0),
+        _ => None,
+    }
+}
+
+fn is_domain(value: &Value) -> bool {
+    match value {
+        Value::String(name) => !name.is_empty(),
+        _ => number(value).is_some_and(|angle| angle.abs() < 360.0),
+    }
+}
+
+fn is_distribution(probabilities: &[f64]) -> bool {
+    probabilities.iter().all(|&probability| probability >= LEAST_PROBABILITY)
+        && (probabilities.iter().sum::<f64>() - 1.0).abs() <= 1e-6
+}
+
+/// `a, b or c`.
+pub(super) fn either(names: &[String]) -> String {
+    match names {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// The row of a dotted name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().chain(std::iter::once(&WIDTH_OF_BOTH)).find(|key| key.name == name)
+}
+
+/// The known key or section that `unknown` was most likely meant to be.
+///
+/// The distance is between the full names; or, one step further away, between what stands behind the last
+/// dot, so that a key in the wrong section finds its own. The first row wins a tie.
+pub(super) fn nearest(unknown: &str) -> &'static str {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let distance = |known: &str| edits(unknown, known).min(1 + edits(&last(unknown), &last(known)));
+    KEYS.iter()
+        .map(|key| key.name)
+        .chain([WIDTH_OF_BOTH.name])
+        .chain(SECTIONS)
+        .min_by_key(|known| distance(known))
+        .expect("the table of keys is not empty")
+}
+
+/// The least number of insertions, deletions, replacements and swaps of neighbours that turn `from` into
+/// `to`, no place edited twice (optimal string alignment).
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    let mut previous = None;
+    for (row, letter) in from.chars().enumerate() {
+        let mut this = vec![row + 1];
+        for column in 0..to.len() {
+            let replaced = last[column] + usize::from(letter != to[column]);
+            let mut best = replaced.min(last[column + 1] + 1).min(this[column] + 1);
+            if column > 0 && previous == Some(to[column]) && letter == to[column - 1] {
+                best = best.min(before_last[column - 1] + 1);
+            }
+            this.push(best);
+        }
+        before_last = std::mem::replace(&mut last, this);
+        previous = Some(letter);
+    }
+    last[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_agree_with_worked_examples() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("epcohs", "epochs", 1),
+            ("ca", "abc", 3), // optimal string alignment; 2 if a place could be edited twice
+            ("größe", "grösse", 2),
+        ] {
+            assert_eq!(edits(from, to), expected, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_key_is_suggested() {
+        for (unknown, expected) in [
+            ("train.epoch", "train.epochs"),
+            ("train.epcohs", "train.epochs"),
+            ("trian.epochs", "train.epochs"),
+            ("epochs", "train.epochs"),
+            ("model.epochs", "train.epochs"),
+            ("train.width", "model.width"),
+            ("modle", "model"),
+            ("data.unlabeled.subset", "data.unlabelled.subsets"),
+            ("data.unlabeled", "data.unlabelled"),
+            ("model.prior", "model.prior_y"),
+            ("seeds", "seed"),
+        ] {
+            assert_eq!(nearest(unknown), expected, "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The configuration of a run: which data, which model, how it is trained.
+//!
+//! A configuration is laid together from up to four layers, each over the one before:
+//!
+//! ```text
+//! preset  <  file  <  --set KEY=VALUE  <  --seed
+//! ```
+//!
+//! Without file and `--preset` the preset is `quick`; a file without the key `preset` completes
+//! `rotated-mnist`; and `--preset` wins over the file's key, because the command line is the later word.
+//! Presets are configuration files inside the binary, complete themselves.
+//!
+//! Every layer is checked before it is laid down, key by key against one table (`keys.rs`), because only
+//! there is a mistake still in the user's own words. The result is a plain struct with every value written
+//! out, so that its file repeats the run even after a preset has changed.
+
+mod keys;
+mod layers;
+mod sections;
+mod validate;
+mod write;
+
+pub use sections::{
+    DataConfig, DomainName, Kl, Likelihood, LogitLayout, ModelConfig, ModelKind, Networks, PriorY, Protocol,
+    Source, TrainConfig, Unlabelled,
+};
+
+use crate::error::Result;
+use layers::Layer;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// Name and text of each preset.
+const PRESETS: [(&str, &str); 2] = [
+    ("quick", include_str!("presets/quick.toml")),
+    ("rotated-mnist", include_str!("presets/rotated-mnist.toml")),
+];
+
+/// Everything that decides a run, and where its data lies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// The preset that filled in what was not said.
+    pub preset: String,
+    /// Decides every random number of the run. At most 2^63 - 1, the largest integer of TOML.
+    pub seed: u64,
+    /// Which images, which domains, which of them is held out.
+    pub data: DataConfig,
+    /// What is trained.
+    pub model: ModelConfig,
+    /// The optimisation.
+    pub train: TrainConfig,
+}
+
+impl Config {
+    /// Lays preset, `file` (name, for messages, and text), `overrides` (`KEY=VALUE`; VALUE as in TOML, or a
+    /// bare word) and `seed` over each other, in this order.
+    ///
+    /// The result is complete and consistent. Whether its data can be had is left to
+    /// [`validate_for_training`](Config::validate_for_training), because commands without data never ask.
+    ///
+    /// # Errors
+    /// A request error that names key, value and what is allowed: for text that is not TOML, a key that is
+    /// not known, a value of the wrong type or out of range, values that contradict each other, and a model
+    /// that this version does not have.
+    pub fn resolve(
+        file: Option<(&str, &str)>,
+        preset: Option<&str>,
+        overrides: &[String],
+        seed: Option<u64>,
+    ) -> Result<Config> {
+        let file = file.map(|(name, text)| layers::of_text(name, text)).transpose()?;
+        let overrides = layers::of_overrides(overrides)?;
+
+        let unnamed = if file.is_some() { "rotated-mnist" } else { "quick" };
+        let in_file = file.as_ref().and_then(|layer| layer.get("preset")).and_then(Value::as_str);
+        let preset = preset.or(in_file).unwrap_or(unnamed).to_owned();
+
+        let mut layer = preset_layer(&preset)?;
+        layer.extend(file.unwrap_or_default());
+        layer.extend(overrides);
+        if let Some(seed) = seed {
+            let whole = i64::try_from(seed).map_err(|_| key("seed").refuse(&seed.to_string()))?;
+            layer.insert("seed", Value::Integer(whole));
+        }
+        layer.insert("preset", Value::String(preset));
+
+        let config = of_layer(layer);
+        validate::validate(&config)?;
+        Ok(config)
+    }
+
+    /// Whether this version can train it: the source of the data is available and fully described, and the
+    /// rest of the configuration fits it. Reads no file.
+    ///
+    /// # Errors
+    /// A request error that names key, value and what is allowed: a source or unlabelled data that this
+    /// version does not have, no `data.path` for a source that needs one, names where domains are angles, a
+    /// `model.prior_y` with another number of classes.
+    pub fn validate_for_training(&self) -> Result<()> {
+        validate::validate_for_training(self)
+    }
+}
+
+/// The values of a preset.
+fn preset_layer(name: &str) -> Result<Layer> {
+    let value = key("preset").admit(&Value::String(name.into()))?;
+    validate::available("preset", &value)?;
+    let (_, text) =
+        PRESETS.iter().find(|(preset, _)| *preset == name).expect("an available preset has a text");
+    layers::of_text(&format!("the preset {name}"), text)
+}
+
+fn key(name: &str) -> &'static keys::Key {
+    keys::find(name).unwrap_or_else(|| panic!("{name} is not in the table of keys"))
+}
+
+/// A complete layer as a configuration.
+fn of_layer(layer: Layer) -> Config {
+    let mut root = Table::new();
+    for (name, value) in layer {
+        let (sections, name) = name.rsplit_once('.').unwrap_or(("", name));
+        let mut table = &mut root;
+        for section in sections.split('.').filter(|section| !section.is_empty()) {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            table = inner.as_table_mut().expect("no key is a section");
+        }
+        table.insert(name.into(), value);
+    }
+    root.try_into().unwrap_or_else(|error| panic!("the table of keys admits what Config refuses: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! From a configuration to text: the resolved file, the identity that checkpoints carry, the differences that
+//! forbid a resumption. All three walk the table of keys, so a key cannot be forgotten in one of them.
+
+use super::Config;
+use super::keys::{KEYS, Key};
+use toml::{Table, Value};
+
+impl Config {
+    /// The resolved configuration, complete: reading it again gives the same `Config`, whatever its preset
+    /// becomes.
+    ///
+    /// # Panics
+    /// If the seed is above 2^63 - 1, which [`Config::resolve`] refuses: TOML has no such integer.
+    pub fn to_toml(&self) -> String {
+        let table = self.to_table();
+        let mut text = String::from(
+            "# Resolved configuration. `diva train` with this file repeats the run bit for bit.\n\
+             # Every key is written out; `preset` only says where they came from.\n\n",
+        );
+        let mut section = "";
+        for key in KEYS {
+            let (its_section, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
+            if its_section != section {
+                text += &format!("\n[{its_section}]\n");
+                section = its_section;
+            }
+            text += &format!("{name} = {}\n", shown(look_up(&table, key)));
+        }
+        text
+    }
+
+    /// Canonical text of all that decides what a run has computed after a given number of epochs: where it is
+    /// equal, two runs agree bit for bit as far as both go.
+    ///
+    /// It leaves out `data.path` (what lies there decides, not where), `train.epochs` (the first epochs of a
+    /// longer run are those of a shorter one) and `preset` (a name).
+    ///
+    /// # Panics
+    /// As [`Config::to_toml`].
+    pub fn identity(&self) -> String {
+        let table = self.to_table();
+        let deciding = KEYS.iter().filter(|key| key.decides_results);
+        deciding.map(|key| format!("{} = {}\n", key.name, shown(look_up(&table, key)))).collect()
+    }
+
+    /// One sentence for each key that forbids `asked` to continue a run of the configuration `self`: it
+    /// differs, and it decides results. Empty exactly if the two have one [`identity`](Config::identity).
+    ///
+    /// # Panics
+    /// As [`Config::to_toml`].
+    pub fn differences_that_matter(&self, asked: &Config) -> Vec<String> {
+        let (here, there) = (self.to_table(), asked.to_table());
+        let deciding = KEYS.iter().filter(|key| key.decides_results);
+        deciding
+            .map(|key| (key.name, look_up(&here, key), look_up(&there, key)))
+            .filter(|(_, here, there)| here != there)
+            .map(|(name, here, there)| {
+                format!("{name} is {} in the run's folder, but {} was asked for", shown(here), shown(there))
+            })
+            .collect()
+    }
+
+    /// The configuration as nested TOML tables.
+    pub(super) fn to_table(&self) -> Table {
+        Table::try_from(self).expect("a configuration holds nothing that TOML lacks")
+    }
+}
+
+/// The value of a key in a complete configuration.
+pub(super) fn look_up<'table>(table: &'table Table, key: &Key) -> &'table Value {
+    let (sections, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
+    let inner = sections
+        .split('.')
+        .filter(|section| !section.is_empty())
+        .try_fold(table, |table, section| table.get(section).and_then(Value::as_table));
+    inner.and_then(|table| table.get(name)).unwrap_or_else(|| panic!("no field of Config is {}", key.name))
+}
+
+/// A value as TOML on one line, the same on every machine. The `toml` crate's own choice between kinds of
+/// quotation includes several lines, which neither a message nor an identity can use.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Float(number) if number.is_finite() => format!("{number:?}"),
+        Value::Array(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        // In messages alone: no key takes a table.
+        Value::Table(table) => {
+            let pair = |(key, value): (&String, &Value)| format!("{} = {}", key.escape_debug(), shown(value));
+            format!("{{{}}}", table.iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
+        _ => value.to_string(),
+    }
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\n' => quoted += "\\n",
+            '\t' => quoted += "\\t",
+            _ if letter.is_control() => quoted += &format!("\\u{:04X}", u32::from(letter)),
+            _ => quoted.push(letter),
+        }
+    }
+    quoted + "\""
+}
