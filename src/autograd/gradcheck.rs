@@ -60,18 +60,6 @@ impl Array64 {
         });
         self.data[flat]
     }
-
-    /// Element by element.
-    pub(crate) fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        Array64 { shape: self.shape, data: self.data.iter().map(|&x| f(x)).collect() }
-    }
-
-    /// Element by element, of two arrays of one shape.
-    pub(crate) fn zip(&self, other: &Array64, f: impl Fn(f64, f64) -> f64) -> Self {
-        assert_eq!(self.shape, other.shape);
-        let data = self.data.iter().zip(&other.data).map(|(&a, &b)| f(a, b)).collect();
-        Array64 { shape: self.shape, data }
-    }
 }
 
 fn padded(shape: Shape) -> [usize; 4] {
@@ -143,7 +131,7 @@ impl Case {
         self
     }
 
-    /// How many properties `check` tried: for the report of the table.
+    /// The op and its shapes, for messages.
     fn label(&self) -> String {
         let shapes: Vec<Shape> = self.inputs.iter().map(|i| i.shape).collect();
         format!("{:?} of {shapes:?}", self.op)
@@ -208,16 +196,22 @@ impl Case {
 
         // 2: backward against the central difference of the reference, one input at a time.
         for (k, input) in self.inputs.iter().enumerate().filter(|(_, input)| input.differentiable) {
-            let Some(gradient) = &result.gradients[k] else { return fail("backward", format!("no gradient {k}")) };
+            let Some(gradient) = &result.gradients[k] else {
+                return fail("backward", format!("no gradient {k}"));
+            };
             if let Some(i) = gradient.iter().position(|g| !g.is_finite()) {
                 return fail("backward", format!("gradient {k} is {} at {i}", gradient[i]));
             }
             for trial in 0..3 {
                 // Dense directions see every element at once; a single one shows where an index is wrong.
                 let step: Vec<f64> = if trial < 2 {
-                    direction(seed + 1 + trial, "step", input.shape.len()).iter().map(|&x| f64::from(x)).collect()
+                    direction(seed + 1 + trial, "step", input.shape.len())
+                        .iter()
+                        .map(|&x| f64::from(x))
+                        .collect()
                 } else {
-                    let hit = Stream::new(seed, "gradcheck/element", &[k as u64]).below(0, input.shape.len() as u64);
+                    let hit = Stream::new(seed, "gradcheck/element", &[k as u64])
+                        .below(0, input.shape.len() as u64);
                     (0..input.shape.len()).map(|i| f64::from(u8::from(i as u64 == hit))).collect()
                 };
                 let h = 1e-5;
@@ -240,7 +234,10 @@ impl Case {
                 let noise = 1e-11 / h * scale * 1e-3;
                 let room = self.tolerance * (mass.max(terms) + largest) + noise;
                 if (slope - ours).abs().is_nan() || (slope - ours).abs() > room {
-                    return fail("backward", format!("input {k}, direction {trial}: {ours}, the reference says {slope}"));
+                    return fail(
+                        "backward",
+                        format!("input {k}, direction {trial}: {ours}, the reference says {slope}"),
+                    );
                 }
             }
         }
@@ -291,13 +288,16 @@ impl Case {
         let plan = self.op.plan(&shapes).map_err(|m| format!("{label}: plan: {m}"))?;
         let inputs = self.draw(seed);
         let all = vec![true; inputs.len()];
-        let upstreams = [direction(seed, "first", plan.output.len()), direction(seed, "second", plan.output.len())];
+        let upstreams =
+            [direction(seed, "first", plan.output.len()), direction(seed, "second", plan.output.len())];
         let separate: Vec<Pass> = upstreams.iter().map(|g| self.run(plan, &inputs, g, &all)).collect();
 
         let mut params = Params::new();
         let mut root = Builder::new(&mut params, 0);
         let handles: Vec<_> = (inputs.iter().enumerate())
-            .map(|(i, x)| root.weight(&i.to_string(), x.shape(), Layout::same(x.shape()), Init::Constant(0.0)))
+            .map(|(i, x)| {
+                root.weight(&i.to_string(), x.shape(), Layout::same(x.shape()), Init::Constant(0.0))
+            })
             .collect();
         for (&handle, x) in handles.iter().zip(&inputs) {
             params.get_mut(handle).copy_from_slice(x.data());
@@ -315,9 +315,13 @@ impl Case {
         for (i, &handle) in handles.iter().enumerate() {
             let got = gradients.get(&params, handle);
             let parts = separate.iter().map(|pass| pass.gradients[i].as_deref().unwrap_or_default());
-            let sums = parts.fold(vec![0.0; got.len()], |sum, part| sum.iter().zip(part).map(|(a, b)| a + b).collect());
+            let sums = parts
+                .fold(vec![0.0; got.len()], |sum, part| sum.iter().zip(part).map(|(a, b)| a + b).collect());
             if let Some(n) = (0..got.len()).find(|&n| got[n] != sums[n]) {
-                return Err(format!("{label}: used twice, gradient {i} is {} at {n}, not {}", got[n], sums[n]));
+                return Err(format!(
+                    "{label}: used twice, gradient {i} is {} at {n}, not {}",
+                    got[n], sums[n]
+                ));
             }
         }
         Ok(())

@@ -14,5 +14,6 @@ mod tape;
 
 pub use engine::Engine;
 pub use op::{Mismatch, Op, Plan, Point, View};
+pub(crate) use op::{arity, require};
 pub use params::{Builder, Entry, Gradients, Init, Layout, Param, Params, Role};
 pub use tape::{Tape, Var};

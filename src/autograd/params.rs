@@ -65,7 +65,12 @@ impl Layout {
 
     /// Calls `pair(index here, index in the file)` for every number.
     fn for_each_pair(&self, len: usize, mut pair: impl FnMut(usize, usize)) {
-        assert_eq!(self.view.iter().product::<usize>(), len, "a layout of sizes {:?} for {len} numbers", self.view);
+        assert_eq!(
+            self.view.iter().product::<usize>(),
+            len,
+            "a layout of sizes {:?} for {len} numbers",
+            self.view
+        );
         let mut strides = vec![1; self.view.len()];
         for axis in (1..self.view.len()).rev() {
             strides[axis - 1] = strides[axis] * self.view[axis];
@@ -162,16 +167,23 @@ impl Params {
 
     /// Replaces every statistic by the value that the last backward pass observed.
     pub fn take_statistics(&mut self, gradients: &Gradients) {
-        for param in self.handles().filter(|&p| self.entry(p).role == Role::Statistic) {
-            let range = self.range(param);
-            self.values[range.clone()].copy_from_slice(&gradients.values[range]);
+        for param in self.handles() {
+            if self.entry(param).role == Role::Statistic {
+                let range = self.range(param);
+                self.values[range.clone()].copy_from_slice(&gradients.values[range]);
+            }
         }
     }
 
     fn insert(&mut self, name: String, shape: Shape, role: Role, layout: Layout) -> Param {
         assert!(self.find(&name).is_none(), "two parameters are named {name}");
         let (offset, len) = (self.values.len(), shape.len());
-        assert_eq!(layout.view.iter().product::<usize>(), len, "{name}: {shape} has a layout of {:?}", layout.view);
+        assert_eq!(
+            layout.view.iter().product::<usize>(),
+            len,
+            "{name}: {shape} has a layout of {:?}",
+            layout.view
+        );
         self.values.resize(offset + len.next_multiple_of(16));
         self.entries.push(Entry { name, shape, role, layout, offset });
         Param(self.entries.len() - 1)
@@ -290,7 +302,10 @@ mod tests {
         for pixel in 0..3 {
             for channel in 0..2 {
                 for output in 0..4 {
-                    assert_eq!(ours[(pixel * 2 + channel) * 4 + output], file[output * 6 + channel * 3 + pixel]);
+                    assert_eq!(
+                        ours[(pixel * 2 + channel) * 4 + output],
+                        file[output * 6 + channel * 3 + pixel]
+                    );
                 }
             }
         }

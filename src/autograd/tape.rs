@@ -10,7 +10,7 @@ use super::op::{Op, Point, View};
 use super::params::{Gradients, Param, Params, Role};
 use crate::simd::slice;
 use crate::tensor::{Buffer, Shape, Tensor};
-use std::cell::{Ref, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 
 /// One forward pass, recorded. It borrows the parameters: they cannot change while it lives.
@@ -115,8 +115,14 @@ impl<'t> Tape<'t> {
         let shape = entry.shape;
         let trained = entry.role == Role::Weight;
         let saved = Buffer::zeros(0);
-        let node =
-            self.push(Node { op: None, inputs: Vec::new(), value: Value::Param(param), saved, shape, trained });
+        let node = self.push(Node {
+            op: None,
+            inputs: Vec::new(),
+            value: Value::Param(param),
+            saved,
+            shape,
+            trained,
+        });
         Var { tape: self, node, shape }
     }
 
@@ -141,7 +147,8 @@ impl<'t> Tape<'t> {
             inputs.iter().any(|&(node, _)| nodes[node].trained)
         };
         let op = Some(Box::new(op) as Box<dyn Op>);
-        let node = self.push(Node { op, inputs, value: Value::Held(output), saved, shape: plan.output, trained });
+        let node =
+            self.push(Node { op, inputs, value: Value::Held(output), saved, shape: plan.output, trained });
         Var { tape: self, node, shape: plan.output }
     }
 
@@ -184,24 +191,28 @@ impl<'t> Var<'t> {
         self.shape
     }
 
-    /// Its numbers, row-major.
+    /// Calls `look` with its numbers, row-major.
     ///
     /// # Panics
     /// If a backward pass has released them.
     #[track_caller]
-    pub fn value(self) -> Ref<'t, [f32]> {
-        Ref::map(self.tape.nodes.borrow(), |nodes| data(&nodes[self.node], self.tape.params))
+    pub fn read<R>(self, look: impl FnOnce(&[f32]) -> R) -> R {
+        look(data(&self.tape.nodes.borrow()[self.node], self.tape.params))
     }
 
-    /// What its op saved for the backward pass.
+    /// Calls `look` with what its op saved for the backward pass.
     ///
     /// # Panics
     /// If a backward pass has released it.
-    pub fn saved(self) -> Ref<'t, [f32]> {
-        Ref::map(self.tape.nodes.borrow(), |nodes| {
-            assert!(!matches!(nodes[self.node].value, Value::Released), "a value is read after the backward pass");
-            &*nodes[self.node].saved
-        })
+    #[track_caller]
+    pub fn read_saved<R>(self, look: impl FnOnce(&[f32]) -> R) -> R {
+        let nodes = self.tape.nodes.borrow();
+        let node = &nodes[self.node];
+        assert!(
+            !matches!(node.value, Value::Released),
+            "a value is read after the backward pass released it"
+        );
+        look(&node.saved)
     }
 
     /// The number, of a variable that holds one.
@@ -211,7 +222,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn item(self) -> f32 {
         assert_eq!(self.shape.len(), 1, "item() of a variable of shape {}", self.shape);
-        self.value()[0]
+        self.read(|numbers| numbers[0])
     }
 
     /// The same numbers under another shape: no op, no copy.
@@ -232,7 +243,12 @@ impl<'t> Var<'t> {
     /// If this is not a single number, or the tape was walked before.
     #[track_caller]
     pub fn backward(self, gradients: &mut Gradients) {
-        assert_eq!(self.shape.len(), 1, "backward() of a variable of shape {}: it starts at a number", self.shape);
+        assert_eq!(
+            self.shape.len(),
+            1,
+            "backward() of a variable of shape {}: it starts at a number",
+            self.shape
+        );
         let Tape { params, engine, .. } = *self.tape;
         gradients.reset(params);
         for (statistic, value) in self.tape.observed.borrow().iter() {

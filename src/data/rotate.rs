@@ -125,7 +125,7 @@ mod tests {
         // as PIL.Image.frombytes("L", (4, 2), bytes(range(1, 9))).rotate(90)
         assert_eq!(rotate(&[1, 2, 3, 4, 5, 6, 7, 8], 2, 4, 90.0), [0, 3, 7, 0, 0, 2, 6, 0]);
         assert_eq!(rotate(&[1, 2, 3, 4, 5, 6, 7, 8], 2, 4, 180.0), [8, 7, 6, 5, 4, 3, 2, 1]);
-        assert_eq!(rotate(&[], 0, 0, 45.0), []);
+        assert!(rotate(&[], 0, 0, 45.0).is_empty());
     }
 
     /// Values that Python prints; `(x * 1e15).round() / 1e15` gets the first two wrong.

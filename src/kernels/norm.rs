@@ -177,7 +177,14 @@ impl Kernel for Affine<'_> {
 /// at 0.
 ///
 /// `sums` holds the two sums side by side.
-pub fn gradient_sums(x: &[f32], y: &[f32], dy: &[f32], mean: &[f32], activation: Activation, sums: &mut [f32]) {
+pub fn gradient_sums(
+    x: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    mean: &[f32],
+    activation: Activation,
+    sums: &mut [f32],
+) {
     let columns = mean.len();
     let block = BLOCK * columns;
     parallel::sum_of_partials(x.len().div_ceil(block), sums, |i, sums| {
@@ -204,9 +211,11 @@ impl Kernel for GradientSums<'_> {
         let columns = self.mean.len();
         self.sums.fill(0.0);
         let (plain, weighted) = self.sums.split_at_mut(columns);
-        let rows = self.x.chunks_exact(columns).zip(self.y.chunks_exact(columns)).zip(self.dy.chunks_exact(columns));
+        let rows =
+            self.x.chunks_exact(columns).zip(self.y.chunks_exact(columns)).zip(self.dy.chunks_exact(columns));
         for ((x, y), dy) in rows {
-            let lanes = x.chunks(LANES).zip(y.chunks(LANES)).zip(dy.chunks(LANES)).zip(self.mean.chunks(LANES));
+            let lanes =
+                x.chunks(LANES).zip(y.chunks(LANES)).zip(dy.chunks(LANES)).zip(self.mean.chunks(LANES));
             let sums = plain.chunks_mut(LANES).zip(weighted.chunks_mut(LANES));
             for ((((x, y), dy), mean), (plain, weighted)) in lanes.zip(sums) {
                 let g = passed(s, self.activation, s.load_head(y), s.load_head(dy));

@@ -29,7 +29,8 @@ impl Kernel for Forward<'_> {
         let corners = Corners { width: self.width, channels: self.channels };
         for (at, y) in self.y.chunks_exact_mut(self.channels).enumerate() {
             for (lane, y) in (0..self.channels).step_by(LANES).zip(y.chunks_mut(LANES)) {
-                let [a, b, c, d] = corners.of(at, lane).map(|from| s.load_head(&self.x[from..from + y.len()]));
+                let [a, b, c, d] =
+                    corners.of(at, lane).map(|from| s.load_head(&self.x[from..from + y.len()]));
                 s.store_head(s.max(s.max(a, b), s.max(c, d)), y);
             }
         }

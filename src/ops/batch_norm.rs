@@ -82,7 +82,7 @@ impl Op for BatchNorm {
 
 impl<'t> Var<'t> {
     /// Every column of x (..., columns) brought to mean beta and standard deviation gamma over the rows, then the
-    /// activation. [`Var::saved`] of the result holds the means, then the biased variances.
+    /// activation. What it saved ([`Var::read_saved`]) are the means, then the biased variances.
     #[track_caller]
     pub fn batch_norm(self, gamma: Var<'t>, beta: Var<'t>, activation: Activation) -> Var<'t> {
         self.tape().apply(BatchNorm(activation), &[self, gamma, beta])

@@ -57,7 +57,7 @@ impl Op for Normalize {
             for c in 0..columns {
                 let k = 1.0 / (variance[c] + EPSILON).sqrt();
                 gradient[c] = gamma[c] * k;
-                let mut write = |slot: &mut Option<&mut [f32]>, value: f32| {
+                let write = |slot: &mut Option<&mut [f32]>, value: f32| {
                     if let Some(slot) = slot {
                         slot[c] = value;
                     }
@@ -92,7 +92,7 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes};
+    use crate::autograd::gradcheck::{Case, EDGE_SIZES, Sizes};
 
     fn case(x: impl Into<Shape>, activation: Activation) -> Case {
         let x: Shape = x.into();

@@ -12,7 +12,7 @@
 //! A closure handed to these functions has to be inlined into them, or its instructions become function calls. Write
 //! `map(s, x, y, #[inline(always)] |s, x| ...)`.
 
-use super::{LANES, Simd};
+use super::{Kernel, LANES, Simd};
 
 /// The partial sums of a reduction.
 const PARTIALS: usize = 4;
@@ -110,6 +110,24 @@ pub fn add_assign<S: Simd>(s: S, y: &mut [f32], x: &[f32]) {
         #[inline(always)]
         |s, y, x| s.add(y, x),
     );
+}
+
+/// [`add_assign`] on the instruction set in use.
+///
+/// # Panics
+/// If the slices differ in length.
+#[track_caller]
+pub fn accumulate(y: &mut [f32], x: &[f32]) {
+    struct Accumulate<'a>(&'a mut [f32], &'a [f32]);
+    impl Kernel for Accumulate<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            add_assign(s, self.0, self.1);
+        }
+    }
+    super::run(Accumulate(y, x));
 }
 
 /// y\[i\] = a * x\[i\] + y\[i\], fused

@@ -92,7 +92,11 @@ mod tests {
             (Shape::from([2, 3, 4, 5]), 24, 5),
             (Shape::from([0, 5]), 0, 5),
         ] {
-            assert_eq!((shape.rows(), shape.columns(), shape.len()), (rows, columns, rows * columns), "{shape}");
+            assert_eq!(
+                (shape.rows(), shape.columns(), shape.len()),
+                (rows, columns, rows * columns),
+                "{shape}"
+            );
         }
         assert_eq!(Shape::from([2, 3, 4, 5]).image(), Some([2, 3, 4, 5]));
         assert_eq!(Shape::from([2, 3]).image(), None);

@@ -100,7 +100,11 @@ impl Windows {
                     let row = (self.stride * i + u).wrapping_sub(self.padding);
                     if row < self.height {
                         let left_zeros = (left as isize - start) as usize;
-                        Span { left: left_zeros * c, from: (row * self.width + left) * c, len: (right - left) * c }
+                        Span {
+                            left: left_zeros * c,
+                            from: (row * self.width + left) * c,
+                            len: (right - left) * c,
+                        }
                     } else {
                         Span { left: 0, from: 0, len: 0 }
                     }
@@ -130,9 +134,13 @@ mod tests {
 
     #[test]
     fn gather_follows_the_definition_and_scatter_is_its_transpose() {
-        for (height, width, channels, kernel, stride, padding) in
-            [(5, 7, 3, 3, 1, 0), (4, 4, 16, 3, 1, 2), (9, 6, 2, 5, 2, 2), (3, 3, 1, 1, 2, 0), (2, 3, 5, 5, 1, 4)]
-        {
+        for (height, width, channels, kernel, stride, padding) in [
+            (5, 7, 3, 3, 1, 0),
+            (4, 4, 16, 3, 1, 2),
+            (9, 6, 2, 5, 2, 2),
+            (3, 3, 1, 1, 2, 0),
+            (2, 3, 5, 5, 1, 4),
+        ] {
             let w = Windows { height, width, channels, kernel, stride, padding };
             let image: Vec<f32> = (1..=w.image_len()).map(|i| i as f32).collect();
             let mut windows = vec![f32::NAN; w.count() * w.len()];

@@ -142,7 +142,8 @@ mod tests {
 
     /// The naive product in f64.
     fn naive(a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<f64> {
-        let dot = |i: usize, j: usize| (0..k).map(|p| f64::from(a[i * k + p]) * f64::from(b[p * n + j])).sum();
+        let dot =
+            |i: usize, j: usize| (0..k).map(|p| f64::from(a[i * k + p]) * f64::from(b[p * n + j])).sum();
         (0..m * n).map(|ij| dot(ij / n, ij % n)).collect()
     }
 
@@ -155,7 +156,9 @@ mod tests {
 
     #[test]
     fn products_equal_the_naive_sum() {
-        for sizes @ [m, k, n] in [[1, 1, 1], [2, 3, 5], [17, 33, 15], [65, 300, 31], [130, 7, 64], [1, 500, 3]] {
+        for sizes @ [m, k, n] in
+            [[1, 1, 1], [2, 3, 5], [17, 33, 15], [65, 300, 31], [130, 7, 64], [1, 500, 3]]
+        {
             let (a, b) = (numbers(1, m * k), numbers(2, k * n));
             let expected = naive(&a, &b, sizes);
             let mut c = vec![f32::NAN; m * n];
