@@ -7,8 +7,9 @@
 //! arithmetic that loses nothing, which fused multiply-add makes easy, and put it into a short minimax polynomial.
 //! The polynomials are those of Cephes' single precision library.
 //!
-//! Errors are in ULP: the distance to the exact value, in units of the last place of an f32 of its size. Each bound
-//! was measured over every f32 there is (`cargo test --release -- --ignored every_f32`). NaN gives NaN everywhere.
+//! Errors are in ULP: the distance to the exact value, in units of the last place of an f32 of its size. The
+//! tests check each bound on a sample from every binade, and an ignored one for every f32 there is (`cargo test
+//! --release -- --ignored every_f32`). NaN gives NaN everywhere.
 
 use super::Simd;
 
