@@ -4,6 +4,11 @@
 //! of a keyed mixing turn a 128-bit counter into 128 random bits. The key is the seed; the counter holds the stream
 //! (what the numbers are for) and the index of the block. Nothing has a state: the noise of step 712 can be drawn
 //! without the 711 before it, in any order and on any thread, and adding a layer moves no other layer's start.
+//!
+//! Normal numbers come from the transform of Box and Muller (Annals of Mathematical Statistics 29, 1958), on the crate's
+//! own ln, sin and cos: the same bits on every machine.
+
+use crate::simd::{self, Kernel, LANES, Simd, math};
 
 /// A family of random numbers: one (seed, purpose) pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,28 @@ impl Stream {
         ((wide * u128::from(bound)) >> 64) as u64
     }
 
+    /// Fills `out` with the numbers 0, 1, ..., uniform between `low` and `high`: low + (high - low) u with the u of
+    /// [`Stream::uniform`]. Rounding can make a number equal to `high`.
+    pub fn fill_uniform(self, low: f32, high: f32, out: &mut [f32]) {
+        let width = high - low;
+        for (block, numbers) in (0..).zip(out.chunks_mut(4)) {
+            for (number, bits) in numbers.iter_mut().zip(self.block(block)) {
+                *number = low + width * unit(bits);
+            }
+        }
+    }
+
+    /// Fills `out` with the numbers `first_index`, `first_index` + 1, ... of the standard normal distribution.
+    ///
+    /// A number depends on its index alone, not on where `out` begins or ends. None is larger than 6.77, which a
+    /// true normal number is once in 10^11.
+    ///
+    /// # Panics
+    /// If the last index does not fit 64 bits.
+    pub fn fill_normal(self, first_index: u64, out: &mut [f32]) {
+        simd::run(Normals { stream: self, first_index, out });
+    }
+
     /// A random order of 0..count (Fisher-Yates).
     pub fn permutation(self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
@@ -72,6 +99,60 @@ pub fn unit(bits: u32) -> f32 {
     (bits >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
+/// The normal numbers that are made together: one vector by the cosine, one by the sine.
+const GROUP: usize = 2 * LANES;
+
+/// Fills `out` with the normal numbers from `first_index` on.
+///
+/// In group g, the random words 32 g + p and 32 g + 16 + p (p < 16) are the radius and the angle of pair p, whose
+/// cosine is normal number 32 g + p and whose sine is number 32 g + 16 + p.
+struct Normals<'a> {
+    stream: Stream,
+    first_index: u64,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Normals<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Normals { stream, first_index, out } = self;
+        let end = first_index.checked_add(out.len() as u64);
+        assert!(end.is_some(), "{} normal numbers from index {first_index} on do not fit 64 bits", out.len());
+        let mut group = first_index / GROUP as u64;
+        let mut skipped = (first_index % GROUP as u64) as usize;
+        let mut rest = out;
+        while !rest.is_empty() {
+            let mut words = [[0; LANES]; 2];
+            for (block, words) in (group * 8..).zip(words.as_flattened_mut().as_chunks_mut::<4>().0) {
+                *words = stream.block(block);
+            }
+            let numbers = box_muller(s, words);
+            let (now, later) = rest.split_at_mut(rest.len().min(GROUP - skipped));
+            now.copy_from_slice(&numbers.as_flattened()[skipped..skipped + now.len()]);
+            (rest, group, skipped) = (later, group + 1, 0);
+        }
+    }
+}
+
+/// sqrt(-2 ln u) cos(2 pi v) and sqrt(-2 ln u) sin(2 pi v), where u in (0, 1] comes from the first words and v in
+/// \[0, 1) from the second.
+///
+/// u takes all 32 bits of a word, because the size of the largest numbers hangs on how small u can get.
+#[inline(always)]
+fn box_muller<S: Simd>(s: S, [radii, angles]: [[u32; LANES]; 2]) -> [[f32; LANES]; 2] {
+    let step = 1.0 / 4_294_967_296.0;
+    let u = s.mul_add(s.load(&radii.map(|word| word as f32)), s.splat(step), s.splat(step / 2.0));
+    let radius = s.sqrt(s.mul(s.splat(-2.0), math::ln(s, u)));
+    let v = s.load(&angles.map(unit));
+    let (sine, cosine) = math::sin_cos(s, s.mul(v, s.splat(std::f32::consts::TAU)));
+    let mut numbers = [[0.0; LANES]; 2];
+    s.store(s.mul(radius, cosine), &mut numbers[0]);
+    s.store(s.mul(radius, sine), &mut numbers[1]);
+    numbers
+}
+
 #[inline]
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for round in 0..10 {
@@ -80,8 +161,12 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         }
         let p0 = u64::from(counter[0]) * 0xd251_1f53;
         let p1 = u64::from(counter[2]) * 0xcd9e_8d57;
-        counter =
-            [(p1 >> 32) as u32 ^ counter[1] ^ key[0], p1 as u32, (p0 >> 32) as u32 ^ counter[3] ^ key[1], p0 as u32];
+        counter = [
+            (p1 >> 32) as u32 ^ counter[1] ^ key[0],
+            p1 as u32,
+            (p0 >> 32) as u32 ^ counter[3] ^ key[1],
+            p0 as u32,
+        ];
     }
     counter
 }
@@ -117,7 +202,9 @@ mod tests {
     #[test]
     fn streams_differ_by_seed_purpose_and_number() {
         let base = Stream::new(1, "noise", &[5]).block(0);
-        for other in [Stream::new(2, "noise", &[5]), Stream::new(1, "order", &[5]), Stream::new(1, "noise", &[6])] {
+        for other in
+            [Stream::new(2, "noise", &[5]), Stream::new(1, "order", &[5]), Stream::new(1, "noise", &[6])]
+        {
             assert_ne!(base, other.block(0));
         }
         assert_eq!(base, Stream::new(1, "noise", &[5]).block(0));
@@ -130,10 +217,142 @@ mod tests {
             order.sort_unstable();
             assert_eq!(order, (0..count).collect::<Vec<_>>());
         }
-        let first: Vec<usize> = (0..600).map(|seed| Stream::new(seed, "order", &[]).permutation(3)[0]).collect();
+        let first: Vec<usize> =
+            (0..600).map(|seed| Stream::new(seed, "order", &[]).permutation(3)[0]).collect();
         for place in 0..3 {
             let hits = first.iter().filter(|&&p| p == place).count();
             assert!((150..250).contains(&hits), "index {place} came first in {hits} of 600");
         }
+    }
+
+    #[test]
+    fn filled_uniform_numbers_are_the_numbers_by_index() {
+        let stream = Stream::new(9, "weights", &[]);
+        for count in [0, 1, 15, 16, 17, 31, 33, 100] {
+            let mut out = vec![f32::NAN; count];
+            stream.fill_uniform(-0.5, 1.5, &mut out);
+            let expected: Vec<f32> = (0..count as u64).map(|i| -0.5 + 2.0 * stream.uniform(i)).collect();
+            assert_eq!(out, expected);
+        }
+    }
+
+    fn normals(stream: Stream, first_index: u64, count: usize) -> Vec<f32> {
+        let mut out = vec![f32::NAN; count];
+        stream.fill_normal(first_index, &mut out);
+        out
+    }
+
+    #[test]
+    fn normal_numbers_equal_box_muller_in_f64() {
+        let stream = Stream::new(4, "noise", &[1]);
+        for (index, found) in (0_u64..).zip(normals(stream, 0, 10_000)) {
+            let pair = index / 32 * 32 + index % 16;
+            let u = (f64::from(stream.bits(pair)) + 0.5) / 2.0_f64.powi(32);
+            let angle = std::f64::consts::TAU * f64::from(stream.bits(pair + 16) >> 8) / 2.0_f64.powi(24);
+            let turn = if index % 32 < 16 { angle.cos() } else { angle.sin() };
+            let exact = (-2.0 * u.ln()).sqrt() * turn;
+            // u near 1 is rounded to a multiple of 2^-24, which moves a small radius by up to 2^-12.5.
+            let radius_error = 2.0_f64.powi(-25) / (-2.0 * u.ln()).sqrt() + 1e-6 * exact.abs() + 4e-6;
+            assert!(
+                (f64::from(found) - exact).abs() <= radius_error,
+                "number {index}: {found}, expected {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn normal_numbers_do_not_depend_on_how_they_are_cut() {
+        let stream = Stream::new(4, "noise", &[2]);
+        let all = normals(stream, 0, 200);
+        for first in [0, 1, 15, 16, 31, 32, 33, 63, 64, 70] {
+            for count in [0, 1, 15, 16, 17, 31, 33, 100] {
+                assert_eq!(
+                    normals(stream, first as u64, count),
+                    all[first..first + count],
+                    "{count} from {first}"
+                );
+            }
+        }
+        let far = u64::MAX - 40;
+        assert_eq!(normals(stream, far + 3, 20), normals(stream, far, 40)[3..23]);
+    }
+
+    #[test]
+    fn normal_numbers_have_the_same_bits_on_every_instruction_set() {
+        let stream = Stream::new(4, "noise", &[3]);
+        for &isa in simd::Isa::supported() {
+            let mut out = vec![f32::NAN; 10_007];
+            isa.run(Normals { stream, first_index: 5, out: &mut out });
+            let expected = normals(stream, 5, out.len());
+            assert!(out.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()), "{}", isa.name());
+        }
+    }
+
+    struct Extremes([[u32; LANES]; 2]);
+
+    impl Kernel for Extremes {
+        type Output = [[f32; LANES]; 2];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> [[f32; LANES]; 2] {
+            box_muller(s, self.0)
+        }
+    }
+
+    #[test]
+    fn extreme_random_words_give_finite_normal_numbers() {
+        let words = [0, 1, u32::MAX - 1, u32::MAX];
+        let pairs = [std::array::from_fn(|i| words[i % 4]), std::array::from_fn(|i| words[i / 4])];
+        for &isa in simd::Isa::supported() {
+            let numbers = isa.run(Extremes(pairs));
+            let largest = numbers.as_flattened().iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+            assert!(numbers.as_flattened().iter().all(|x| x.is_finite()), "{numbers:?}");
+            assert!((largest - (66.0 * std::f32::consts::LN_2).sqrt()).abs() < 1e-5, "{largest}");
+        }
+    }
+
+    /// The normal distribution function by its power series; good to 1e-14 for |x| < 7.
+    fn distribution(x: f64) -> f64 {
+        let (mut term, mut sum) = (x, x);
+        for odd in (3..400).step_by(2) {
+            term *= x * x / f64::from(odd);
+            sum += term;
+        }
+        0.5 + sum * (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt()
+    }
+
+    #[test]
+    fn normal_numbers_are_distributed_normally() {
+        let n = 400_000;
+        let mut draws: Vec<f64> =
+            normals(Stream::new(8, "noise", &[]), 0, n).into_iter().map(f64::from).collect();
+        let count = n as f64;
+        // The moments, their expected values and the variances of x^power.
+        for (power, expected, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
+            let moment = draws.iter().map(|x| x.powi(power)).sum::<f64>() / count;
+            let limit = 4.5 * (variance / count).sqrt();
+            assert!((moment - expected).abs() < limit, "moment {power} is {moment}");
+        }
+        // Neighbours, and the two numbers of a pair, are uncorrelated, and so are their squares.
+        for lag in [1, 16, 32] {
+            for power in [1, 2] {
+                let centre = |x: f64| if power == 1 { x } else { (x * x - 1.0) / 2.0_f64.sqrt() };
+                let products = draws.iter().zip(&draws[lag..]).map(|(&x, &y)| centre(x) * centre(y));
+                let correlation = products.sum::<f64>() / (count - lag as f64);
+                assert!(correlation.abs() < 4.5 / count.sqrt(), "lag {lag}, power {power}: {correlation}");
+            }
+        }
+        let beyond = draws.iter().filter(|x| x.abs() > 4.0).count() as f64;
+        let expected = 2.0 * distribution(-4.0) * count;
+        assert!((beyond - expected).abs() < 4.5 * expected.sqrt(), "{beyond} beyond 4, expected {expected}");
+        // Kolmogorov and Smirnov: 1.95 is exceeded once in 1,000 samples.
+        draws.sort_by(f64::total_cmp);
+        let distance = draws.iter().enumerate().fold(0.0_f64, |distance, (rank, &x)| {
+            let expected = distribution(x);
+            distance
+                .max((expected - rank as f64 / count).abs())
+                .max((expected - (rank + 1) as f64 / count).abs())
+        });
+        assert!(distance * count.sqrt() < 1.95, "the distance is {distance}");
     }
 }

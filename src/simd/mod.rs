@@ -7,7 +7,7 @@
 //! Why the bits agree. Add, subtract, multiply, divide and square root are exactly rounded by IEEE 754 wherever they
 //! run. [`Simd::mul_add`] is always fused (one rounding); where the CPU has no such instruction it is computed
 //! exactly another way. [`Simd::sum`] has one fixed tree. `min` and `max` are compare-and-select, which is what x86
-//! does and IEEE's minimum is not. Everything else (exp, ln, tanh ...: `math`) is built from these. So a test of a
+//! does and IEEE's minimum is not. Everything else (exp, ln, tanh ...: [`math`]) is built from these. So a test of a
 //! kernel on two instruction sets is `assert_eq!`, not a tolerance. (One thing differs: which NaN a NaN is. IEEE 754
 //! leaves its payload open, and compilers swap factors.)
 //!
@@ -20,6 +20,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod math;
 mod portable;
 pub mod slice;
 #[cfg(test)]

@@ -60,8 +60,7 @@ impl Simd for Portable {
         if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
             a.mul_add(b, c)
         } else {
-            let (a, b, c) = (a.to_array(), b.to_array(), c.to_array());
-            f32x16::new(std::array::from_fn(|lane| fused(a[lane], b[lane], c[lane])))
+            fused_lanes(a, b, c)
         }
     }
 
@@ -133,6 +132,18 @@ fn halve(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
         }
     }
     lanes[0]
+}
+
+/// a * b + c in every lane. A function of its own, because it is long: inlined into every step of a polynomial it
+/// would swell every kernel.
+#[inline(never)]
+fn fused_lanes(a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
+    let (a, b, c) = (a.to_array(), b.to_array(), c.to_array());
+    let mut lanes = [0.0; LANES];
+    for lane in 0..LANES {
+        lanes[lane] = fused(a[lane], b[lane], c[lane]);
+    }
+    f32x16::new(lanes)
 }
 
 /// a * b + c with one rounding, without a fused instruction.
