@@ -128,41 +128,53 @@ pub enum Activation {
     Relu,
 }
 
-/// y = activation(x * scale + shift), scale and shift by column.
-pub fn affine(x: &[f32], scale: &[f32], shift: &[f32], activation: Activation, y: &mut [f32]) {
-    let columns = scale.len();
+/// The numbers of an affine map of columns: y = (x - mean) scale + shift.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// Taken off first, so that a mean far from 0 costs no digits.
+    pub mean: &'a [f32],
+    /// The factor.
+    pub scale: &'a [f32],
+    /// Added last.
+    pub shift: &'a [f32],
+}
+
+/// y = activation((x - mean) scale + shift), by column.
+pub fn affine(x: &[f32], by_column: Affine<'_>, activation: Activation, y: &mut [f32]) {
+    let columns = by_column.scale.len();
     let chunk = parallel::rows_per_task(columns) * columns;
     parallel::for_each_chunk(y, chunk, |i, y| {
         let x = &x[i * chunk..][..y.len()];
-        simd::run(Affine { x, scale, shift, activation, y });
+        simd::run(Forward { x, by_column, activation, y });
     });
 }
 
-struct Affine<'a> {
+struct Forward<'a> {
     x: &'a [f32],
-    scale: &'a [f32],
-    shift: &'a [f32],
+    by_column: Affine<'a>,
     activation: Activation,
     y: &'a mut [f32],
 }
 
-impl Kernel for Affine<'_> {
+impl Kernel for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let columns = self.scale.len();
+        let Affine { mean, scale, shift } = self.by_column;
+        let columns = scale.len();
         let zero = s.splat(0.0);
         for (x, y) in self.x.chunks_exact(columns).zip(self.y.chunks_exact_mut(columns)) {
-            simd::slice::zip3(
+            simd::slice::zip4(
                 s,
                 x,
-                self.scale,
-                self.shift,
+                mean,
+                scale,
+                shift,
                 y,
                 #[inline(always)]
-                |s, x, scale, shift| {
-                    let z = s.mul_add(x, scale, shift);
+                |s, x, mean, scale, shift| {
+                    let z = s.mul_add(s.sub(x, mean), scale, shift);
                     match self.activation {
                         Activation::Identity => z,
                         Activation::Relu => s.max(z, zero),
@@ -236,9 +248,11 @@ fn passed<S: Simd>(s: S, activation: Activation, y: S::V, dy: S::V) -> S::V {
     }
 }
 
-/// The three coefficients, by column, of dx = a g + b x + c.
+/// The numbers, by column, of dx = a g + b (x - mean) + c.
 #[derive(Clone, Copy, Debug)]
 pub struct Coefficients<'a> {
+    /// mean
+    pub mean: &'a [f32],
     /// a
     pub gradient: &'a [f32],
     /// b
@@ -247,7 +261,7 @@ pub struct Coefficients<'a> {
     pub constant: &'a [f32],
 }
 
-/// dx = a g + b x + c with g as in [`gradient_sums`].
+/// dx = a g + b (x - mean) + c with g as in [`gradient_sums`].
 pub fn input_gradient(
     x: &[f32],
     y: &[f32],
@@ -279,7 +293,7 @@ impl Kernel for InputGradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Coefficients { gradient, input, constant } = self.coefficients;
+        let Coefficients { mean, gradient, input, constant } = self.coefficients;
         let columns = gradient.len();
         let starts = (0..self.dx.len()).step_by(columns);
         for (start, dx) in starts.zip(self.dx.chunks_exact_mut(columns)) {
@@ -289,7 +303,7 @@ impl Kernel for InputGradient<'_> {
                 let at = lane..(lane + LANES).min(columns);
                 let load = |from: &[f32]| s.load_head(&from[at.clone()]);
                 let g = passed(s, self.activation, load(y), load(dy));
-                let rest = s.mul_add(load(input), load(x), load(constant));
+                let rest = s.mul_add(load(input), s.sub(load(x), load(mean)), load(constant));
                 s.store_head(s.mul_add(load(gradient), g, rest), dx);
             }
         }

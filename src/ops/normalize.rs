@@ -8,7 +8,7 @@
 
 use super::batch_norm::EPSILON;
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
-use crate::kernels::norm::{self, Activation, Coefficients};
+use crate::kernels::norm::{self, Activation, Affine, Coefficients};
 use crate::parallel::with_scratch;
 use crate::tensor::Shape;
 
@@ -31,13 +31,11 @@ impl Op for Normalize {
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], _saved: &mut [f32]) {
         let [x, gamma, beta, mean, variance] = [0, 1, 2, 3, 4].map(|i| inputs[i].data);
         let columns = gamma.len();
-        with_scratch(2 * columns, |scratch| {
-            let (scale, shift) = scratch.split_at_mut(columns);
+        with_scratch(columns, |scale| {
             for c in 0..columns {
                 scale[c] = gamma[c] / (variance[c] + EPSILON).sqrt();
-                shift[c] = beta[c] - mean[c] * scale[c];
             }
-            norm::affine(x, scale, shift, self.0, output);
+            norm::affine(x, Affine { mean, scale, shift: beta }, self.0, output);
         });
     }
 
@@ -68,7 +66,7 @@ impl Op for Normalize {
                 write(dvariance, -0.5 * gradient[c] * k * k * weighted[c]);
             }
             if let Some(dx) = dx {
-                let coefficients = Coefficients { gradient, input: zero, constant: zero };
+                let coefficients = Coefficients { mean, gradient, input: zero, constant: zero };
                 norm::input_gradient(x, y, dy, self.0, coefficients, dx);
             }
         });

@@ -99,7 +99,7 @@ impl Windows {
                 (0..self.kernel).map(move |u| {
                     let row = (self.stride * i + u).wrapping_sub(self.padding);
                     if row < self.height {
-                        let left_zeros = (left as isize - start) as usize;
+                        let left_zeros = (left as isize - start).clamp(0, self.kernel as isize) as usize;
                         Span {
                             left: left_zeros * c,
                             from: (row * self.width + left) * c,
