@@ -16,6 +16,10 @@ pub struct Step {
     pub beta1: f32,
     /// b2
     pub beta2: f32,
+    /// 1 - b1
+    pub rest1: f32,
+    /// 1 - b2
+    pub rest2: f32,
     /// rate / (1 - b1^t)
     pub rate: f32,
     /// 1 / sqrt(1 - b2^t)
@@ -51,9 +55,9 @@ impl Kernel for Update<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Step { beta1, beta2, rate, correction, epsilon } = self.step;
+        let Step { beta1, beta2, rest1, rest2, rate, correction, epsilon } = self.step;
         let (b1, b2) = (s.splat(beta1), s.splat(beta2));
-        let (rest1, rest2) = (s.splat(1.0 - beta1), s.splat(1.0 - beta2));
+        let (rest1, rest2) = (s.splat(rest1), s.splat(rest2));
         let (rate, correction, epsilon) = (s.splat(-rate), s.splat(correction), s.splat(epsilon));
         let moments = self.first.chunks_mut(LANES).zip(self.second.chunks_mut(LANES));
         let all = self.weights.chunks_mut(LANES).zip(self.gradient.chunks(LANES)).zip(moments);

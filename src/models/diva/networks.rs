@@ -1,0 +1,183 @@
+//! The networks of the rotated-MNIST model, layer by layer, under their published names.
+
+use crate::autograd::{Builder, Tape, Var};
+use crate::nn::{BatchNorm, Bias, Conv, Features, Linear, UpsampledConvTranspose};
+use crate::ops::Activation::Relu;
+use crate::prob::Normal;
+use std::sync::Arc;
+
+/// Grey levels of a pixel: what the decoder gives logits for.
+pub const LEVELS: usize = 256;
+
+/// Added to every standard deviation.
+const SD_FLOOR: f32 = 1e-7;
+
+/// int(channels * width), as the published code scales its networks.
+fn scaled(channels: usize, width: f64) -> usize {
+    (channels as f64 * width) as usize
+}
+
+/// A mean and, through a soft rectifier, a standard deviation.
+#[derive(Clone, Copy, Debug)]
+struct GaussianHead {
+    mean: Linear,
+    sd: Linear,
+}
+
+impl GaussianHead {
+    fn new(
+        builder: &mut Builder<'_>,
+        [mean, sd]: [&str; 2],
+        inputs: usize,
+        latent: usize,
+        features: Features,
+    ) -> Self {
+        let mut linear =
+            |name: &str| Linear::new(&mut builder.scope(name), inputs, latent, Bias::With, features);
+        GaussianHead { mean: linear(mean), sd: linear(sd) }
+    }
+
+    fn forward<'t>(&self, h: Var<'t>) -> Normal<'t> {
+        Normal { mean: self.mean.forward(h), sd: self.sd.forward(h).softplus().shift(SD_FLOOR) }
+    }
+}
+
+/// q(z|x): two convolutions, each with batch normalisation, rectifier and pooling, and a Gaussian head.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoder {
+    conv1: Conv,
+    norm1: BatchNorm,
+    conv2: Conv,
+    norm2: BatchNorm,
+    head: GaussianHead,
+}
+
+impl Encoder {
+    /// An encoder into `latent` dimensions.
+    pub fn new(builder: &mut Builder<'_>, width: f64, latent: usize) -> Self {
+        let (a, b) = (scaled(32, width), scaled(64, width));
+        let mut trunk = builder.scope("encoder");
+        let conv1 = Conv::new(&mut trunk.scope("0"), 1, a, 5, Bias::Without);
+        let norm1 = BatchNorm::new(&mut trunk.scope("1"), a, Features::Plain);
+        let conv2 = Conv::new(&mut trunk.scope("4"), a, b, 5, Bias::Without);
+        let norm2 = BatchNorm::new(&mut trunk.scope("5"), b, Features::Plain);
+        let features = Features::FromImage { channels: b };
+        Encoder {
+            conv1,
+            norm1,
+            conv2,
+            norm2,
+            head: GaussianHead::new(builder, ["fc11.0", "fc12.0"], b * 16, latent, features),
+        }
+    }
+
+    /// x (batch, 28, 28, 1) to a Gaussian over (batch, latent).
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>) -> Normal<'t> {
+        let h = self.norm1.forward(self.conv1.forward(x), Relu).max_pool(); // 12 x 12
+        let h = self.norm2.forward(self.conv2.forward(h), Relu).max_pool(); // 4 x 4
+        let [batch, height, width, channels] = h.shape().image().expect("pooling gives images");
+        self.head.forward(h.reshape([batch, height * width * channels]))
+    }
+}
+
+/// p(x|zd, zx, zy): a linear layer to a 4x4 image, two up-sampled transposed convolutions, and 256 logits a pixel.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoder {
+    linear: Linear,
+    norm: BatchNorm,
+    conv1: UpsampledConvTranspose,
+    norm1: BatchNorm,
+    conv2: UpsampledConvTranspose,
+    norm2: BatchNorm,
+    logits: Conv,
+    channels: usize,
+}
+
+impl Decoder {
+    /// A decoder from all latents together.
+    pub fn new(builder: &mut Builder<'_>, width: f64, latents: usize) -> Self {
+        let [a, b, c] = [64, 128, 256].map(|channels| scaled(channels, width));
+        let image = Features::ToImage { channels: a };
+        Decoder {
+            linear: Linear::new(&mut builder.scope("fc1.0"), latents, 16 * a, Bias::Without, image),
+            norm: BatchNorm::new(&mut builder.scope("fc1.1"), 16 * a, image),
+            conv1: UpsampledConvTranspose::new(&mut builder.scope("de1.0"), a, b, 5),
+            norm1: BatchNorm::new(&mut builder.scope("de1.1"), b, Features::Plain),
+            conv2: UpsampledConvTranspose::new(&mut builder.scope("de2.0"), b, c, 5),
+            norm2: BatchNorm::new(&mut builder.scope("de2.1"), c, Features::Plain),
+            logits: Conv::new(&mut builder.scope("de3.0"), c, LEVELS, 1, Bias::With),
+            channels: a,
+        }
+    }
+
+    /// z (batch, latents) to logits (batch, 28, 28, 256).
+    #[track_caller]
+    pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
+        let h = self.norm.forward(self.linear.forward(z), Relu);
+        let h = h.reshape([z.shape().rows(), 4, 4, self.channels]);
+        let h = self.norm1.forward(self.conv1.forward(h), Relu); // 12 x 12
+        let h = self.norm2.forward(self.conv2.forward(h), Relu); // 28 x 28
+        self.logits.forward(h)
+    }
+}
+
+/// p(z|label): a Gaussian whose mean and standard deviation are learned from a one-hot label.
+#[derive(Clone, Copy, Debug)]
+pub struct ConditionalPrior {
+    linear: Linear,
+    norm: BatchNorm,
+    head: GaussianHead,
+}
+
+impl ConditionalPrior {
+    /// A prior over `latent` dimensions for each of `labels` labels.
+    pub fn new(builder: &mut Builder<'_>, labels: usize, latent: usize) -> Self {
+        ConditionalPrior {
+            linear: Linear::new(&mut builder.scope("fc1.0"), labels, latent, Bias::Without, Features::Plain),
+            norm: BatchNorm::new(&mut builder.scope("fc1.1"), latent, Features::Plain),
+            head: GaussianHead::new(builder, ["fc21.0", "fc22.0"], latent, latent, Features::Plain),
+        }
+    }
+
+    /// One Gaussian a label: (labels given, latent).
+    #[track_caller]
+    pub fn forward<'t>(&self, tape: &'t Tape<'t>, labels: &Arc<[u32]>) -> Normal<'t> {
+        self.forward_repeated(tape, labels, 1)
+    }
+
+    /// As `forward` on a batch in which every label stands `repeats` times, one row for each of them.
+    ///
+    /// Batch normalisation makes a prior depend on the labels it is evaluated with. Equal rows have equal results, so
+    /// one of each is enough: only the running variance needs to know how many there would be.
+    #[track_caller]
+    pub fn forward_repeated<'t>(
+        &self,
+        tape: &'t Tape<'t>,
+        labels: &Arc<[u32]>,
+        repeats: usize,
+    ) -> Normal<'t> {
+        let h = tape.param(self.linear.weight()).gather_rows(labels.clone());
+        self.head.forward(self.norm.forward_repeated(h, Relu, repeats))
+    }
+}
+
+/// q(label|z): a rectifier and a linear layer of logits.
+#[derive(Clone, Copy, Debug)]
+pub struct AuxiliaryClassifier {
+    linear: Linear,
+}
+
+impl AuxiliaryClassifier {
+    /// A classifier of `labels` labels.
+    pub fn new(builder: &mut Builder<'_>, latent: usize, labels: usize) -> Self {
+        let linear = Linear::new(&mut builder.scope("fc1"), latent, labels, Bias::With, Features::Plain);
+        AuxiliaryClassifier { linear }
+    }
+
+    /// z (batch, latent) to logits (batch, labels).
+    #[track_caller]
+    pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
+        self.linear.forward(z.relu())
+    }
+}

@@ -1,0 +1,3 @@
+//! The models. Each reads `nn`, `prob` and variables only.
+
+pub mod diva;

@@ -1,0 +1,71 @@
+//! Batch normalisation with running statistics.
+
+use super::Features;
+use crate::autograd::{Builder, Init, Layout, Param, Var};
+use crate::ops::Activation;
+
+/// How much of a new batch enters the running statistics: PyTorch's default, used by the published models.
+const MOMENTUM: f32 = 0.1;
+
+/// Normalises every channel: in training by the statistics of the batch, otherwise by their running averages.
+///
+/// The batch is normalised with its biased variance, and the unbiased one is averaged (PyTorch's rule).
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm {
+    gamma: Param,
+    beta: Param,
+    mean: Param,
+    variance: Param,
+}
+
+impl BatchNorm {
+    /// A layer over `channels`; of a flattened image if the layer before it is one ([`Features::ToImage`]).
+    pub fn new(builder: &mut Builder<'_>, channels: usize, features: Features) -> Self {
+        let shape = vec![channels];
+        let layout = match features {
+            Features::ToImage { channels: of_pixel } => {
+                Layout { view: vec![of_pixel, channels / of_pixel], order: vec![1, 0], shape }
+            }
+            Features::Plain | Features::FromImage { .. } => Layout::same([channels].into()),
+        };
+        BatchNorm {
+            gamma: builder.weight("weight", [channels], layout.clone(), Init::Constant(1.0)),
+            beta: builder.weight("bias", [channels], layout.clone(), Init::Constant(0.0)),
+            mean: builder.statistic("running_mean", [channels], layout.clone(), 0.0),
+            variance: builder.statistic("running_var", [channels], layout, 1.0),
+        }
+    }
+
+    /// x (..., channels) to the same shape.
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>, activation: Activation) -> Var<'t> {
+        self.forward_repeated(x, activation, 1)
+    }
+
+    /// As `forward` on a batch in which every row of x stands `repeats` times: the same mean and biased variance,
+    /// but an unbiased variance of more rows.
+    #[track_caller]
+    pub fn forward_repeated<'t>(&self, x: Var<'t>, activation: Activation, repeats: usize) -> Var<'t> {
+        let tape = x.tape();
+        let [gamma, beta] = [self.gamma, self.beta].map(|p| tape.param(p));
+        if !tape.is_training() {
+            return x.normalize([gamma, beta], [self.mean, self.variance].map(|p| tape.param(p)), activation);
+        }
+        let y = x.batch_norm(gamma, beta, activation);
+        let rows = (x.shape().rows() * repeats) as f64;
+        let unbiased = (rows / (rows - 1.0)) as f32;
+        y.read_saved(|saved| {
+            let (mean, variance) = saved.split_at(saved.len() / 2);
+            tape.observe(self.mean, |old, new| average(old, mean, 1.0, new));
+            tape.observe(self.variance, |old, new| average(old, variance, unbiased, new));
+        });
+        y
+    }
+}
+
+/// new = (1 - momentum) old + momentum (factor x)
+fn average(old: &[f32], x: &[f32], factor: f32, new: &mut [f32]) {
+    for ((new, old), x) in new.iter_mut().zip(old).zip(x) {
+        *new = (1.0 - MOMENTUM) * old + MOMENTUM * (factor * x);
+    }
+}

@@ -1,0 +1,65 @@
+//! Convolutions with a square kernel, stride 1, no padding.
+
+use super::Bias;
+use crate::autograd::{Builder, Init, Layout, Param, Var};
+use crate::ops::Conv2d;
+use crate::tensor::Shape;
+
+/// Xavier's bounds for a kernel: every output pixel sees kernel^2 pixels of every input channel.
+fn xavier(kernel: usize, inputs: usize, outputs: usize) -> Init {
+    Init::XavierUniform { fan_in: inputs * kernel * kernel, fan_out: outputs * kernel * kernel }
+}
+
+/// Two-dimensional cross-correlation.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv {
+    weight: Param,
+    bias: Option<Param>,
+}
+
+impl Conv {
+    /// A layer from `inputs` to `outputs` channels.
+    pub fn new(builder: &mut Builder<'_>, inputs: usize, outputs: usize, kernel: usize, bias: Bias) -> Self {
+        let published = vec![outputs, inputs, kernel, kernel];
+        let layout = Layout { view: published.clone(), shape: published, order: vec![2, 3, 1, 0] };
+        let init = xavier(kernel, inputs, outputs);
+        let weight = builder.weight("weight", [kernel, kernel, inputs, outputs], layout, init);
+        let bias = (bias == Bias::With).then(|| {
+            let shape = Shape::from([outputs]);
+            builder.weight("bias", shape, Layout::same(shape), Init::Constant(0.0))
+        });
+        Conv { weight, bias }
+    }
+
+    /// x (batch, height, width, inputs) to (batch, height - kernel + 1, width - kernel + 1, outputs).
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        let tape = x.tape();
+        let bias = self.bias.map(|bias| tape.param(bias));
+        x.conv2d(tape.param(self.weight), bias, Conv2d { stride: 1, padding: 0 })
+    }
+}
+
+/// Nearest up-sampling to twice the size, then a transposed convolution, without bias.
+#[derive(Clone, Copy, Debug)]
+pub struct UpsampledConvTranspose {
+    weight: Param,
+}
+
+impl UpsampledConvTranspose {
+    /// A layer from `inputs` to `outputs` channels; `kernel` is odd.
+    pub fn new(builder: &mut Builder<'_>, inputs: usize, outputs: usize, kernel: usize) -> Self {
+        let published = vec![inputs, outputs, kernel, kernel];
+        let layout = Layout { view: published.clone(), shape: published, order: vec![2, 3, 0, 1] };
+        let init = xavier(kernel, inputs, outputs);
+        UpsampledConvTranspose {
+            weight: builder.weight("weight", [kernel, kernel, inputs, outputs], layout, init),
+        }
+    }
+
+    /// x (batch, h, w, inputs) to (batch, 2 h + kernel - 1, 2 w + kernel - 1, outputs).
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        x.upsampled_conv_transpose2d(x.tape().param(self.weight))
+    }
+}

@@ -1,0 +1,12 @@
+//! Layers: structs of parameter handles with `new` and `forward`.
+//!
+//! A layer owns no numbers. `new` asks a [`Builder`](crate::autograd::Builder) for parameters under the names of the
+//! published model and states how the published file orders them; `forward` records ops on the tape of its input.
+
+mod batch_norm;
+mod conv;
+mod linear;
+
+pub use batch_norm::BatchNorm;
+pub use conv::{Conv, UpsampledConvTranspose};
+pub use linear::{Bias, Features, Linear};

@@ -1,0 +1,7 @@
+//! Optimisation: Adam over the parameters' slab, and schedules as functions of the epoch.
+
+mod adam;
+mod schedule;
+
+pub use adam::Adam;
+pub use schedule::warm_up;

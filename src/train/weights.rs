@@ -1,0 +1,84 @@
+//! Weight files: a model's parameters under the names, shapes and orders of the published PyTorch model.
+//!
+//! PyTorch also stores `num_batches_tracked` for every batch normalisation: how many training batches it has seen. It
+//! decides nothing here; it is accepted in any file and written to every file, so that `load_state_dict` is content.
+
+use crate::autograd::Params;
+use crate::error::{Error, Result};
+use crate::store::tensors::TensorFile;
+use std::path::Path;
+
+/// The counter beside every running mean.
+const COUNTER: &str = "num_batches_tracked";
+
+/// Replaces all parameters by those of a weight file; `path` is for messages.
+///
+/// # Errors
+/// If a tensor is missing, is not f32, has another shape, or is not one of this model's. The parameters are then as
+/// they were.
+pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()> {
+    let mut slab = params.clone();
+    for param in params.handles() {
+        let entry = params.entry(param);
+        if !file.contains(&entry.name) {
+            return Err(Error::request(format!(
+                "cannot load weights from {}: {} of shape {:?} is missing",
+                path.display(),
+                entry.name,
+                entry.layout.shape
+            )));
+        }
+        let (shape, values) = file.f32s(&entry.name)?;
+        if shape != entry.layout.shape {
+            return Err(Error::request(format!(
+                "cannot load weights from {}: {} has shape {shape:?}, the model needs {:?}",
+                path.display(),
+                entry.name,
+                entry.layout.shape
+            )));
+        }
+        slab.get_mut(param).copy_from_slice(&entry.layout.from_published(&values));
+    }
+    let is_known = |name: &str| params.find(name).is_some() || name.rsplit('.').next() == Some(COUNTER);
+    if let Some(surplus) = file.names().find(|name| !is_known(name)) {
+        return Err(Error::request(format!(
+            "cannot load weights from {}: {surplus} is not part of the model",
+            path.display()
+        )));
+    }
+    *params = slab;
+    Ok(())
+}
+
+/// All parameters as a weight file, with `steps` as the number of training batches that were seen.
+pub fn export(params: &Params, steps: u64) -> TensorFile {
+    let mut file = TensorFile::new();
+    for param in params.handles() {
+        let entry = params.entry(param);
+        file.insert(&entry.name, &entry.layout.shape, &entry.layout.to_published(params.get(param)));
+        if let Some(layer) = entry.name.strip_suffix("running_mean") {
+            file.insert(format!("{layer}{COUNTER}"), &[], &[steps as i64]);
+        }
+    }
+    file
+}
+
+/// The number of outputs of a linear layer of a weight file: how many labels a classifier knows.
+///
+/// # Errors
+/// If the tensor is missing or is not a matrix.
+pub fn outputs(file: &TensorFile, name: &str, path: &Path) -> Result<usize> {
+    if !file.contains(name) {
+        return Err(Error::request(format!(
+            "cannot load weights from {}: {name} is missing",
+            path.display()
+        )));
+    }
+    match file.f32s(name)?.0 {
+        &[outputs, _] => Ok(outputs),
+        shape => Err(Error::request(format!(
+            "cannot load weights from {}: {name} has shape {shape:?}, a matrix is needed",
+            path.display()
+        ))),
+    }
+}
