@@ -1,4 +1,13 @@
 //! Training: the step, the epochs, what is saved and what is reported.
+//!
+//! [`state::State`] is all that outlives a step; saving it is the checkpoint. [`trainer::Trainer`] does steps and
+//! epochs in memory; [`run`] ties it to a run's folder.
 
+pub mod dataset;
+pub mod evaluate;
 pub mod gradients;
+pub mod metrics;
+pub mod run;
+pub mod state;
+pub mod trainer;
 pub mod weights;

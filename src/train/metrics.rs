@@ -1,0 +1,106 @@
+//! What is reported of an epoch and of a run.
+//!
+//! Fields whose names end in `_seconds` or `_per_second` depend on the clock; all others are a function of the
+//! configuration, bit for bit.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One line of `metrics.jsonl`: losses in nats, averaged over the images of the epoch, and accuracies in 0..1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// The weight of the divergences in this epoch.
+    pub beta: f64,
+    /// The weighted sum of the terms.
+    pub loss: f64,
+    /// -log p(x|z)
+    pub reconstruction: f64,
+    /// log q(zd|x) - log p(zd|d)
+    pub kl_d: f64,
+    /// log q(zx|x) - log p(zx)
+    pub kl_x: f64,
+    /// log q(zy|x) - log p(zy|y)
+    pub kl_y: f64,
+    /// The cross-entropy of q(d|zd).
+    pub ce_d: f64,
+    /// The cross-entropy of q(y|zy).
+    pub ce_y: f64,
+    /// The share of training images whose class is recognised, after the epoch, by posterior means.
+    pub train_accuracy: f64,
+    /// The same in each training domain, by its name.
+    pub domain_accuracy: BTreeMap<String, f64>,
+    /// The same for the domain that training never sees.
+    pub test_accuracy: f64,
+    /// The same for digits of that domain which training has seen at no angle, if the protocol tests on others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disjoint_test_accuracy: Option<f64>,
+    /// What the training steps took.
+    pub train_seconds: f64,
+    /// What the evaluation took.
+    pub evaluate_seconds: f64,
+    /// Training images a second.
+    pub images_per_second: f64,
+}
+
+/// `result.json`: the selected epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// The preset that the configuration started from.
+    pub preset: String,
+    /// The seed.
+    pub seed: u64,
+    /// The domain that training never saw.
+    pub test_domain: String,
+    /// How many epochs were trained.
+    pub epochs: usize,
+    /// Why training ended: "epochs" (all done) or "patience" (no improvement).
+    pub ended_by: String,
+    /// The selected epoch's accuracy on the unseen domain: the figure of the run.
+    pub test_accuracy: f64,
+    /// Everything else of the selected epoch.
+    pub selected: SelectedEpoch,
+    /// Trained parameters of the model.
+    pub parameters: usize,
+    /// The checksum of the final checkpoint file.
+    pub checkpoint_sha256: String,
+}
+
+/// The epoch with the best accuracy on the training images, and the lowest cross-entropy among equals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SelectedEpoch {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// The selection's first criterion.
+    pub train_accuracy: f64,
+    /// The selection's second criterion: the mean over the epoch's training images, in nats.
+    pub ce_y: f64,
+    /// By name of the training domain.
+    pub domain_accuracy: BTreeMap<String, f64>,
+    /// On the unseen domain.
+    pub test_accuracy: f64,
+    /// On digits of the unseen domain that training has seen at no angle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disjoint_test_accuracy: Option<f64>,
+}
+
+impl SelectedEpoch {
+    /// The part of an epoch's metrics that selection keeps.
+    pub fn of(metrics: &EpochMetrics) -> Self {
+        SelectedEpoch {
+            epoch: metrics.epoch,
+            train_accuracy: metrics.train_accuracy,
+            ce_y: metrics.ce_y,
+            domain_accuracy: metrics.domain_accuracy.clone(),
+            test_accuracy: metrics.test_accuracy,
+            disjoint_test_accuracy: metrics.disjoint_test_accuracy,
+        }
+    }
+
+    /// Whether this epoch is to be preferred to `other`. Looks at training domains only.
+    pub fn is_better_than(&self, other: &SelectedEpoch) -> bool {
+        self.train_accuracy > other.train_accuracy
+            || (self.train_accuracy == other.train_accuracy && self.ce_y < other.ce_y)
+    }
+}

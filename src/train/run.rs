@@ -1,0 +1,174 @@
+//! A run and its folder: start or continue, save after every epoch, stop cleanly when asked to.
+//!
+//! What is written at the end of an epoch, and in which order: `best.safetensors` if the epoch is the best so far;
+//! its line of `metrics.jsonl`; then the checkpoint, whose atomic replacement is the moment at which the epoch counts.
+//! Killed before it, a resumed run repeats the epoch and writes the same bytes again.
+
+use super::metrics::{EpochMetrics, RunResult};
+use super::trainer::{StepLoss, Trainer};
+use super::{dataset, weights};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::store::checkpoint::{Checkpoint, sha256_hex};
+use crate::store::durable;
+use crate::store::run_folder::{RunFolder, State as FolderState};
+use std::fs;
+use std::path::Path;
+
+/// What the caller of a run lends it: a clock, an ear for signals, and a place for reports.
+pub trait Watcher {
+    /// Seconds since any fixed moment.
+    fn seconds(&mut self) -> f64;
+    /// The number of the signal that asks to stop, if one came.
+    fn signal(&mut self) -> Option<i32>;
+    /// The run begins or goes on.
+    fn started(&mut self, trainer: &Trainer, folder: &RunFolder);
+    /// A step is done: it is the `done`th of `steps` of the epoch.
+    fn step(&mut self, trainer: &Trainer, loss: &StepLoss, done: usize, steps: usize);
+    /// An epoch is done; `selected` if it is the best so far.
+    fn epoch(&mut self, trainer: &Trainer, metrics: &EpochMetrics, selected: bool);
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was finished before, and nothing was done.
+    AlreadyDone(RunResult),
+    /// It is finished now.
+    Done(RunResult, Box<Trainer>),
+}
+
+/// Trains `config` in `folder`; with `resume` continues what is there, or starts where there is nothing.
+///
+/// # Errors
+/// If the configuration, its data or the folder cannot be used; if saving fails or the loss is not finite; and
+/// [`Error::Interrupted`] after a signal, with everything saved.
+pub fn train(config: Config, folder: &RunFolder, resume: bool, watcher: &mut dyn Watcher) -> Result<Outcome> {
+    let split = dataset::load(&config)?;
+    let (found, _lock) = folder.prepare(resume)?;
+    let mut trainer = Trainer::new(config, split)?;
+    let identity = trainer.config().identity();
+    match found {
+        FolderState::Fresh => durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?,
+        FolderState::Resume => {
+            refuse_another_configuration(&folder.config(), trainer.config())?;
+            let path = folder.checkpoint();
+            trainer.state_mut().restore(&Checkpoint::load(&path)?, &identity, &path)?;
+            if let Some(result) = finished(&trainer, folder)? {
+                return Ok(Outcome::AlreadyDone(result));
+            }
+            durable::remove(&folder.result())?;
+            durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
+            let epochs = trainer.state().progress.epochs;
+            if epochs > 0 || folder.metrics().exists() {
+                durable::truncate_lines(&folder.metrics(), epochs)?;
+            }
+        }
+    }
+    watcher.started(&trainer, folder);
+    let save = |trainer: &Trainer| trainer.state().to_checkpoint(&identity).save(&folder.checkpoint());
+
+    while !is_done(&trainer) {
+        let began = watcher.seconds();
+        let order = trainer.order()?;
+        let first = trainer.state().progress.batches;
+        for done in first + 1..=order.len() {
+            let loss = trainer.step(&order)?;
+            watcher.step(&trainer, &loss, done, order.len());
+            if let Some(signal) = watcher.signal() {
+                save(&trainer)?;
+                return Err(Error::Interrupted { signal });
+            }
+        }
+        let trained = watcher.seconds();
+        let images: usize = (first..order.len()).map(|i| order.batch(i).len()).sum();
+        let (mut metrics, improved) = trainer.end_epoch()?;
+        metrics.train_seconds = trained - began;
+        metrics.evaluate_seconds = watcher.seconds() - trained;
+        metrics.images_per_second = images as f64 / metrics.train_seconds.max(1e-9);
+        if improved {
+            weights::export(&trainer.state().params, trainer.state().progress.steps).write(&folder.best())?;
+        }
+        let line = serde_json::to_string(&metrics).expect("metrics are plain data");
+        durable::append_line(&folder.metrics(), &line)?;
+        durable::sync(&folder.metrics())?;
+        save(&trainer)?;
+        watcher.epoch(&trainer, &metrics, improved);
+        if let Some(signal) = watcher.signal() {
+            return Err(Error::Interrupted { signal });
+        }
+    }
+    let result = result(&trainer, folder)?;
+    let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
+    durable::write(&folder.result(), text.as_bytes())?;
+    Ok(Outcome::Done(result, Box::new(trainer)))
+}
+
+/// Whether nothing is left to train.
+fn is_done(trainer: &Trainer) -> bool {
+    let progress = &trainer.state().progress;
+    progress.epochs >= trainer.config().train.epochs || progress.out_of_patience
+}
+
+/// The result of a run that has nothing left to do and has said so.
+fn finished(trainer: &Trainer, folder: &RunFolder) -> Result<Option<RunResult>> {
+    if !is_done(trainer) || !folder.result().exists() {
+        return Ok(None);
+    }
+    read_result(&folder.result()).map(Some)
+}
+
+/// Reads a `result.json`.
+///
+/// # Errors
+/// If it is missing or not one.
+pub fn read_result(path: &Path) -> Result<RunResult> {
+    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
+    serde_json::from_str(&text).map_err(|cause| {
+        Error::request(format!("cannot read {}: it is not the result of a run ({cause})", path.display()))
+    })
+}
+
+/// Reads the configuration of a run's folder.
+///
+/// # Errors
+/// If it is missing or not one.
+pub fn read_config(path: &Path) -> Result<Config> {
+    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
+    Config::resolve(Some((&path.display().to_string(), &text)), None, &[], None)
+}
+
+fn refuse_another_configuration(path: &Path, asked: &Config) -> Result<()> {
+    let differences = read_config(path)?.differences_that_matter(asked);
+    match differences.first() {
+        None => Ok(()),
+        Some(difference) => {
+            let folder = path.parent().unwrap_or(path);
+            let more = match differences.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            Err(Error::request(format!("cannot continue {}: {difference}{more}", folder.display())))
+        }
+    }
+}
+
+fn result(trainer: &Trainer, folder: &RunFolder) -> Result<RunResult> {
+    let (config, progress) = (trainer.config(), &trainer.state().progress);
+    let Some(selected) = progress.best.clone() else {
+        return Err(Error::work("no epoch was trained, so none can be selected"));
+    };
+    let path = folder.checkpoint();
+    let checkpoint = fs::read(&path).map_err(|cause| Error::reading(&path, &cause))?;
+    Ok(RunResult {
+        preset: config.preset.clone(),
+        seed: config.seed,
+        test_domain: trainer.split().test_domain.clone(),
+        epochs: progress.epochs,
+        ended_by: if progress.out_of_patience { "patience" } else { "epochs" }.into(),
+        test_accuracy: selected.test_accuracy,
+        selected,
+        parameters: trainer.state().params.trained(),
+        checkpoint_sha256: sha256_hex(&checkpoint),
+    })
+}

@@ -1,0 +1,101 @@
+//! Everything that outlives a training step. Saving it is the checkpoint; what is not in here is a cache.
+
+use super::metrics::SelectedEpoch;
+use crate::autograd::Params;
+use crate::error::{Error, Result};
+use crate::optim::Adam;
+use crate::store::checkpoint::Checkpoint;
+use crate::store::tensors::TensorFile;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How far the training is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Whole epochs done.
+    pub epochs: usize,
+    /// Batches done of the epoch that has begun.
+    pub batches: usize,
+    /// Steps done in all.
+    pub steps: u64,
+    /// The loss and its terms, summed over those batches, in the order of the terms.
+    pub sums: Vec<(String, f64)>,
+    /// The images of those batches.
+    pub images: usize,
+    /// The epoch that would be selected now.
+    pub best: Option<SelectedEpoch>,
+    /// Whether training has ended because nothing improved for too long.
+    pub out_of_patience: bool,
+}
+
+/// The parameters, the optimiser and the progress of a run.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The model's parameters.
+    pub params: Params,
+    /// The optimiser's moments.
+    pub adam: Adam,
+    /// How far the training is.
+    pub progress: Progress,
+}
+
+/// What stands in a checkpoint beside the tensors.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// The configuration, as far as it decides results.
+    configuration: String,
+    progress: Progress,
+    /// Adam's b1^t and b2^t.
+    decays: [f64; 2],
+}
+
+impl State {
+    /// The state as a checkpoint of the configuration `identity`.
+    pub fn to_checkpoint(&self, identity: &str) -> Checkpoint {
+        let note = Note {
+            configuration: identity.into(),
+            progress: self.progress.clone(),
+            decays: self.adam.decays,
+        };
+        let mut tensors = TensorFile::new();
+        for (name, slab) in [
+            ("parameters", self.params.slab()),
+            ("adam.first", &*self.adam.first),
+            ("adam.second", &*self.adam.second),
+        ] {
+            tensors.insert(name, &[slab.len()], slab);
+        }
+        let note = serde_json::to_string(&note).expect("a note is plain data");
+        Checkpoint { note, tensors }
+    }
+
+    /// Replaces the state of a new run by the one of a checkpoint; `path` is for messages.
+    ///
+    /// # Errors
+    /// If the checkpoint is of another configuration or of another version of the program. The state is then as it
+    /// was.
+    pub fn restore(&mut self, checkpoint: &Checkpoint, identity: &str, path: &Path) -> Result<()> {
+        let unfit = |what: &str| Error::request(format!("cannot continue from {}: {what}", path.display()));
+        let note: Note = serde_json::from_str(&checkpoint.note)
+            .map_err(|cause| unfit(&format!("its note cannot be read ({cause})")))?;
+        if note.configuration != identity {
+            return Err(unfit("it is the checkpoint of another configuration"));
+        }
+        let slab = |name: &str| -> Result<Vec<f32>> {
+            let (_, values) = checkpoint.tensors.f32s(name)?;
+            let expected = self.params.slab().len();
+            if values.len() != expected {
+                let found = values.len();
+                return Err(unfit(&format!("{name} holds {found} numbers, the model has {expected}")));
+            }
+            Ok(values)
+        };
+        let (parameters, first, second) = (slab("parameters")?, slab("adam.first")?, slab("adam.second")?);
+        self.params.slab_mut().copy_from_slice(&parameters);
+        self.adam.first.copy_from_slice(&first);
+        self.adam.second.copy_from_slice(&second);
+        self.adam.decays = note.decays;
+        self.progress = note.progress;
+        Ok(())
+    }
+}
