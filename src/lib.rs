@@ -6,6 +6,7 @@
 //! with reasons.
 
 pub mod autograd;
+pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;

@@ -1,3 +1,7 @@
-//! The command line of `diva`.
+//! The command line of `diva`: parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    diva::cli::main()
+}

@@ -1,0 +1,208 @@
+//! `diva bench`: how long a training step or a prediction takes, on random images, at full width.
+
+use super::{say, say_json};
+use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::models::diva::{Batch, Diva, Noise, SIDE, Weights, argmax_rows};
+use crate::optim::Adam;
+use crate::parallel;
+use crate::rng::Stream;
+use crate::simd::Isa;
+use crate::tensor::Tensor;
+use crate::train::dataset;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::time::Instant;
+
+/// How long things take here; needs no data.
+#[derive(Debug, Subcommand)]
+pub(super) enum Bench {
+    /// The complete training step: forward, backward, Adam. The first one is not counted.
+    Step {
+        #[command(flatten)]
+        arguments: Arguments,
+        /// The step on images without a class.
+        #[arg(long)]
+        unlabelled: bool,
+    },
+    /// Class prediction: the encoder of zy and the classifier.
+    Infer {
+        #[command(flatten)]
+        arguments: Arguments,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The model, at full width.
+    #[arg(long, value_name = "NAME", default_value = "rotated-mnist")]
+    model: String,
+    /// Images a step.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    batch: usize,
+    /// Steps to be timed.
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    steps: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    command: &'static str,
+    model: &'a str,
+    unlabelled: bool,
+    batch: usize,
+    steps: usize,
+    threads: usize,
+    isa: &'static str,
+    median_s: f64,
+    min_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images_per_s: Option<f64>,
+    /// The most memory that the process has held, in MiB; `null` where the system does not tell.
+    peak_rss_mib: Option<f64>,
+    /// Tensor buffers allocated after the first step.
+    allocations_after_first_step: usize,
+}
+
+impl Bench {
+    pub(super) fn run(&self) -> Result<()> {
+        let (command, arguments, unlabelled) = match self {
+            Bench::Step { arguments, unlabelled } => ("step", arguments, *unlabelled),
+            Bench::Infer { arguments } => ("infer", arguments, false),
+        };
+        let bench = Subject::new(arguments, unlabelled)?;
+        let (seconds, allocations) = match self {
+            Bench::Step { .. } => bench.steps(arguments.steps),
+            Bench::Infer { .. } => bench.predictions(arguments.steps),
+        };
+        let mut sorted = seconds;
+        sorted.sort_by(f64::total_cmp);
+        let median_s = sorted[sorted.len() / 2];
+        let images_per_s = arguments.batch as f64 / median_s;
+        let report = Report {
+            command,
+            model: &arguments.model,
+            unlabelled,
+            batch: arguments.batch,
+            steps: arguments.steps,
+            threads: parallel::threads(),
+            isa: Isa::current().name(),
+            median_s,
+            min_s: sorted[0],
+            images_per_s: (command == "infer").then_some(images_per_s),
+            peak_rss_mib: peak_rss_mib(),
+            allocations_after_first_step: allocations,
+        };
+        if arguments.json {
+            return say_json(&report);
+        }
+        let memory = report.peak_rss_mib.map_or("unknown".into(), |mib| format!("{mib:.0} MiB"));
+        say(&format!(
+            "{} {command}, batch {}, {} threads, {}: median {median_s:.4} s, fastest {:.4} s, {images_per_s:.0} images/s, \
+             peak memory {memory}",
+            report.model, report.batch, report.threads, report.isa, report.min_s
+        ))
+    }
+}
+
+/// A model with random images.
+struct Subject {
+    diva: Diva,
+    params: Params,
+    adam: Adam,
+    batch: Batch,
+    noise: Noise,
+    weights: Weights,
+}
+
+impl Subject {
+    fn new(arguments: &Arguments, unlabelled: bool) -> Result<Self> {
+        if arguments.model != "rotated-mnist" {
+            return Err(Error::request(format!(
+                "--model {}: this version has rotated-mnist",
+                arguments.model
+            )));
+        }
+        if arguments.batch < 2 || arguments.steps < 1 {
+            return Err(Error::request("bench needs --batch of at least 2 and --steps of at least 1"));
+        }
+        let config = Config::resolve(None, Some(&arguments.model), &[], None)?;
+        let (domains, classes) = (5, 10);
+        let settings = dataset::settings(&config.model, domains, classes, Some(&[1; 10]))?;
+        let noise = Noise::of_step(0, 0, arguments.batch, settings.latent);
+        let mut params = Params::new();
+        let diva = Diva::new(&mut Builder::new(&mut params, config.seed), settings);
+        let adam = Adam::new(&params, config.train.learning_rate);
+        let stream = Stream::new(0, "bench", &[]);
+        let images = arguments.batch as u64;
+        let labels = |purpose: u64, count: usize| {
+            (0..images).map(move |i| stream.bits(purpose * images + i) % count as u32)
+        };
+        let levels: Vec<u32> =
+            (0..images * (SIDE * SIDE) as u64).map(|i| stream.bits((1 << 32) + i) % 256).collect();
+        let grey: Vec<f32> = levels.iter().map(|&level| level as f32 / 255.0).collect();
+        let batch = Batch {
+            images: Tensor::new([arguments.batch, SIDE, SIDE, 1], &grey),
+            levels: levels.into(),
+            domains: labels(0, domains).collect(),
+            classes: (!unlabelled).then(|| labels(1, classes).collect()),
+        };
+        let weights =
+            Weights { beta: 1.0, alpha_d: config.train.alpha_d as f32, alpha_y: config.train.alpha_y as f32 };
+        Ok(Subject { diva, params, adam, batch, noise, weights })
+    }
+
+    /// The seconds of each step after the first, and the buffers allocated in them.
+    fn steps(mut self, count: usize) -> (Vec<f64>, usize) {
+        let engine = Engine::new();
+        let mut gradients = Gradients::new(&self.params);
+        let mut first = 0;
+        let mut seconds = Vec::new();
+        for step in 0..=count {
+            let start = Instant::now();
+            {
+                let tape = Tape::train(&engine, &self.params);
+                self.diva.loss(&tape, &self.batch, &self.noise, self.weights).total.backward(&mut gradients);
+            }
+            self.adam.step(&mut self.params, &gradients);
+            self.params.take_statistics(&gradients);
+            if step == 0 {
+                first = engine.misses();
+            } else {
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+        }
+        (seconds, engine.misses() - first)
+    }
+
+    /// The same for predictions.
+    fn predictions(self, count: usize) -> (Vec<f64>, usize) {
+        let engine = Engine::new();
+        let mut first = 0;
+        let mut seconds = Vec::new();
+        for step in 0..=count {
+            let start = Instant::now();
+            let tape = Tape::inference(&engine, &self.params);
+            argmax_rows(self.diva.class_logits(tape.input(&self.batch.images)));
+            drop(tape);
+            if step == 0 {
+                first = engine.misses();
+            } else {
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+        }
+        (seconds, engine.misses() - first)
+    }
+}
+
+/// VmHWM of /proc/self/status: the high-water mark of resident memory.
+fn peak_rss_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}

@@ -1,0 +1,88 @@
+//! `diva evaluate`
+
+use super::saved_run::SavedRun;
+use super::{percent, say, say_json};
+use crate::autograd::Engine;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::train::{dataset, evaluate};
+use clap::Args;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// How well a run's selected model recognises the classes, domain by domain.
+#[derive(Args, Debug)]
+pub(super) struct Evaluate {
+    /// The run's folder.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    domain: String,
+    /// "training", "test" (never seen in training) or "disjoint-test" (other digits of the test domain).
+    role: &'static str,
+    images: usize,
+    correct: usize,
+    accuracy: f64,
+}
+
+#[derive(Serialize)]
+struct Evaluation {
+    run: String,
+    train_accuracy: f64,
+    test_accuracy: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disjoint_test_accuracy: Option<f64>,
+    domains: Vec<Row>,
+}
+
+impl Evaluate {
+    pub(super) fn run(&self) -> Result<()> {
+        let saved = SavedRun::load(&self.run)?;
+        let split = dataset::load(&saved.config)?;
+        let engine = Engine::new();
+        let predict = |data: &Dataset| evaluate::predict_classes(&saved.diva, &saved.params, &engine, data);
+        let row = |domain: &str, role, correct: usize, images: usize| Row {
+            domain: domain.to_owned(),
+            role,
+            images,
+            correct,
+            accuracy: correct as f64 / images.max(1) as f64,
+        };
+
+        let on_train = predict(&split.train);
+        let counts = evaluate::correct_by_domain(&split.train, &on_train, split.domain_names.len());
+        let named = split.domain_names.iter().zip(counts);
+        let mut domains: Vec<Row> =
+            named.map(|(name, (right, all))| row(name, "training", right, all)).collect();
+        let mut whole = |data: &Dataset, role| {
+            let share = evaluate::accuracy(data, &predict(data));
+            let correct = (share * data.len() as f64).round() as usize;
+            domains.push(row(&split.test_domain, role, correct, data.len()));
+            share
+        };
+        let test_accuracy = whole(&split.test, "test");
+        let disjoint_test_accuracy = split.disjoint_test.as_ref().map(|data| whole(data, "disjoint-test"));
+        let evaluation = Evaluation {
+            run: self.run.display().to_string(),
+            train_accuracy: evaluate::accuracy(&split.train, &on_train),
+            test_accuracy,
+            disjoint_test_accuracy,
+            domains,
+        };
+        if self.json {
+            return say_json(&evaluation);
+        }
+        say(&format!("{:>8}  {:<14}{:>8}  {:>8}", "domain", "role", "images", "accuracy"))?;
+        for row in &evaluation.domains {
+            let share = percent(row.accuracy);
+            say(&format!("{:>8}  {:<14}{:>8}  {share:>8}", row.domain, row.role, row.images))?;
+        }
+        Ok(())
+    }
+}

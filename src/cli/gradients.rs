@@ -1,0 +1,57 @@
+//! `diva gradients`
+
+use super::saved_run::load_weights;
+use super::{ConfigArguments, say};
+use crate::error::Result;
+use crate::models::diva::Weights;
+use crate::train::gradients::{BatchFile, published};
+use clap::Args;
+use std::path::PathBuf;
+
+/// One training-mode pass over a given batch, with all beta = 1: loss, terms, gradients and statistics.
+///
+/// Reads PyTorch-named weights and a batch (x, d, y, eps_d, eps_x, eps_y) and writes loss, terms, grad.NAME and
+/// after.NAME, all as safetensors: for comparison with another implementation. Needs no data.
+#[derive(Args, Debug)]
+pub(super) struct Gradients {
+    /// The configuration, of which [model] and [train] are used.
+    #[arg(long, value_name = "CONFIG.toml")]
+    config: PathBuf,
+    /// The weights, under their published names.
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// The batch.
+    #[arg(long, value_name = "FILE")]
+    batch: PathBuf,
+    /// Leave the classes out: the loss of unlabelled images.
+    #[arg(long)]
+    unlabelled: bool,
+    /// Where to write the answer.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Gradients {
+    pub(super) fn run(&self) -> Result<()> {
+        let arguments = ConfigArguments {
+            config: Some(self.config.clone()),
+            preset: None,
+            overrides: Vec::new(),
+            seed: None,
+        };
+        let config = arguments.resolve()?;
+        let (diva, params) = load_weights(&config, &self.weights, |_| None)?;
+        let BatchFile { mut batch, noise } = BatchFile::read(&self.batch, &diva)?;
+        if self.unlabelled {
+            batch.classes = None;
+        }
+        let weights =
+            Weights { beta: 1.0, alpha_d: config.train.alpha_d as f32, alpha_y: config.train.alpha_y as f32 };
+        published(&diva, &params, &batch, &noise, weights).write(&self.out)?;
+        say(&format!(
+            "{} images: loss, terms, gradients and statistics are in {}",
+            batch.domains.len(),
+            self.out.display()
+        ))
+    }
+}

@@ -1,0 +1,155 @@
+//! The command line: one subcommand per file.
+//!
+//! Errors go to standard error in one sentence; exit codes are 0 (done), 1 (the work failed), 2 (the request was
+//! wrong) and 130 or 143 (interrupted by a signal, after saving).
+
+mod bench;
+mod console;
+mod data;
+mod evaluate;
+
+mod gradients;
+mod predict;
+mod saved_run;
+mod train;
+mod weights;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::parallel;
+use crate::simd::Isa;
+use clap::{Args, Parser, Subcommand};
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Domain-invariant variational autoencoders, trained on CPUs.
+///
+/// `diva train` without arguments trains on rotated digits that ship inside the program and says how well it
+/// recognises a rotation that it never saw.
+#[derive(Debug, Parser)]
+#[command(name = "diva", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    /// How many threads to use; all cores by default. The number changes the speed, never a bit of the result.
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Predict(predict::Predict),
+
+    #[command(subcommand)]
+    Data(data::Data),
+    #[command(subcommand)]
+    Weights(weights::Weights),
+    Gradients(gradients::Gradients),
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+/// Where a configuration comes from.
+#[derive(Args, Clone, Debug)]
+struct ConfigArguments {
+    /// A TOML file; what it does not say comes from its preset.
+    #[arg(value_name = "CONFIG.toml")]
+    config: Option<PathBuf>,
+    /// Start from this preset: quick (the default without CONFIG.toml) or rotated-mnist.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Set one key, such as train.epochs=20; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// The seed of every random number.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+impl ConfigArguments {
+    /// Preset, file, overrides and seed, laid over each other.
+    fn resolve(&self) -> Result<Config> {
+        let text = match &self.config {
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
+                Some((path.display().to_string(), text))
+            }
+            None => None,
+        };
+        let file = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+        Config::resolve(file, self.preset.as_deref(), &self.overrides, self.seed)
+    }
+}
+
+/// Parses the arguments, runs the command, and turns what happens into an exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help and version are asked for; everything else is a wrong request. Nobody may be reading.
+            let _ = message.print();
+            return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    std::panic::set_hook(Box::new(|bug| {
+        let _ =
+            writeln!(io::stderr(), "diva: this is a bug, please report it: {}", one_line(&bug.to_string()));
+    }));
+    match std::panic::catch_unwind(|| run(cli)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            let _ = writeln!(io::stderr(), "diva: {error}");
+            ExitCode::from(error.exit_code())
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn run(cli: Cli) -> Result<()> {
+    if let Ok(name) = std::env::var("DIVA_ISA") {
+        Isa::named(&name)?.choose();
+    }
+    if cli.threads == Some(0) {
+        return Err(Error::request("--threads 0: at least 1 thread is needed"));
+    }
+    parallel::use_threads(cli.threads.unwrap_or(0))?;
+    match cli.command {
+        Command::Train(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Predict(command) => command.run(),
+
+        Command::Data(command) => command.run(),
+        Command::Weights(command) => command.run(),
+        Command::Gradients(command) => command.run(),
+        Command::Bench(command) => command.run(),
+    }
+}
+
+/// Prints a line to standard output.
+fn say(line: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        // Whoever was reading has seen enough.
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(cause) => Err(Error::work(format!("cannot write to standard output: {cause}"))),
+    }
+}
+
+/// Prints one JSON object on one line.
+fn say_json(object: &impl serde::Serialize) -> Result<()> {
+    say(&serde_json::to_string(object).expect("output is plain data"))
+}
+
+/// A share as a percentage with one decimal.
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}

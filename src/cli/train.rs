@@ -1,0 +1,76 @@
+//! `diva train`
+
+use super::console::Console;
+use super::{ConfigArguments, percent, say};
+use crate::error::Result;
+use crate::store::run_folder::{self, RunFolder};
+use crate::train::metrics::RunResult;
+use crate::train::run::{self, Outcome};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Train a model; without arguments, the preset quick.
+///
+/// The run's folder holds the configuration, a line of metrics per epoch, the checkpoint, the selected weights
+/// (loadable by PyTorch), pictures, and at last result.json. Ctrl-C finishes the step and saves; the same command
+/// with --resume goes on, and ends in the same bytes.
+#[derive(Args, Debug)]
+pub(super) struct Train {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// The run's folder; runs/PRESET-seedN by default, then -2, -3, ...
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue the run in the folder (the newest without --out), or start it where there is none.
+    #[arg(long)]
+    resume: bool,
+    /// Print the complete configuration and do nothing else.
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Train {
+    pub(super) fn run(&self) -> Result<()> {
+        let config = self.config.resolve()?;
+        if self.print_config {
+            return say(config.to_toml().trim_end());
+        }
+        let base = Path::new("runs");
+        let newest = || run_folder::newest(base, &config.preset, config.seed).filter(|_| self.resume);
+        let default = || run_folder::default_path(base, &config.preset, config.seed);
+        let folder = RunFolder::new(self.out.clone().or_else(newest).unwrap_or_else(default));
+        let mut console = Console::new();
+        let outcome = run::train(config, &folder, self.resume, &mut console);
+        console.finish();
+        match outcome? {
+            Outcome::AlreadyDone(result) => {
+                say(&format!(
+                    "{} is finished: {} epochs are done; raise train.epochs to go on",
+                    folder.path().display(),
+                    result.epochs
+                ))?;
+                summarise(&result, &folder)
+            }
+            Outcome::Done(result, _trainer) => summarise(&result, &folder),
+        }
+    }
+}
+
+fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
+    let selected = &result.selected;
+    say(&format!(
+        "selected epoch {} of {}: {} of the digits in the training domains recognised",
+        selected.epoch,
+        result.epochs,
+        percent(selected.train_accuracy)
+    ))?;
+    let disjoint = selected
+        .disjoint_test_accuracy
+        .map_or(String::new(), |share| format!("; {} of other digits, seen at no angle", percent(share)));
+    say(&format!(
+        "unseen domain {}: {} recognised{disjoint}",
+        result.test_domain,
+        percent(result.test_accuracy)
+    ))?;
+    say(&format!("everything is in {}", folder.path().display()))
+}

@@ -1,0 +1,103 @@
+//! `diva weights`
+
+use super::saved_run::load_weights;
+use super::{ConfigArguments, say};
+use crate::autograd::{Builder, Params};
+use crate::error::{Error, Result};
+use crate::models::diva::Diva;
+use crate::optim::Adam;
+use crate::store::checkpoint::Checkpoint;
+use crate::store::durable;
+use crate::store::run_folder::RunFolder;
+use crate::store::tensors::TensorFile;
+use crate::train::state::{Progress, State};
+use crate::train::{dataset, run, weights};
+use clap::Subcommand;
+use std::path::{Path, PathBuf};
+
+/// Weights from and to PyTorch: state dicts of the published model as safetensors.
+#[derive(Debug, Subcommand)]
+pub(super) enum Weights {
+    /// Write a run's parameters under their published names, in PyTorch's layout.
+    Export {
+        /// The run's folder.
+        #[arg(value_name = "RUN")]
+        run: PathBuf,
+        /// The file to write.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The parameters of the checkpoint, not those of the selected epoch.
+        #[arg(long)]
+        last: bool,
+    },
+    /// Make a folder that evaluate, predict and generate accept, from a state dict.
+    Import {
+        /// The state dict.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The configuration that the weights belong to.
+        #[command(flatten)]
+        config: ConfigArguments,
+        /// The folder to make.
+        #[arg(long, value_name = "RUN")]
+        out: PathBuf,
+    },
+}
+
+impl Weights {
+    pub(super) fn run(&self) -> Result<()> {
+        match self {
+            Weights::Export { run, out, last } => export(run, out, *last),
+            Weights::Import { file, config, out } => import(file, config, out),
+        }
+    }
+}
+
+fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
+    let files = RunFolder::new(folder);
+    let config = run::read_config(&files.config())?;
+    if last {
+        let file = last_parameters(&files, &config)?;
+        file.write(out)?;
+    } else {
+        // Read, checked against the configuration, and written again: never a file that PyTorch would refuse.
+        load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
+        TensorFile::read(&files.best())?.write(out)?;
+    }
+    say(&format!("the parameters of {} are in {}", folder.display(), out.display()))
+}
+
+/// The parameters of a run's checkpoint. How many domains and classes there are is asked of `best.safetensors`.
+fn last_parameters(files: &RunFolder, config: &crate::config::Config) -> Result<TensorFile> {
+    let (best, path) = (TensorFile::read(&files.best())?, files.best());
+    let domains = weights::outputs(&best, "qd.fc1.weight", &path)?;
+    let classes = weights::outputs(&best, "qy.fc1.weight", &path)?;
+    let settings = dataset::settings(&config.model, domains, classes, Some(&vec![1; classes]))?;
+    let mut params = Params::new();
+    Diva::new(&mut Builder::new(&mut params, config.seed), settings);
+    let adam = Adam::new(&params, config.train.learning_rate);
+    let mut state = State { params, adam, progress: Progress::default() };
+    let path = files.checkpoint();
+    state.restore(&Checkpoint::load(&path)?, &config.identity(), &path)?;
+    Ok(weights::export(&state.params, state.progress.steps))
+}
+
+fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
+    let config = config.resolve()?;
+    load_weights(&config, file, |classes| Some(vec![1; classes]))?;
+    let folder = RunFolder::new(out);
+    if folder.config().exists() || folder.best().exists() {
+        return Err(Error::request(format!(
+            "{} holds a run already; name another folder with --out",
+            out.display()
+        )));
+    }
+    durable::create_folder(out)?;
+    durable::write(&folder.config(), config.to_toml().as_bytes())?;
+    TensorFile::read(file)?.write(&folder.best())?;
+    say(&format!(
+        "the weights of {} are in {}, ready for evaluate, predict and generate",
+        file.display(),
+        out.display()
+    ))
+}
