@@ -295,16 +295,22 @@ impl Kernel for InputGradient<'_> {
     fn run<S: Simd>(self, s: S) {
         let Coefficients { mean, gradient, input, constant } = self.coefficients;
         let columns = gradient.len();
-        let starts = (0..self.dx.len()).step_by(columns);
-        for (start, dx) in starts.zip(self.dx.chunks_exact_mut(columns)) {
-            let row = |x: &'_ [f32]| start..start + columns.min(x.len());
-            let (x, y, dy) = (&self.x[row(self.x)], &self.y[row(self.y)], &self.dy[row(self.dy)]);
+        let rows =
+            self.x.chunks_exact(columns).zip(self.y.chunks_exact(columns)).zip(self.dy.chunks_exact(columns));
+        for (((x, y), dy), dx) in rows.zip(self.dx.chunks_exact_mut(columns)) {
             for (lane, dx) in (0..columns).step_by(LANES).zip(dx.chunks_mut(LANES)) {
-                let at = lane..(lane + LANES).min(columns);
-                let load = |from: &[f32]| s.load_head(&from[at.clone()]);
-                let g = passed(s, self.activation, load(y), load(dy));
-                let rest = s.mul_add(load(input), s.sub(load(x), load(mean)), load(constant));
-                s.store_head(s.mul_add(load(gradient), g, rest), dx);
+                let at = lane..lane + dx.len();
+                let [x, y, dy] = [x, y, dy].map(
+                    #[inline(always)]
+                    |row: &[f32]| s.load_head(&row[at.clone()]),
+                );
+                let [mean, gradient, input, constant] = [mean, gradient, input, constant].map(
+                    #[inline(always)]
+                    |column: &[f32]| s.load_head(&column[at.clone()]),
+                );
+                let g = passed(s, self.activation, y, dy);
+                let rest = s.mul_add(input, s.sub(x, mean), constant);
+                s.store_head(s.mul_add(gradient, g, rest), dx);
             }
         }
     }

@@ -10,6 +10,12 @@ mod windows;
 
 pub use windows::Windows;
 
+/// How many images go through one matrix product: enough rows to pay for packing the weights, few enough that every
+/// thread gets some. A function of the shape alone.
+fn images_per_product(images: usize, places: usize) -> usize {
+    (768 / places.max(1)).min(images.div_ceil(16)).max(1)
+}
+
 /// How many images share one partial sum of a weight gradient: a function of the batch alone.
 fn images_per_partial(images: usize) -> usize {
     images.div_ceil(8).max(1)

@@ -1,12 +1,12 @@
-//! The two-dimensional cross-correlation, image by image.
+//! The two-dimensional cross-correlation, a few images at a time.
 //!
 //! y[n, i, j, o] = b[o] + sum over (u, v, c) of x[n, s i + u - p, s j + v - p, c] w[u, v, c, o]
 //!
-//! Per image this is (windows) x (weights). The gradient of the image is (gradient of y) x (weights)^T, scattered back;
+//! This is (windows) x (weights). The gradient of the image is (gradient of y) x (weights)^T, scattered back;
 //! that of the weights is (windows)^T x (gradient of y), summed over images. A 1x1 kernel needs no windows: it is one
 //! product over all pixels of the batch.
 
-use super::{Windows, images_per_partial};
+use super::{Windows, images_per_partial, images_per_product};
 use crate::kernels::gemm::{Matrix, Write, gemm, gemm_parallel, gemm_tall};
 use crate::kernels::norm::fill_rows;
 use crate::parallel;
@@ -20,12 +20,14 @@ pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y:
         let write = start_from(bias, y);
         return gemm_parallel(x, w, y, write);
     }
-    let places = windows.count();
-    parallel::for_each_chunk(y, places * outputs, |n, y| {
-        parallel::with_scratch(places * rows, |columns| {
-            windows.gather(&x[n * windows.image_len()..][..windows.image_len()], columns);
+    let (places, image) = (windows.count(), windows.image_len());
+    let group = images_per_product(x.len() / image, places);
+    parallel::for_each_chunk(y, group * places * outputs, |i, y| {
+        let all_places = y.len() / outputs;
+        parallel::with_scratch(all_places * rows, |columns| {
+            windows.gather(&x[i * group * image..][..all_places / places * image], columns);
             let write = start_from(bias, y);
-            gemm(Matrix::new(columns, places, rows), w, y, write);
+            gemm(Matrix::new(columns, all_places, rows), w, y, write);
         });
     });
 }
@@ -48,10 +50,13 @@ pub fn input_gradient(windows: &Windows, w: &[f32], dy: &[f32], dx: &mut [f32]) 
     if windows.is_pointwise() {
         return gemm_parallel(Matrix::new(dy, dy.len() / outputs, outputs), w, dx, Write::Overwrite);
     }
-    let places = windows.count();
-    parallel::for_each_chunk(dx, windows.image_len(), |n, dx| {
-        parallel::with_scratch(places * rows, |columns| {
-            let dy = Matrix::new(&dy[n * places * outputs..][..places * outputs], places, outputs);
+    let (places, image) = (windows.count(), windows.image_len());
+    let group = images_per_product(dx.len() / image, places);
+    parallel::for_each_chunk(dx, group * image, |i, dx| {
+        let all_places = dx.len() / image * places;
+        parallel::with_scratch(all_places * rows, |columns| {
+            let dy =
+                Matrix::new(&dy[i * group * places * outputs..][..all_places * outputs], all_places, outputs);
             gemm(dy, w, columns, Write::Overwrite);
             windows.scatter(columns, dx);
         });
@@ -67,16 +72,19 @@ pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32])
     }
     let (places, image) = (windows.count(), windows.image_len());
     let images = x.len() / image;
-    let group = images_per_partial(images);
-    parallel::sum_of_partials(images.div_ceil(group), dw, |i, dw| {
-        parallel::with_scratch(places * rows, |columns| {
-            for n in i * group..((i + 1) * group).min(images) {
-                windows.gather(&x[n * image..][..image], columns);
-                let columns = Matrix::new(columns, places, rows).transposed();
-                let dy = Matrix::new(&dy[n * places * outputs..][..places * outputs], places, outputs);
-                let write = if n == i * group { Write::Overwrite } else { Write::Accumulate };
-                gemm(columns, dy, dw, write);
-            }
-        });
+    let (share, group) = (images_per_partial(images), images_per_product(images, places));
+    parallel::sum_of_partials(images.div_ceil(share), dw, |i, dw| {
+        let mut write = Write::Overwrite;
+        let last = ((i + 1) * share).min(images);
+        for first in (i * share..last).step_by(group) {
+            let count = group.min(last - first);
+            parallel::with_scratch(count * places * rows, |columns| {
+                windows.gather(&x[first * image..][..count * image], columns);
+                let columns = Matrix::new(columns, count * places, rows).transposed();
+                let dy = &dy[first * places * outputs..][..count * places * outputs];
+                gemm(columns, Matrix::new(dy, count * places, outputs), dw, write);
+            });
+            write = Write::Accumulate;
+        }
     });
 }

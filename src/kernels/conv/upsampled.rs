@@ -14,7 +14,7 @@
 //! For k = 5 these are 9 products instead of 25, exactly. The four phases share their windows, so they are one product
 //! with 4 x outputs columns and then a shuffle of pixels. The gradient of w is the transpose of the same sums.
 
-use super::{Windows, images_per_partial};
+use super::{Windows, images_per_partial, images_per_product};
 use crate::kernels::gemm::{Matrix, Write, gemm};
 use crate::parallel;
 use crate::simd::slice;
@@ -116,27 +116,41 @@ impl Upsampled {
         }
     }
 
+    /// Sorts the four phases of images into their pixels.
+    fn join_phases(&self, phases: &[f32], images: &mut [f32]) {
+        let len = self.output_len();
+        for (phases, image) in phases.chunks_exact(len).zip(images.chunks_exact_mut(len)) {
+            self.for_each_pixel(|from, to| {
+                image[to..to + self.outputs].copy_from_slice(&phases[from..from + self.outputs]);
+            });
+        }
+    }
+
+    /// Sorts the pixels of images into their four phases.
+    fn split_phases(&self, images: &[f32], phases: &mut [f32]) {
+        let len = self.output_len();
+        for (image, phases) in images.chunks_exact(len).zip(phases.chunks_exact_mut(len)) {
+            self.for_each_pixel(|to, from| {
+                phases[to..to + self.outputs].copy_from_slice(&image[from..from + self.outputs]);
+            });
+        }
+    }
+
     /// y from x and the folded weights.
     pub fn forward(&self, x: &[f32], folded: &[f32], y: &mut [f32]) {
         let windows = self.windows();
         let (places, rows, columns) = (windows.count(), windows.len(), 4 * self.outputs);
+        let (image, output) = (windows.image_len(), self.output_len());
         let folded = Matrix::new(folded, rows, columns);
-        parallel::for_each_chunk(y, self.output_len(), |n, y| {
-            parallel::with_scratch(places * (rows + columns), |scratch| {
-                let (gathered, phases) = scratch.split_at_mut(places * rows);
-                windows.gather(&x[n * windows.image_len()..][..windows.image_len()], gathered);
-                gemm(Matrix::new(gathered, places, rows), folded, phases, Write::Overwrite);
-                self.for_each_pixel(|from, to| {
-                    y[to..to + self.outputs].copy_from_slice(&phases[from..from + self.outputs]);
-                });
+        let group = images_per_product(x.len() / image, places);
+        parallel::for_each_chunk(y, group * output, |i, y| {
+            let count = y.len() / output;
+            parallel::with_scratch(count * places * (rows + columns), |scratch| {
+                let (gathered, phases) = scratch.split_at_mut(count * places * rows);
+                windows.gather(&x[i * group * image..][..count * image], gathered);
+                gemm(Matrix::new(gathered, count * places, rows), folded, phases, Write::Overwrite);
+                self.join_phases(phases, y);
             });
-        });
-    }
-
-    /// Sorts the pixels of one output image (or its gradient) into the four phases.
-    fn split_phases(&self, image: &[f32], phases: &mut [f32]) {
-        self.for_each_pixel(|to, from| {
-            phases[to..to + self.outputs].copy_from_slice(&image[from..from + self.outputs]);
         });
     }
 
@@ -144,12 +158,15 @@ impl Upsampled {
     pub fn input_gradient(&self, folded: &[f32], dy: &[f32], dx: &mut [f32]) {
         let windows = self.windows();
         let (places, rows, columns) = (windows.count(), windows.len(), 4 * self.outputs);
+        let (image, output) = (windows.image_len(), self.output_len());
         let folded = Matrix::new(folded, rows, columns).transposed();
-        parallel::for_each_chunk(dx, windows.image_len(), |n, dx| {
-            parallel::with_scratch(places * (rows + columns), |scratch| {
-                let (gathered, phases) = scratch.split_at_mut(places * rows);
-                self.split_phases(&dy[n * self.output_len()..][..self.output_len()], phases);
-                gemm(Matrix::new(phases, places, columns), folded, gathered, Write::Overwrite);
+        let group = images_per_product(dx.len() / image, places);
+        parallel::for_each_chunk(dx, group * image, |i, dx| {
+            let count = dx.len() / image;
+            parallel::with_scratch(count * places * (rows + columns), |scratch| {
+                let (gathered, phases) = scratch.split_at_mut(count * places * rows);
+                self.split_phases(&dy[i * group * output..][..count * output], phases);
+                gemm(Matrix::new(phases, count * places, columns), folded, gathered, Write::Overwrite);
                 windows.scatter(gathered, dx);
             });
         });
@@ -159,19 +176,23 @@ impl Upsampled {
     pub fn folded_gradient(&self, x: &[f32], dy: &[f32], dfolded: &mut [f32]) {
         let windows = self.windows();
         let (places, rows, columns) = (windows.count(), windows.len(), 4 * self.outputs);
-        let images = x.len() / windows.image_len();
-        let group = images_per_partial(images);
-        parallel::sum_of_partials(images.div_ceil(group), dfolded, |i, dfolded| {
-            parallel::with_scratch(places * (rows + columns), |scratch| {
-                let (gathered, phases) = scratch.split_at_mut(places * rows);
-                for n in i * group..((i + 1) * group).min(images) {
-                    windows.gather(&x[n * windows.image_len()..][..windows.image_len()], gathered);
-                    self.split_phases(&dy[n * self.output_len()..][..self.output_len()], phases);
-                    let gathered = Matrix::new(gathered, places, rows).transposed();
-                    let write = if n == i * group { Write::Overwrite } else { Write::Accumulate };
-                    gemm(gathered, Matrix::new(phases, places, columns), dfolded, write);
-                }
-            });
+        let (image, output) = (windows.image_len(), self.output_len());
+        let images = x.len() / image;
+        let (share, group) = (images_per_partial(images), images_per_product(images, places));
+        parallel::sum_of_partials(images.div_ceil(share), dfolded, |i, dfolded| {
+            let mut write = Write::Overwrite;
+            let last = ((i + 1) * share).min(images);
+            for first in (i * share..last).step_by(group) {
+                let count = group.min(last - first);
+                parallel::with_scratch(count * places * (rows + columns), |scratch| {
+                    let (gathered, phases) = scratch.split_at_mut(count * places * rows);
+                    windows.gather(&x[first * image..][..count * image], gathered);
+                    self.split_phases(&dy[first * output..][..count * output], phases);
+                    let gathered = Matrix::new(gathered, count * places, rows).transposed();
+                    gemm(gathered, Matrix::new(phases, count * places, columns), dfolded, write);
+                });
+                write = Write::Accumulate;
+            }
         });
     }
 }

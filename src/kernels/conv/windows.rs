@@ -56,12 +56,19 @@ impl Windows {
         self.kernel == 1 && self.stride == 1 && self.padding == 0
     }
 
-    /// Writes the windows of `image` to the rows of `windows`.
+    /// Writes the windows of images to the rows of `windows`, image by image.
     ///
     /// # Panics
-    /// If the lengths are not those of the image and of its windows.
-    pub fn gather(&self, image: &[f32], windows: &mut [f32]) {
-        assert_eq!((image.len(), windows.len()), (self.image_len(), self.count() * self.len()));
+    /// If the lengths are not those of images and of their windows.
+    pub fn gather(&self, images: &[f32], windows: &mut [f32]) {
+        let (image, all) = (self.image_len(), self.count() * self.len());
+        assert_eq!(images.len() / image, windows.len() / all, "images and their windows");
+        for (image, windows) in images.chunks_exact(image).zip(windows.chunks_exact_mut(all)) {
+            self.gather_one(image, windows);
+        }
+    }
+
+    fn gather_one(&self, image: &[f32], windows: &mut [f32]) {
         for (span, window) in self.spans().zip(windows.chunks_exact_mut(self.kernel * self.channels)) {
             let (left, rest) = window.split_at_mut(span.left);
             let (inside, right) = rest.split_at_mut(span.len);
@@ -71,12 +78,19 @@ impl Windows {
         }
     }
 
-    /// Overwrites `image` with the sums of all that `windows` holds for each pixel: the transpose of `gather`.
+    /// Overwrites images with the sums of all that `windows` holds for each pixel: the transpose of `gather`.
     ///
     /// # Panics
-    /// If the lengths are not those of the image and of its windows.
-    pub fn scatter(&self, windows: &[f32], image: &mut [f32]) {
-        assert_eq!((image.len(), windows.len()), (self.image_len(), self.count() * self.len()));
+    /// If the lengths are not those of images and of their windows.
+    pub fn scatter(&self, windows: &[f32], images: &mut [f32]) {
+        let (image, all) = (self.image_len(), self.count() * self.len());
+        assert_eq!(images.len() / image, windows.len() / all, "images and their windows");
+        for (image, windows) in images.chunks_exact_mut(image).zip(windows.chunks_exact(all)) {
+            self.scatter_one(windows, image);
+        }
+    }
+
+    fn scatter_one(&self, windows: &[f32], image: &mut [f32]) {
         image.fill(0.0);
         for (span, window) in self.spans().zip(windows.chunks_exact(self.kernel * self.channels)) {
             let inside = &window[span.left..span.left + span.len];

@@ -106,7 +106,7 @@ pub fn gemm(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], write: Write) {
 #[track_caller]
 pub fn gemm_parallel(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], write: Write) {
     /// Multiply-adds worth a task; a block also has rows enough to pay for packing B again.
-    const TASK: usize = 4 << 20;
+    const TASK: usize = 32 << 20;
     let (k, n) = (a.columns, b.columns);
     if c.is_empty() {
         return;
