@@ -12,6 +12,7 @@ pub mod error;
 pub mod kernels;
 pub mod ops;
 pub mod parallel;
+pub mod report;
 pub mod rng;
 pub mod simd;
 pub mod store;

@@ -1,0 +1,18 @@
+//! Pictures for people: grids of images, as PNG bytes.
+//!
+//! Everything is drawn here, pixel by pixel, with one built-in font and one palette: no font file, no system
+//! library and no clock, so the same results give the same bytes everywhere and a picture can be tested like a
+//! number. Sizes follow from the contents: a label makes its picture larger, it is never cut off.
+//!
+//! In reading order: [`palette`] (the colours), `font` (the letters), `text` (lines and their measures), `canvas`
+//! (drawing), [`Picture`] (what comes out), [`Grid`].
+
+mod canvas;
+mod font;
+mod grid;
+pub mod palette;
+mod picture;
+mod text;
+
+pub use grid::Grid;
+pub use picture::Picture;
