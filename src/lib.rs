@@ -17,6 +17,7 @@ pub mod ops;
 pub mod optim;
 pub mod parallel;
 pub mod prob;
+pub mod report;
 pub mod rng;
 pub mod simd;
 pub mod store;

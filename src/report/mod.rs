@@ -1,0 +1,21 @@
+//! Pictures for people: grids of images and line plots, as PNG bytes.
+//!
+//! Everything is drawn here, pixel by pixel, with one built-in font and one palette: no font file, no system
+//! library and no clock, so the same results give the same bytes everywhere and a picture can be tested like a
+//! number. Sizes follow from the contents: a label makes its picture larger, it is never cut off.
+//!
+//! In reading order: [`palette`] (the colours), `font` (the letters), `text` (lines and their measures), `canvas`
+//! (drawing), [`Picture`] (what comes out), [`Grid`] and [`Plot`] (with `axis`, its ticks).
+
+mod axis;
+mod canvas;
+mod curve;
+mod font;
+mod grid;
+pub mod palette;
+mod picture;
+mod text;
+
+pub use curve::Plot;
+pub use grid::Grid;
+pub use picture::Picture;

@@ -1,0 +1,108 @@
+//! Lines of text and their measures in pixels.
+//!
+//! Layout asks a [`Paragraph`] how large it is and makes room for it; the paragraph in turn is broken at spaces to
+//! fit the room, but never within a word: a word that is too long makes the room larger.
+
+use super::font;
+
+/// Pixels to a dot of the font, across and down: letters 14 pixels high, readable on today's screens.
+pub(super) const DOT: usize = 2;
+
+/// Pixels from one letter to the next.
+pub(super) const LETTER: usize = font::ADVANCE * DOT;
+
+/// Pixels from the top of a letter to the lowest descender.
+pub(super) const HEIGHT: usize = font::HEIGHT * DOT;
+
+/// Pixels from the top of a line to the top of the next.
+pub(super) const PITCH: usize = HEIGHT + 2 * DOT;
+
+/// Pixels of blank around a picture.
+pub(super) const MARGIN: usize = 16;
+
+/// Pixels between the parts of a picture.
+pub(super) const GAP: usize = 10;
+
+/// The room of a part and of the gap after it; a part that is not there takes none.
+pub(super) fn with_gap(room: usize, gap: usize) -> usize {
+    if room > 0 { room + gap } else { 0 }
+}
+
+/// Pixels of a line of so many letters, without the blank column after the last.
+pub(super) fn width(letters: usize) -> usize {
+    (letters * LETTER).saturating_sub(DOT)
+}
+
+/// Pixels of the longest word of a text.
+pub(super) fn longest_word(text: &str) -> usize {
+    width(text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0))
+}
+
+/// A text broken into lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Paragraph {
+    /// The lines, none empty, words separated by one space.
+    pub(super) lines: Vec<String>,
+}
+
+impl Paragraph {
+    /// The text in lines of at most `room` pixels, or as wide as its longest word if that is more.
+    pub(super) fn new(text: &str, room: usize) -> Self {
+        let room = room.max(longest_word(text));
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split_whitespace() {
+            match lines.last_mut() {
+                Some(line) if width(line.chars().count() + 1 + word.chars().count()) <= room => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push(word.to_string()),
+            }
+        }
+        Paragraph { lines }
+    }
+
+    /// Pixels of the longest line; 0 without text.
+    pub(super) fn width(&self) -> usize {
+        width(self.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0))
+    }
+
+    /// Pixels from the top of the first line to the descenders of the last; 0 without text.
+    pub(super) fn height(&self) -> usize {
+        (self.lines.len() * PITCH).saturating_sub(PITCH - HEIGHT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_break_at_spaces_only() {
+        let text = " mean  over\n10 seeds ";
+        let lines = |room| Paragraph::new(text, room).lines;
+        assert_eq!(lines(1000), ["mean over 10 seeds"]);
+        assert_eq!(lines(18 * 12 - 2), ["mean over 10 seeds"]);
+        assert_eq!(lines(18 * 12 - 3), ["mean over 10", "seeds"]);
+        assert_eq!(lines(0), ["mean", "over", "10", "seeds"]);
+        assert_eq!(Paragraph::new("", 100), Paragraph { lines: vec![] });
+    }
+
+    #[test]
+    fn measures_count_letters_not_bytes() {
+        let paragraph = Paragraph::new("75° or 60°", 0);
+        assert_eq!([paragraph.width(), paragraph.height()], [3 * 12 - 2, 2 * 22 + 18]);
+        assert_eq!([Paragraph::new(" ", 9).width(), Paragraph::new(" ", 9).height()], [0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_word_is_lost_and_no_line_too_long(text in ".{0,60}", room in 0_usize..400) {
+            let paragraph = Paragraph::new(&text, room);
+            let words: Vec<&str> = text.split_whitespace().collect();
+            prop_assert_eq!(paragraph.lines.join(" "), words.join(" "));
+            prop_assert!(paragraph.width() <= room.max(longest_word(&text)));
+        }
+    }
+}
