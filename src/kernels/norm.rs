@@ -9,13 +9,6 @@
 use crate::parallel;
 use crate::simd::{self, Kernel, LANES, Simd};
 
-/// Copies `row` to every row of `rows`.
-pub fn fill_rows(row: &[f32], rows: &mut [f32]) {
-    for to in rows.chunks_exact_mut(row.len()) {
-        to.copy_from_slice(row);
-    }
-}
-
 /// `sums` = for every column of `x`, the sum over its rows.
 pub fn column_sums(x: &[f32], sums: &mut [f32]) {
     let columns = sums.len();

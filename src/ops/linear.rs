@@ -3,8 +3,8 @@
 //! y = x w + b,   dx = dy w^T,   dw = x^T dy,   db = the sum of the rows of dy
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, require};
-use crate::kernels::gemm::{Matrix, Write, gemm_parallel};
-use crate::kernels::norm::{column_sums, fill_rows};
+use crate::kernels::gemm::{Matrix, Start, gemm_parallel};
+use crate::kernels::norm::column_sums;
 use crate::tensor::Shape;
 
 #[derive(Clone, Copy, Debug)]
@@ -26,24 +26,17 @@ impl Op for Linear {
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], _saved: &mut [f32]) {
         let [x, w] = [0, 1].map(|i| matrix(inputs[i]));
-        let write = match inputs.get(2) {
-            Some(b) => {
-                fill_rows(b.data, output);
-                Write::Accumulate
-            }
-            None => Write::Overwrite,
-        };
-        gemm_parallel(x, w, output, write);
+        gemm_parallel(x, w, output, inputs.get(2).map_or(Start::Zero, |b| Start::Row(b.data)));
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
         let [x, w] = [0, 1].map(|i| matrix(at.inputs[i]));
         let dy = Matrix::new(at.grad, at.output.shape.rows(), at.output.shape.columns());
         if let Some(dx) = &mut gradients[0] {
-            gemm_parallel(dy, w.transposed(), dx, Write::Overwrite);
+            gemm_parallel(dy, w.transposed(), dx, Start::Zero);
         }
         if let Some(dw) = &mut gradients[1] {
-            gemm_parallel(x.transposed(), dy, dw, Write::Overwrite);
+            gemm_parallel(x.transposed(), dy, dw, Start::Zero);
         }
         if let Some(Some(db)) = gradients.get_mut(2) {
             column_sums(at.grad, db);

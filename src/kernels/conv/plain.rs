@@ -7,40 +7,28 @@
 //! product over all pixels of the batch.
 
 use super::{Windows, images_per_partial, images_per_product};
-use crate::kernels::gemm::{Matrix, Write, gemm, gemm_parallel, gemm_tall};
-use crate::kernels::norm::fill_rows;
+use crate::kernels::gemm::{Matrix, Start, gemm, gemm_packed, gemm_parallel, gemm_tall, with_packed};
 use crate::parallel;
 
 /// y from x (images), w (kernel, kernel, inputs, outputs) and perhaps a bias (outputs).
 pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let (rows, outputs) = (windows.len(), w.len() / windows.len());
     let w = Matrix::new(w, rows, outputs);
+    let start = bias.map_or(Start::Zero, Start::Row);
     if windows.is_pointwise() {
-        let x = Matrix::new(x, x.len() / rows, rows);
-        let write = start_from(bias, y);
-        return gemm_parallel(x, w, y, write);
+        return gemm_parallel(Matrix::new(x, x.len() / rows, rows), w, y, start);
     }
     let (places, image) = (windows.count(), windows.image_len());
     let group = images_per_product(x.len() / image, places);
-    parallel::for_each_chunk(y, group * places * outputs, |i, y| {
-        let all_places = y.len() / outputs;
-        parallel::with_scratch(all_places * rows, |columns| {
-            windows.gather(&x[i * group * image..][..all_places / places * image], columns);
-            let write = start_from(bias, y);
-            gemm(Matrix::new(columns, all_places, rows), w, y, write);
+    with_packed(w, |w| {
+        parallel::for_each_chunk(y, group * places * outputs, |i, y| {
+            let all_places = y.len() / outputs;
+            parallel::with_scratch(all_places * rows, |columns| {
+                windows.gather(&x[i * group * image..][..all_places / places * image], columns);
+                gemm_packed(Matrix::new(columns, all_places, rows), w, y, start);
+            });
         });
     });
-}
-
-/// Fills the rows of `y` with the bias, if there is one, for the product to be added to.
-fn start_from(bias: Option<&[f32]>, y: &mut [f32]) -> Write {
-    match bias {
-        Some(bias) => {
-            fill_rows(bias, y);
-            Write::Accumulate
-        }
-        None => Write::Overwrite,
-    }
 }
 
 /// The gradient of the images, from that of y.
@@ -48,17 +36,18 @@ pub fn input_gradient(windows: &Windows, w: &[f32], dy: &[f32], dx: &mut [f32]) 
     let (rows, outputs) = (windows.len(), w.len() / windows.len());
     let w = Matrix::new(w, rows, outputs).transposed();
     if windows.is_pointwise() {
-        return gemm_parallel(Matrix::new(dy, dy.len() / outputs, outputs), w, dx, Write::Overwrite);
+        return gemm_parallel(Matrix::new(dy, dy.len() / outputs, outputs), w, dx, Start::Zero);
     }
     let (places, image) = (windows.count(), windows.image_len());
     let group = images_per_product(dx.len() / image, places);
-    parallel::for_each_chunk(dx, group * image, |i, dx| {
-        let all_places = dx.len() / image * places;
-        parallel::with_scratch(all_places * rows, |columns| {
-            let dy =
-                Matrix::new(&dy[i * group * places * outputs..][..all_places * outputs], all_places, outputs);
-            gemm(dy, w, columns, Write::Overwrite);
-            windows.scatter(columns, dx);
+    with_packed(w, |w| {
+        parallel::for_each_chunk(dx, group * image, |i, dx| {
+            let all_places = dx.len() / image * places;
+            parallel::with_scratch(all_places * rows, |columns| {
+                let dy = &dy[i * group * places * outputs..][..all_places * outputs];
+                gemm_packed(Matrix::new(dy, all_places, outputs), w, columns, Start::Zero);
+                windows.scatter(columns, dx);
+            });
         });
     });
 }
@@ -74,7 +63,7 @@ pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32])
     let images = x.len() / image;
     let (share, group) = (images_per_partial(images), images_per_product(images, places));
     parallel::sum_of_partials(images.div_ceil(share), dw, |i, dw| {
-        let mut write = Write::Overwrite;
+        let mut start = Start::Zero;
         let last = ((i + 1) * share).min(images);
         for first in (i * share..last).step_by(group) {
             let count = group.min(last - first);
@@ -82,9 +71,9 @@ pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32])
                 windows.gather(&x[first * image..][..count * image], columns);
                 let columns = Matrix::new(columns, count * places, rows).transposed();
                 let dy = &dy[first * places * outputs..][..count * places * outputs];
-                gemm(columns, Matrix::new(dy, count * places, outputs), dw, write);
+                gemm(columns, Matrix::new(dy, count * places, outputs), dw, start);
             });
-            write = Write::Accumulate;
+            start = Start::Kept;
         }
     });
 }

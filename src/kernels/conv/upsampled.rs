@@ -15,7 +15,7 @@
 //! with 4 x outputs columns and then a shuffle of pixels. The gradient of w is the transpose of the same sums.
 
 use super::{Windows, images_per_partial, images_per_product};
-use crate::kernels::gemm::{Matrix, Write, gemm};
+use crate::kernels::gemm::{Matrix, Start, gemm, gemm_packed, with_packed};
 use crate::parallel;
 use crate::simd::slice;
 
@@ -143,13 +143,15 @@ impl Upsampled {
         let (image, output) = (windows.image_len(), self.output_len());
         let folded = Matrix::new(folded, rows, columns);
         let group = images_per_product(x.len() / image, places);
-        parallel::for_each_chunk(y, group * output, |i, y| {
-            let count = y.len() / output;
-            parallel::with_scratch(count * places * (rows + columns), |scratch| {
-                let (gathered, phases) = scratch.split_at_mut(count * places * rows);
-                windows.gather(&x[i * group * image..][..count * image], gathered);
-                gemm(Matrix::new(gathered, count * places, rows), folded, phases, Write::Overwrite);
-                self.join_phases(phases, y);
+        with_packed(folded, |folded| {
+            parallel::for_each_chunk(y, group * output, |i, y| {
+                let count = y.len() / output;
+                parallel::with_scratch(count * places * (rows + columns), |scratch| {
+                    let (gathered, phases) = scratch.split_at_mut(count * places * rows);
+                    windows.gather(&x[i * group * image..][..count * image], gathered);
+                    gemm_packed(Matrix::new(gathered, count * places, rows), folded, phases, Start::Zero);
+                    self.join_phases(phases, y);
+                });
             });
         });
     }
@@ -161,13 +163,15 @@ impl Upsampled {
         let (image, output) = (windows.image_len(), self.output_len());
         let folded = Matrix::new(folded, rows, columns).transposed();
         let group = images_per_product(dx.len() / image, places);
-        parallel::for_each_chunk(dx, group * image, |i, dx| {
-            let count = dx.len() / image;
-            parallel::with_scratch(count * places * (rows + columns), |scratch| {
-                let (gathered, phases) = scratch.split_at_mut(count * places * rows);
-                self.split_phases(&dy[i * group * output..][..count * output], phases);
-                gemm(Matrix::new(phases, count * places, columns), folded, gathered, Write::Overwrite);
-                windows.scatter(gathered, dx);
+        with_packed(folded, |folded| {
+            parallel::for_each_chunk(dx, group * image, |i, dx| {
+                let count = dx.len() / image;
+                parallel::with_scratch(count * places * (rows + columns), |scratch| {
+                    let (gathered, phases) = scratch.split_at_mut(count * places * rows);
+                    self.split_phases(&dy[i * group * output..][..count * output], phases);
+                    gemm_packed(Matrix::new(phases, count * places, columns), folded, gathered, Start::Zero);
+                    windows.scatter(gathered, dx);
+                });
             });
         });
     }
@@ -180,7 +184,7 @@ impl Upsampled {
         let images = x.len() / image;
         let (share, group) = (images_per_partial(images), images_per_product(images, places));
         parallel::sum_of_partials(images.div_ceil(share), dfolded, |i, dfolded| {
-            let mut write = Write::Overwrite;
+            let mut start = Start::Zero;
             let last = ((i + 1) * share).min(images);
             for first in (i * share..last).step_by(group) {
                 let count = group.min(last - first);
@@ -189,9 +193,9 @@ impl Upsampled {
                     windows.gather(&x[first * image..][..count * image], gathered);
                     self.split_phases(&dy[first * output..][..count * output], phases);
                     let gathered = Matrix::new(gathered, count * places, rows).transposed();
-                    gemm(gathered, Matrix::new(phases, count * places, columns), dfolded, write);
+                    gemm(gathered, Matrix::new(phases, count * places, columns), dfolded, start);
                 });
-                write = Write::Accumulate;
+                start = Start::Kept;
             }
         });
     }

@@ -1,12 +1,21 @@
-//! The matrix product C = A B or C += A B, by the crate matrixmultiply.
+//! The matrix product: C = A B, C += A B, or C = A B + a row.
 //!
-//! alpha is 1 and beta 0 or 1, always: for other values the rounding differs between instruction sets. The product
-//! of a block of rows of A is, bit for bit, that block of rows of the whole product, because the order of summation
-//! depends on the inner size alone; so rows can be dealt out to threads in any way.
+//! On AVX2 and AVX-512 the product is `tile.rs`'s; elsewhere it is the crate matrixmultiply's, which is also the oracle
+//! of the tests: both sum in the same order, so they agree bit for bit. (Emulated multiply-adds would make our own
+//! tile useless on a CPU that lacks them.) matrixmultiply is called with alpha 1 and beta 0 or 1 only: for other values
+//! the rounding differs between instruction sets.
+//!
+//! The product of a block of rows of A is, bit for bit, that block of rows of the whole product, because the order of
+//! summation depends on the inner size alone; so rows can be dealt out to threads in any way. Weights are packed once
+//! for all of them ([`with_packed`]).
 
-#![expect(unsafe_code, reason = "the call of matrixmultiply, which takes pointers and strides")]
+#![expect(unsafe_code, reason = "the inner loop of the tile, and the call of matrixmultiply")]
+
+mod tile;
 
 use crate::parallel;
+use crate::simd::{Isa, LANES};
+use tile::{Product, pack_panel};
 
 /// A matrix to be read: a slice and how to step through it.
 #[derive(Clone, Copy, Debug)]
@@ -54,36 +63,110 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What becomes of the old contents of C.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
+/// What the product is added to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start<'a> {
     /// C = A B
-    Overwrite,
+    Zero,
     /// C += A B
-    Accumulate,
+    Kept,
+    /// C = A B + this row: a bias.
+    Row(&'a [f32]),
 }
 
-/// C = A B or C += A B on the calling thread; C is row-major.
+/// B, ready to be multiplied by.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed<'a> {
+    b: Matrix<'a>,
+    /// Panels of B for the tile of the instruction set in use; empty where matrixmultiply does the work.
+    panels: &'a [f32],
+    isa: Isa,
+}
+
+/// Columns of a panel: those of a tile.
+fn panel_width(isa: Isa) -> Option<usize> {
+    match isa {
+        Isa::Avx512 => Some(2 * LANES),
+        Isa::Avx2 => Some(LANES),
+        Isa::Portable => None,
+    }
+}
+
+/// Packs B and lends it to `work`.
+///
+/// # Panics
+/// If B reaches beyond its slice.
+#[track_caller]
+pub fn with_packed<R>(b: Matrix<'_>, work: impl FnOnce(Packed<'_>) -> R) -> R {
+    assert!(b.is_inside(), "a matrix that reaches beyond its slice");
+    let isa = Isa::current();
+    let Some(width) = panel_width(isa) else { return work(Packed { b, panels: &[], isa }) };
+    let panel = b.rows * width;
+    parallel::with_scratch(b.columns.div_ceil(width) * panel, |panels| {
+        if panel > 0 {
+            for (i, panel) in panels.chunks_exact_mut(panel).enumerate() {
+                pack_panel(b, i * width, width, panel);
+            }
+        }
+        work(Packed { b, panels, isa })
+    })
+}
+
+/// C = start + A B on the calling thread; C is row-major.
 ///
 /// # Panics
 /// If the sizes do not fit.
 #[track_caller]
-pub fn gemm(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], write: Write) {
-    let (m, k, n) = (a.rows, a.columns, b.columns);
-    assert_eq!(k, b.rows, "a product of {m} x {k} and {} x {n}", b.rows);
-    assert_eq!(c.len(), m * n, "a product of {m} x {n} into {} numbers", c.len());
-    assert!(a.is_inside() && b.is_inside(), "a matrix that reaches beyond its slice");
-    let beta = match write {
-        Write::Overwrite => 0.0,
-        Write::Accumulate => 1.0,
+pub fn gemm_packed(a: Matrix<'_>, packed: Packed<'_>, c: &mut [f32], start: Start<'_>) {
+    let Packed { b, panels, isa } = packed;
+    let (m, k, columns) = (a.rows, a.columns, b.columns);
+    assert_eq!(k, b.rows, "a product of {m} x {k} and {} x {columns}", b.rows);
+    assert_eq!(c.len(), m * columns, "a product of {m} x {columns} into {} numbers", c.len());
+    assert!(a.is_inside(), "a matrix that reaches beyond its slice");
+    if let Start::Row(row) = start {
+        assert_eq!(row.len(), columns, "a row for {columns} columns");
+    }
+    match isa {
+        // The scratch memory is lent out here: a closure inside of a kernel would not be compiled for its
+        // instruction set.
+        Isa::Avx512 => parallel::with_scratch(tile::COPY, |copy| {
+            isa.run(Product::<12, 2> { a, panels, columns, start, copy, c });
+        }),
+        Isa::Avx2 => parallel::with_scratch(tile::COPY, |copy| {
+            isa.run(Product::<6, 1> { a, panels, columns, start, copy, c });
+        }),
+        Isa::Portable => by_matrixmultiply(a, b, c, start),
+    }
+}
+
+/// C = start + A B on the calling thread; C is row-major.
+///
+/// # Panics
+/// If the sizes do not fit.
+#[track_caller]
+pub fn gemm(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
+    with_packed(b, |packed| gemm_packed(a, packed, c, start));
+}
+
+/// The same by matrixmultiply. Sizes have been checked.
+fn by_matrixmultiply(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
+    let beta = match start {
+        Start::Zero => 0.0,
+        Start::Kept => 1.0,
+        Start::Row(row) => {
+            for c in c.chunks_exact_mut(row.len().max(1)) {
+                c.copy_from_slice(row);
+            }
+            1.0
+        }
     };
     let stride = |s: usize| isize::try_from(s).expect("a slice is shorter than isize::MAX");
-    // SAFETY: the three matrices lie inside their slices (checked above) and `c` is borrowed exclusively.
+    // SAFETY: the three matrices lie inside their slices (checked by the callers) and `c` is borrowed exclusively.
     unsafe {
         matrixmultiply::sgemm(
-            m,
-            k,
-            n,
+            a.rows,
+            a.columns,
+            b.columns,
             1.0,
             a.data.as_ptr(),
             stride(a.row_stride),
@@ -93,7 +176,7 @@ pub fn gemm(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], write: Write) {
             stride(b.column_stride),
             beta,
             c.as_mut_ptr(),
-            stride(n),
+            stride(b.columns),
             1,
         );
     }
@@ -104,15 +187,18 @@ pub fn gemm(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], write: Write) {
 /// # Panics
 /// If the sizes do not fit.
 #[track_caller]
-pub fn gemm_parallel(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], write: Write) {
-    /// Multiply-adds worth a task; a block also has rows enough to pay for packing B again.
-    const TASK: usize = 32 << 20;
+pub fn gemm_parallel(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
+    /// Multiply-adds worth a task.
+    const TASK: usize = 8 << 20;
     let (k, n) = (a.columns, b.columns);
     if c.is_empty() {
         return;
     }
-    let rows = (TASK / (k * n).max(1)).max(32);
-    parallel::for_each_chunk(c, rows * n, |i, c| gemm(a.rows(i * rows, c.len() / n), b, c, write));
+    // A multiple of the tile's rows.
+    let rows = (TASK / (k * n).max(1)).next_multiple_of(12).max(36);
+    with_packed(b, |b| {
+        parallel::for_each_chunk(c, rows * n, |i, c| gemm_packed(a.rows(i * rows, c.len() / n), b, c, start));
+    });
 }
 
 /// C = A^T B for tall A (rows x m) and B (rows x n), as in the gradient of a weight: the rows are cut into `pieces`
@@ -126,7 +212,7 @@ pub fn gemm_tall(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], pieces: usize) {
     let rows = a.rows.div_ceil(pieces.max(1)).max(1);
     parallel::sum_of_partials(a.rows.div_ceil(rows), c, |i, c| {
         let count = rows.min(a.rows - i * rows);
-        gemm(a.rows(i * rows, count).transposed(), b.rows(i * rows, count), c, Write::Overwrite);
+        gemm(a.rows(i * rows, count).transposed(), b.rows(i * rows, count), c, Start::Zero);
     });
 }
 
@@ -157,18 +243,18 @@ mod tests {
     #[test]
     fn products_equal_the_naive_sum() {
         for sizes @ [m, k, n] in
-            [[1, 1, 1], [2, 3, 5], [17, 33, 15], [65, 300, 31], [130, 7, 64], [1, 500, 3]]
+            [[1, 1, 1], [2, 3, 5], [17, 33, 15], [65, 300, 31], [130, 7, 64], [1, 513, 3]]
         {
             let (a, b) = (numbers(1, m * k), numbers(2, k * n));
             let expected = naive(&a, &b, sizes);
             let mut c = vec![f32::NAN; m * n];
-            gemm(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut c, Write::Overwrite);
+            gemm(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut c, Start::Zero);
             assert_close(&c, &expected);
             let mut parallel = vec![f32::NAN; m * n];
-            gemm_parallel(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut parallel, Write::Overwrite);
+            gemm_parallel(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut parallel, Start::Zero);
             assert_eq!(c, parallel);
 
-            gemm(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut c, Write::Accumulate);
+            gemm(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut c, Start::Kept);
             assert_close(&c, &expected.iter().map(|x| 2.0 * x).collect::<Vec<_>>());
 
             // The same product from the transposed factors.
@@ -177,8 +263,28 @@ mod tests {
             };
             let (at, bt) = (transpose(&a, m, k), transpose(&b, k, n));
             let (at, bt) = (Matrix::new(&at, k, m), Matrix::new(&bt, n, k));
-            gemm(at.transposed(), bt.transposed(), &mut c, Write::Overwrite);
+            gemm(at.transposed(), bt.transposed(), &mut c, Start::Zero);
             assert_close(&c, &expected);
+
+            // Every instruction set, and matrixmultiply, to the last bit.
+            let row = numbers(5, n);
+            for start in [Start::Zero, Start::Kept, Start::Row(&row)] {
+                let mut oracle = numbers(6, m * n);
+                by_matrixmultiply(Matrix::new(&a, m, k), bt.transposed(), &mut oracle, start);
+                for isa in Isa::supported().iter().copied().filter(|&isa| isa != Isa::Portable) {
+                    let width = panel_width(isa).unwrap();
+                    let mut panels = vec![f32::NAN; n.div_ceil(width) * width * k];
+                    for (i, panel) in panels.chunks_exact_mut(width * k).enumerate() {
+                        pack_panel(bt.transposed(), i * width, width, panel);
+                    }
+                    for a in [Matrix::new(&a, m, k), at.transposed()] {
+                        let mut ours = numbers(6, m * n);
+                        let packed = Packed { b: bt.transposed(), panels: &panels, isa };
+                        gemm_packed(a, packed, &mut ours, start);
+                        assert_eq!(ours, oracle, "{sizes:?} on {}", isa.name());
+                    }
+                }
+            }
 
             for pieces in [1, 3, 8] {
                 let mut c = vec![f32::NAN; m * n];
@@ -194,15 +300,15 @@ mod tests {
         let (a, b) = (numbers(3, m * k), numbers(4, k * n));
         let (a, b) = (Matrix::new(&a, m, k), Matrix::new(&b, k, n));
         let mut whole = vec![f32::NAN; m * n];
-        gemm(a, b, &mut whole, Write::Overwrite);
+        gemm(a, b, &mut whole, Start::Zero);
         let mut blocks = vec![f32::NAN; m * n];
-        gemm_parallel(a, b, &mut blocks, Write::Overwrite);
+        gemm_parallel(a, b, &mut blocks, Start::Zero);
         assert_eq!(whole, blocks);
     }
 
     #[test]
     #[should_panic(expected = "a product of 2 x 3 and 4 x 2")]
     fn sizes_that_do_not_fit_are_named() {
-        gemm(Matrix::new(&[0.0; 6], 2, 3), Matrix::new(&[0.0; 8], 4, 2), &mut [0.0; 4], Write::Overwrite);
+        gemm(Matrix::new(&[0.0; 6], 2, 3), Matrix::new(&[0.0; 8], 4, 2), &mut [0.0; 4], Start::Zero);
     }
 }

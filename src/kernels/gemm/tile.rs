@@ -1,0 +1,190 @@
+//! The product on the CPU's own vectors: tiles of C that stay in registers.
+//!
+//! For a tile of M rows and V vectors of columns, one step of the inner loop loads V vectors of B and broadcasts M
+//! numbers of A for M x V fused multiply-adds. With 12 x 2 (AVX-512) or 6 x 1 vectors of two registers (AVX2) the sums
+//! fill the registers, and arithmetic, not memory, sets the pace. B is packed beforehand into panels as wide as a
+//! tile, so that it is read in sequence. A is copied block by block into rows of a length that is no power of two: where
+//! it lies, its rows may all fall on the same few lines of the cache (with 1,024 columns a product took twice as long).
+//!
+//! What decides the bits: every element is summed over k in order, by fused multiply-adds, in blocks of
+//! [`BLOCK`]; each block starts at zero and is added to C. The size of a tile decides none. That is also the order of
+//! matrixmultiply, whose block is as long, so the two agree bit for bit, which the tests hold them to.
+
+use super::{Matrix, Start};
+use crate::simd::{Kernel, LANES, Simd};
+
+/// How many products are summed before the sum is added to C.
+const BLOCK: usize = 256;
+
+/// Rows of A that are copied together: whole tiles of 12 or 6 rows, about 100 KB.
+const ROWS: usize = 96;
+
+/// The length of a copied row: a block, and one vector more so that rows do not share cache sets.
+const STRIDE: usize = BLOCK + LANES;
+
+/// How many numbers a copied block of A takes.
+pub(super) const COPY: usize = ROWS * STRIDE;
+
+/// C (start) A B, with B packed into panels of V vectors.
+pub(super) struct Product<'a, const M: usize, const V: usize> {
+    pub(super) a: Matrix<'a>,
+    /// For each panel: k rows of V x 16 numbers.
+    pub(super) panels: &'a [f32],
+    pub(super) columns: usize,
+    pub(super) start: Start<'a>,
+    /// Room for a block of A: [`COPY`] numbers.
+    pub(super) copy: &'a mut [f32],
+    pub(super) c: &'a mut [f32],
+}
+
+impl<const M: usize, const V: usize> Kernel for Product<'_, M, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Product { a, panels, columns, start, copy, c } = self;
+        let (rows, inner, width) = (a.rows, a.columns, V * LANES);
+        if inner == 0 {
+            // A sum of nothing: one empty block writes what C starts from.
+            for row in 0..rows {
+                for column in (0..columns).step_by(LANES) {
+                    let to = row * columns + column..row * columns + (column + LANES).min(columns);
+                    finish(s, s.splat(0.0), start, column, &mut c[to]);
+                }
+            }
+            return;
+        }
+        for first in (0..inner).step_by(BLOCK) {
+            let count = BLOCK.min(inner - first);
+            let start = if first == 0 { start } else { Start::Kept };
+            for top in (0..rows).step_by(ROWS) {
+                let a = copy_block(a, [top, first], [ROWS.min(rows - top), count], copy);
+                let c = &mut c[top * columns..(top + a.rows) * columns];
+                for (panel, column) in panels.chunks_exact(inner * width).zip((0..columns).step_by(width)) {
+                    let b = &panel[first * width..(first + count) * width];
+                    let mut at = Place { row: 0, column, columns };
+                    while at.row + M <= a.rows {
+                        tile::<S, M, V>(s, a, b, start, at, c);
+                        at.row += M;
+                    }
+                    while at.row + 4 <= a.rows {
+                        tile::<S, 4, V>(s, a, b, start, at, c);
+                        at.row += 4;
+                    }
+                    while at.row < a.rows {
+                        tile::<S, 1, V>(s, a, b, start, at, c);
+                        at.row += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies the block of A that begins at (row, column) and has these sizes; its rows or its columns stay contiguous.
+fn copy_block<'a>(
+    a: Matrix<'_>,
+    [row, column]: [usize; 2],
+    [rows, columns]: [usize; 2],
+    to: &'a mut [f32],
+) -> Matrix<'a> {
+    let corner = row * a.row_stride + column * a.column_stride;
+    if a.row_stride == 1 {
+        for (k, to) in to.chunks_exact_mut(ROWS).take(columns).enumerate() {
+            let from = corner + k * a.column_stride;
+            to[..rows].copy_from_slice(&a.data[from..from + rows]);
+        }
+        Matrix { data: to, rows, columns, row_stride: 1, column_stride: ROWS }
+    } else {
+        for (i, to) in to.chunks_exact_mut(STRIDE).take(rows).enumerate() {
+            let from = corner + i * a.row_stride;
+            if a.column_stride == 1 {
+                to[..columns].copy_from_slice(&a.data[from..from + columns]);
+            } else {
+                for (to, from) in to[..columns].iter_mut().zip(a.data[from..].iter().step_by(a.column_stride))
+                {
+                    *to = *from;
+                }
+            }
+        }
+        Matrix { data: to, rows, columns, row_stride: STRIDE, column_stride: 1 }
+    }
+}
+
+/// Where a tile lies: its first row and column of C, and the length of C's rows.
+#[derive(Clone, Copy)]
+struct Place {
+    row: usize,
+    column: usize,
+    columns: usize,
+}
+
+/// One tile of M rows: the block `a` times the panel `b`.
+#[inline(always)]
+fn tile<S: Simd, const M: usize, const V: usize>(
+    s: S,
+    a: Matrix<'_>,
+    b: &[f32],
+    start: Start<'_>,
+    at: Place,
+    c: &mut [f32],
+) {
+    let (row_stride, column_stride) = (a.row_stride, a.column_stride);
+    let corner = at.row * row_stride;
+    let (vectors, _) = b.as_chunks::<LANES>();
+    let steps = vectors.len() / V;
+    assert!(corner + (M - 1) * row_stride + (steps - 1) * column_stride < a.data.len());
+    let mut sums = [[s.splat(0.0); V]; M];
+    for (k, b) in vectors.chunks_exact(V).enumerate() {
+        let mut columns = [s.splat(0.0); V];
+        for (column, b) in columns.iter_mut().zip(b) {
+            *column = s.load(b);
+        }
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: the largest index, that of row at.row + M - 1 and column steps - 1, was checked above.
+            let x = unsafe { *a.data.get_unchecked(corner + i * row_stride + k * column_stride) };
+            let x = s.splat(x);
+            for (sum, column) in sums.iter_mut().zip(columns) {
+                *sum = s.mul_add(x, column, *sum);
+            }
+        }
+    }
+    for (i, sums) in sums.into_iter().enumerate() {
+        for (v, sum) in sums.into_iter().enumerate() {
+            let column = at.column + v * LANES;
+            if column < at.columns {
+                let row = (at.row + i) * at.columns;
+                let to = row + column..row + (column + LANES).min(at.columns);
+                finish(s, sum, start, column, &mut c[to]);
+            }
+        }
+    }
+}
+
+/// Writes the sum of a block to up to 16 neighbouring elements of C, the first of them in column `column`.
+#[inline(always)]
+fn finish<S: Simd>(s: S, sum: S::V, start: Start<'_>, column: usize, c: &mut [f32]) {
+    let sum = match start {
+        Start::Zero => sum,
+        Start::Kept => s.add(s.load_head(c), sum),
+        Start::Row(row) => s.add(s.load_head(&row[column..column + c.len()]), sum),
+    };
+    s.store_head(sum, c);
+}
+
+/// Writes B, from its rows, into panels of `width` columns, the last one filled up with zeros.
+pub(super) fn pack_panel(b: Matrix<'_>, first: usize, width: usize, panel: &mut [f32]) {
+    let count = width.min(b.columns - first);
+    for (k, to) in panel.chunks_exact_mut(width).enumerate() {
+        let start = k * b.row_stride + first * b.column_stride;
+        let (inside, outside) = to.split_at_mut(count);
+        if b.column_stride == 1 {
+            inside.copy_from_slice(&b.data[start..start + count]);
+        } else {
+            for (to, from) in inside.iter_mut().zip(b.data[start..].iter().step_by(b.column_stride)) {
+                *to = *from;
+            }
+        }
+        outside.fill(0.0);
+    }
+}
