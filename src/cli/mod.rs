@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::simd::Isa;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use std::fs;
 use std::io::{self, Write};
@@ -91,7 +92,12 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => {
             // Help and version are asked for; everything else is a wrong request. Nobody may be reading.
-            let _ = message.print();
+            let _ = match message.kind() {
+                ErrorKind::DisplayHelp
+                | ErrorKind::DisplayVersion
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => message.print(),
+                _ => writeln!(io::stderr(), "diva: {}", one_sentence(&message)),
+            };
             return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
@@ -107,6 +113,15 @@ pub fn main() -> ExitCode {
         }
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// What is wrong with the arguments, and perhaps what was meant, without the usage that clap adds.
+fn one_sentence(message: &clap::Error) -> String {
+    let text = message.to_string();
+    let paragraphs = text.split("\n\n").take_while(|paragraph| !paragraph.starts_with("Usage:"));
+    let sentences = paragraphs.filter(|paragraph| !paragraph.starts_with("For more information"));
+    let sentence = sentences.map(one_line).collect::<Vec<_>>().join("; ");
+    format!("{}; see --help", sentence.trim_start_matches("error: "))
 }
 
 fn one_line(text: &str) -> String {
