@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::store::durable;
-use crate::store::lock::{LOCK, Lock};
+use crate::store::lock::Lock;
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -202,6 +202,7 @@ fn number_of(name: &str, preset: &str, seed: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::lock::LOCK;
     use crate::store::scratch::{Scratch, names_in};
 
     /// A folder `run` with files of these names, each holding its own name.
