@@ -25,6 +25,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// More than a machine has cores; a hundred times as many would take all its memory for their stacks.
+const MOST_THREADS: usize = 1024;
+
 /// Domain-invariant variational autoencoders, trained on CPUs.
 ///
 /// `diva train` without arguments trains on rotated digits that ship inside the program and says how well it
@@ -129,11 +132,11 @@ fn one_line(text: &str) -> String {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    if let Ok(name) = std::env::var("DIVA_ISA") {
-        Isa::named(&name)?.choose();
+    if let Some(name) = std::env::var_os("DIVA_ISA") {
+        Isa::named(&name.to_string_lossy())?.choose();
     }
-    if cli.threads == Some(0) {
-        return Err(Error::request("--threads 0: at least 1 thread is needed"));
+    if let Some(threads) = cli.threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
+        return Err(Error::request(format!("--threads {threads} is not usable; it takes 1 to {MOST_THREADS}")));
     }
     parallel::use_threads(cli.threads.unwrap_or(0))?;
     match cli.command {
