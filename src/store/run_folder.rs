@@ -77,6 +77,11 @@ impl RunFolder {
         self.path.join(RESULT)
     }
 
+    /// Whether any file of a run is there.
+    pub fn holds_a_run(&self) -> bool {
+        OF_A_RUN.iter().any(|name| self.path.join(name).exists())
+    }
+
     /// Makes the folder ready to be trained in and keeps other processes out of it as long as the lock lives.
     ///
     /// Without `resume` a folder that holds a run is refused. With `resume` a checkpoint is gone on from
