@@ -136,7 +136,9 @@ impl Subject {
             [("--batch", arguments.batch, 2, MOST_IMAGES), ("--steps", arguments.steps, 1, MOST_STEPS)]
         {
             if !(least..=most).contains(&found) {
-                return Err(Error::request(format!("{flag} {found} is not usable; it takes {least} to {most}")));
+                return Err(Error::request(format!(
+                    "{flag} {found} is not usable; it takes {least} to {most}"
+                )));
             }
         }
         let config = Config::resolve(None, Some(&arguments.model), &[], None)?;

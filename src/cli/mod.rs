@@ -136,7 +136,9 @@ fn run(cli: Cli) -> Result<()> {
         Isa::named(&name.to_string_lossy())?.choose();
     }
     if let Some(threads) = cli.threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
-        return Err(Error::request(format!("--threads {threads} is not usable; it takes 1 to {MOST_THREADS}")));
+        return Err(Error::request(format!(
+            "--threads {threads} is not usable; it takes 1 to {MOST_THREADS}"
+        )));
     }
     parallel::use_threads(cli.threads.unwrap_or(0))?;
     match cli.command {
