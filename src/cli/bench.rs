@@ -15,6 +15,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::time::Instant;
 
+/// The largest train.batch.
+const MOST_IMAGES: usize = 65_536;
+/// Days of steps.
+const MOST_STEPS: usize = 1_000_000;
+
 /// How long things take here; needs no data.
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
@@ -127,8 +132,14 @@ impl Subject {
                 arguments.model
             )));
         }
-        if arguments.batch < 2 || arguments.steps < 1 {
-            return Err(Error::request("bench needs --batch of at least 2 and --steps of at least 1"));
+        for (flag, found, least, most) in
+            [("--batch", arguments.batch, 2, MOST_IMAGES), ("--steps", arguments.steps, 1, MOST_STEPS)]
+        {
+            if !(least..=most).contains(&found) {
+                return Err(Error::request(format!(
+                    "{flag} {found} is not usable; it takes {least} to {most}"
+                )));
+            }
         }
         let config = Config::resolve(None, Some(&arguments.model), &[], None)?;
         let (domains, classes) = (5, 10);

@@ -18,11 +18,15 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::simd::Isa;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// More than a machine has cores; a hundred times as many would take all its memory for their stacks.
+const MOST_THREADS: usize = 1024;
 
 /// Domain-invariant variational autoencoders, trained on CPUs.
 ///
@@ -91,7 +95,12 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => {
             // Help and version are asked for; everything else is a wrong request. Nobody may be reading.
-            let _ = message.print();
+            let _ = match message.kind() {
+                ErrorKind::DisplayHelp
+                | ErrorKind::DisplayVersion
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => message.print(),
+                _ => writeln!(io::stderr(), "diva: {}", one_sentence(&message)),
+            };
             return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
@@ -109,16 +118,27 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What is wrong with the arguments, and perhaps what was meant, without the usage that clap adds.
+fn one_sentence(message: &clap::Error) -> String {
+    let text = message.to_string();
+    let paragraphs = text.split("\n\n").take_while(|paragraph| !paragraph.starts_with("Usage:"));
+    let sentences = paragraphs.filter(|paragraph| !paragraph.starts_with("For more information"));
+    let sentence = sentences.map(one_line).collect::<Vec<_>>().join("; ");
+    format!("{}; see --help", sentence.trim_start_matches("error: "))
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn run(cli: Cli) -> Result<()> {
-    if let Ok(name) = std::env::var("DIVA_ISA") {
-        Isa::named(&name)?.choose();
+    if let Some(name) = std::env::var_os("DIVA_ISA") {
+        Isa::named(&name.to_string_lossy())?.choose();
     }
-    if cli.threads == Some(0) {
-        return Err(Error::request("--threads 0: at least 1 thread is needed"));
+    if let Some(threads) = cli.threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
+        return Err(Error::request(format!(
+            "--threads {threads} is not usable; it takes 1 to {MOST_THREADS}"
+        )));
     }
     parallel::use_threads(cli.threads.unwrap_or(0))?;
     match cli.command {

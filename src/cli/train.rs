@@ -44,11 +44,12 @@ impl Train {
         console.finish();
         match outcome? {
             Outcome::AlreadyDone(result) => {
-                say(&format!(
-                    "{} is finished: {} epochs are done; raise train.epochs to go on",
-                    folder.path().display(),
-                    result.epochs
-                ))?;
+                let hint = match result.ended_by.as_str() {
+                    "patience" => "nothing improved for train.patience epochs",
+                    _ => "raise train.epochs to go on",
+                };
+                let (path, epochs) = (folder.path().display(), result.epochs);
+                say(&format!("{path} is finished: {epochs} epochs are done; {hint}"))?;
                 summarise(&result, &folder)
             }
             Outcome::Done(result, _trainer) => summarise(&result, &folder),

@@ -86,7 +86,7 @@ fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
     let config = config.resolve()?;
     load_weights(&config, file, |classes| Some(vec![1; classes]))?;
     let folder = RunFolder::new(out);
-    if folder.config().exists() || folder.best().exists() {
+    if folder.holds_a_run() {
         return Err(Error::request(format!(
             "{} holds a run already; name another folder with --out",
             out.display()

@@ -9,6 +9,7 @@
 //! result), and within it every change goes through the functions of one system call each at its end: the one
 //! place that has to change to try out disks that fail.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -16,9 +17,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
-/// How the name of a temporary file ends. What is called so is no result: it may be removed when nobody
-/// writes.
-pub const TEMPORARY_ENDING: &str = ".part";
+const TEMPORARY_ENDING: &str = ".part";
+
+/// Whether a file of that name is a temporary of this file, left by a process that was killed: it is no
+/// result, and may be removed when nobody writes. Other programs' `.part` files have no number before it.
+pub fn is_temporary(name: &OsStr) -> bool {
+    let numbers = || {
+        let (_, numbers) = name.to_str()?.strip_suffix(TEMPORARY_ENDING)?.rsplit_once('.')?;
+        numbers.split_once('-')
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers().is_some_and(|(process, count)| is_number(process) && is_number(count))
+}
 
 /// Replaces the file `path` by `bytes`, atomically and durably; creates it where there is none.
 ///
@@ -248,7 +258,10 @@ mod tests {
         assert_eq!(folder_of(Path::new("/result.json")), Path::new("/"));
         let temporary = temporary_beside(Path::new("result.json")).unwrap();
         let name = temporary.to_str().unwrap();
-        assert!(name.starts_with("result.json.") && name.ends_with(TEMPORARY_ENDING), "{name}");
+        assert!(name.starts_with("result.json.") && is_temporary(name.as_ref()), "{name}");
+        for other in ["result.json", "movie.part", "result.json.part", "a.12-.part", "a.1-2", "a.x-1.part"] {
+            assert!(!is_temporary(other.as_ref()), "{other}");
+        }
         assert_ne!(temporary_beside(Path::new("result.json")).unwrap(), temporary);
     }
 

@@ -5,7 +5,8 @@
 //! there is complete, a folder that has none holds nothing worth continuing, and a result says that the run
 //! is done.
 //!
-//! Before anything in a folder is changed it is looked at, and refused if a file in it could be lost.
+//! Before anything in a folder is changed it is looked at, and refused if a file in it could be lost. What is not a
+//! run's, a log beside it for example, is nobody's business here: it is left as it is.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,14 +15,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::store::durable;
-use crate::store::lock::{LOCK, Lock};
+use crate::store::lock::Lock;
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const BEST: &str = "best.safetensors";
 const RESULT: &str = "result.json";
-const REPORT: &str = "report.html";
 
 /// The files by which a folder is known to hold a run, those that say the most first.
 const OF_A_RUN: [&str; 5] = [CHECKPOINT, RESULT, BEST, METRICS, CONFIG];
@@ -77,12 +77,16 @@ impl RunFolder {
         self.path.join(RESULT)
     }
 
+    /// Whether any file of a run is there.
+    pub fn holds_a_run(&self) -> bool {
+        OF_A_RUN.iter().any(|name| self.path.join(name).exists())
+    }
+
     /// Makes the folder ready to be trained in and keeps other processes out of it as long as the lock lives.
     ///
-    /// Without `resume` a folder that holds a run is refused, and so is one that holds what is not a run's: a
-    /// mistyped --out is not to fill somebody's folder. With `resume` a checkpoint is gone on from (whether
-    /// it is undamaged shows when it is loaded); where there is none, what a killed run left behind is
-    /// removed and the state is [`State::Fresh`]. A result without a checkpoint is the work of a run that
+    /// Without `resume` a folder that holds a run is refused. With `resume` a checkpoint is gone on from
+    /// (whether it is undamaged shows when it is loaded); where there is none, what a killed run left behind
+    /// is removed and the state is [`State::Fresh`]. A result without a checkpoint is the work of a run that
     /// ended, not of one that was killed: it is refused rather than lost.
     ///
     /// # Errors
@@ -118,12 +122,9 @@ impl RunFolder {
                 "it holds {RESULT} but no {CHECKPOINT} to go on from; name another folder with --out"
             ));
         }
-        match (found.of_a_run.first(), found.foreign.first()) {
-            (Some(name), _) if !resume => refused(&format!(
+        match found.of_a_run.first() {
+            Some(name) if !resume => refused(&format!(
                 "it holds a run ({name}); continue it with --resume or name another folder with --out"
-            )),
-            (None, Some(name)) => refused(&format!(
-                "it holds {name}, which is not a run's; name a new or an empty folder with --out"
             )),
             _ => Ok(State::Fresh),
         }
@@ -154,27 +155,19 @@ struct Contents {
     /// In the order of [`OF_A_RUN`].
     of_a_run: Vec<&'static str>,
     temporaries: Vec<PathBuf>,
-    foreign: Vec<String>,
 }
 
 impl Contents {
     fn of(folder: &Path, names: &[impl AsRef<OsStr>]) -> Self {
         let is_there = |wanted: &&str| names.iter().any(|name| name.as_ref() == *wanted);
-        let mut contents =
-            Self { of_a_run: OF_A_RUN.into_iter().filter(is_there).collect(), ..Self::default() };
-        for name in names {
-            let path = folder.join(name.as_ref());
-            let name = name.as_ref().to_string_lossy();
-            // Hidden files are the work of file systems and file managers.
-            let expected =
-                OF_A_RUN.contains(&&*name) || name == LOCK || name == REPORT || name.starts_with('.');
-            if name.ends_with(durable::TEMPORARY_ENDING) && !path.is_dir() {
-                contents.temporaries.push(path);
-            } else if !expected && !name.ends_with(".png") {
-                contents.foreign.push(name.into_owned());
-            }
+        let temporaries = names.iter().filter(|name| durable::is_temporary(name.as_ref()));
+        Self {
+            of_a_run: OF_A_RUN.into_iter().filter(is_there).collect(),
+            temporaries: temporaries
+                .map(|name| folder.join(name.as_ref()))
+                .filter(|path| !path.is_dir())
+                .collect(),
         }
-        contents
     }
 }
 
@@ -214,6 +207,7 @@ fn number_of(name: &str, preset: &str, seed: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::lock::LOCK;
     use crate::store::scratch::{Scratch, names_in};
 
     /// A folder `run` with files of these names, each holding its own name.
@@ -258,7 +252,6 @@ mod tests {
     const HOLDS: Outcome = Err("continue it with --resume or name another folder with --out");
     const FRESH: Outcome = Ok(State::Fresh);
     const RESUME: Outcome = Ok(State::Resume);
-    const FOREIGN: Outcome = Err("it holds notes.txt, which is not a run's");
     const ENDED: Outcome = Err("it holds result.json but no checkpoint.safetensors");
 
     const ROWS: [Row; 16] = [
@@ -266,7 +259,7 @@ mod tests {
         (&["run.lock"], FRESH, FRESH, &[]),
         (&[".DS_Store"], FRESH, FRESH, &[".DS_Store"]),
         (&["checkpoint.safetensors.12-0.part", "run.lock"], FRESH, FRESH, &[]),
-        (&["checkpoint.safetensors.part"], FRESH, FRESH, &[]),
+        (&["latents.png.12-0.part"], FRESH, FRESH, &[]),
         (&["latents.png", "report.html"], FRESH, FRESH, &["latents.png", "report.html"]),
         (&["config.toml"], HOLDS, FRESH, &["config.toml"]),
         (&["config.toml", "metrics.jsonl", "metrics.jsonl.12-3.part"], HOLDS, FRESH, &["config.toml"]),
@@ -297,8 +290,8 @@ mod tests {
             &["checkpoint.safetensors", "result.json"],
         ),
         (&["best.safetensors", "config.toml", "result.json"], HOLDS, ENDED, &[]),
-        (&["notes.txt"], FOREIGN, FOREIGN, &[]),
-        (&["checkpoint.safetensors.part", "notes.txt"], FOREIGN, FOREIGN, &[]),
+        (&["log.txt", "notes.part"], FRESH, FRESH, &["log.txt", "notes.part"]),
+        (&["checkpoint.safetensors.12-0.part", "log.txt"], FRESH, FRESH, &["log.txt"]),
     ];
 
     #[test]
@@ -332,14 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_the_folder_is_foreign() {
-        for name in ["data", "old.part"] {
-            let scratch = Scratch::new();
-            let folder = folder_with(&scratch, &[]);
+    fn a_folder_in_the_folder_stays() {
+        let scratch = Scratch::new();
+        let folder = folder_with(&scratch, &[]);
+        for name in ["checkpoint.safetensors.1-0.part", "data"] {
             fs::create_dir(folder.path().join(name)).unwrap();
-            let message = folder.prepare(true).unwrap_err().to_string();
-            assert!(message.contains(&format!("it holds {name}, which is not a run's")), "{message}");
         }
+        assert_eq!(folder.prepare(true).unwrap().0, State::Fresh);
+        assert_eq!(names_in(folder.path()), ["checkpoint.safetensors.1-0.part", "data"]);
     }
 
     #[test]

@@ -57,12 +57,15 @@ pub fn train(config: Config, folder: &RunFolder, resume: bool, watcher: &mut dyn
             if let Some(result) = finished(&trainer, folder)? {
                 return Ok(Outcome::AlreadyDone(result));
             }
-            durable::remove(&folder.result())?;
-            durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
+            refuse_fewer_epochs(&trainer, folder)?;
+            // What can fail for a reason in the folder comes first: the result of a run stays as long as nothing
+            // has begun to replace it.
             let epochs = trainer.state().progress.epochs;
             if epochs > 0 || folder.metrics().exists() {
                 durable::truncate_lines(&folder.metrics(), epochs)?;
             }
+            durable::remove(&folder.result())?;
+            durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
         }
     }
     watcher.started(&trainer, folder);
@@ -151,6 +154,19 @@ fn refuse_another_configuration(path: &Path, asked: &Config) -> Result<()> {
             Err(Error::request(format!("cannot continue {}: {difference}{more}", folder.display())))
         }
     }
+}
+
+/// A run that is in its fifth epoch cannot end as a run of three: config.toml would not repeat it.
+fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
+    let (progress, asked) = (&trainer.state().progress, trainer.config().train.epochs);
+    let begun = progress.epochs + usize::from(progress.batches > 0);
+    if begun > asked {
+        return Err(Error::request(format!(
+            "cannot continue {}: train.epochs = {asked}, but epoch {begun} has begun; it takes at least {begun}",
+            folder.path().display()
+        )));
+    }
+    Ok(())
 }
 
 fn result(trainer: &Trainer, folder: &RunFolder) -> Result<RunResult> {

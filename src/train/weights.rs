@@ -14,8 +14,8 @@ const COUNTER: &str = "num_batches_tracked";
 /// Replaces all parameters by those of a weight file; `path` is for messages.
 ///
 /// # Errors
-/// If a tensor is missing, is not f32, has another shape, or is not one of this model's. The parameters are then as
-/// they were.
+/// If a tensor is missing, is not f32, has another shape, holds what is not finite, or is not one of this model's. The
+/// parameters are then as they were.
 pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()> {
     let mut slab = params.clone();
     for param in params.handles() {
@@ -35,6 +35,13 @@ pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()>
                 path.display(),
                 entry.name,
                 entry.layout.shape
+            )));
+        }
+        if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Error::request(format!(
+                "cannot load weights from {}: {} holds {bad}, finite numbers are needed",
+                path.display(),
+                entry.name
             )));
         }
         slab.get_mut(param).copy_from_slice(&entry.layout.from_published(&values));
@@ -66,7 +73,7 @@ pub fn export(params: &Params, steps: u64) -> TensorFile {
 /// The number of outputs of a linear layer of a weight file: how many labels a classifier knows.
 ///
 /// # Errors
-/// If the tensor is missing or is not a matrix.
+/// If the tensor is missing or is not a matrix of at least one number.
 pub fn outputs(file: &TensorFile, name: &str, path: &Path) -> Result<usize> {
     if !file.contains(name) {
         return Err(Error::request(format!(
@@ -75,9 +82,10 @@ pub fn outputs(file: &TensorFile, name: &str, path: &Path) -> Result<usize> {
         )));
     }
     match file.f32s(name)?.0 {
-        &[outputs, _] => Ok(outputs),
+        // A matrix without columns is a file without bytes that announces any number of labels.
+        &[outputs, inputs] if outputs > 0 && inputs > 0 => Ok(outputs),
         shape => Err(Error::request(format!(
-            "cannot load weights from {}: {name} has shape {shape:?}, a matrix is needed",
+            "cannot load weights from {}: {name} has shape {shape:?}, the model needs [labels, latent]",
             path.display()
         ))),
     }

@@ -175,15 +175,16 @@ fn every_kind_of_wrong_file_has_its_sentence() {
     assert!(message(&by_hand(&deep, b"")).contains("damaged"));
 }
 
-/// Files that PyTorch 2 wrote, where the environment variable names their folder. The sums are Python's
+/// Files that PyTorch 2 wrote, where they exist: beside the repository. The sums are Python's
 /// `math.fsum` over what `struct.unpack` finds at the tensor's byte range.
 #[test]
 fn files_made_by_pytorch_are_read_and_written_alike() {
-    let Some(folder) = std::env::var_os("DIVA_FIXTURES").map(|path| Path::new(&path).join("mnist-quarter"))
-    else {
-        eprintln!("skipped: DIVA_FIXTURES does not name the folder of the files made by PyTorch");
+    let fixtures = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/fixtures"));
+    if !fixtures.exists() {
+        println!("skipped: there is no ../shared/fixtures with the files made by PyTorch");
         return;
-    };
+    }
+    let folder = fixtures.join("mnist-quarter");
     let read = |name: &str| TensorFile::read(&folder.join(name)).unwrap();
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
 

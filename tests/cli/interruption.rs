@@ -1,0 +1,110 @@
+//! Runs that are stopped, gently or not, and go on: they must end as if nothing had happened.
+
+use super::{Folder, assert_same_run, refused, text, train};
+use diva::store::checkpoint::Checkpoint;
+use serde_json::Value;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Twenty steps an epoch, so that a signal hardly ever meets the end of one.
+const LONG: [&str; 4] = ["--set", "train.batch=4", "--set", "train.epochs=5"];
+
+fn arguments(out: &str) -> Vec<&str> {
+    let mut arguments = train(out, &LONG);
+    arguments.push("--resume");
+    arguments
+}
+
+fn start(here: &Folder) -> Child {
+    here.diva(&arguments("run")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn send(signal: &str, child: &Child) {
+    // It fails if the process has just ended; the caller sees that by its exit code or its files.
+    Command::new("kill").args([signal, &child.id().to_string()]).output().unwrap();
+}
+
+/// Epochs and batches of the checkpoint, if there is one.
+fn progress(here: &Folder) -> Option<(u64, u64)> {
+    let path = here.join("run/checkpoint.safetensors");
+    let checkpoint = path.exists().then(|| Checkpoint::load(&path).unwrap())?;
+    let note: Value = serde_json::from_str(&checkpoint.note).unwrap();
+    let number = |name: &str| note["progress"][name].as_u64().unwrap();
+    Some((number("epochs"), number("batches")))
+}
+
+/// Waits until `ready` or the end of the process.
+fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !ready() && child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(60), "a tiny run takes longer than a minute");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// The lines of metrics: what a run has said of its epochs.
+fn epochs_said(here: &Folder) -> usize {
+    std::fs::read_to_string(here.join("run/metrics.jsonl")).map_or(0, |lines| lines.lines().count())
+}
+
+#[test]
+fn signals_save_and_the_same_command_goes_on() {
+    let here = Folder::new();
+    here.succeed(&train("whole", &LONG));
+    let mut in_mid_epoch = 0;
+    for (round, (signal, code)) in
+        [("-TERM", 143), ("-INT", 130), ("-TERM", 143), ("-INT", 130)].into_iter().enumerate()
+    {
+        let mut child = start(&here);
+        // The lock is taken after the program has begun to listen to signals.
+        wait_until(&mut child, || here.join("run/run.lock").exists() && epochs_said(&here) >= round);
+        send(signal, &child);
+        let output = child.wait_with_output().unwrap();
+        let silent = std::process::Output { stdout: Vec::new(), ..output.clone() };
+        refused(&silent, code, &["everything is saved"]);
+        assert!(text(&output.stdout).lines().all(|line| !line.contains("selected epoch")));
+        let (epochs, batches) = progress(&here).expect("everything is saved");
+        in_mid_epoch += usize::from(batches > 0);
+        assert!(!here.join("run/result.json").exists());
+        let names = here.names("run");
+        assert!(!names.iter().any(|name| name.ends_with(".part") || name == "run.lock"), "{names:?}");
+
+        // A run that is in an epoch cannot end before it.
+        let begun = epochs + u64::from(batches > 0);
+        if begun > 1 {
+            let fewer = format!("train.epochs={}", begun - 1);
+            let mut arguments = arguments("run");
+            arguments.extend(["--set", &fewer]);
+            let expected = [format!("epoch {begun} has begun")];
+            here.refuse(&arguments, 2, &[&expected[0]]);
+            assert_eq!(progress(&here), Some((epochs, batches)));
+        }
+    }
+    assert!(in_mid_epoch > 0, "no signal met a run in an epoch");
+    here.succeed(&arguments("run"));
+    assert_same_run(&here, "whole", "run");
+    assert_eq!(here.names("whole"), here.names("run"));
+}
+
+#[test]
+fn a_killed_run_goes_on_wherever_it_was() {
+    let here = Folder::new();
+    here.succeed(&train("whole", &LONG));
+    let mut unfinished = 0;
+    // Before the first checkpoint, and at moments that no epoch is long enough to foresee.
+    for (epochs, milliseconds) in [(0, 0), (0, 40), (1, 13), (2, 71), (3, 29), (4, 3)] {
+        let mut child = start(&here);
+        wait_until(&mut child, || here.join("run/run.lock").exists() && epochs_said(&here) >= epochs);
+        sleep(Duration::from_millis(milliseconds));
+        send("-KILL", &child);
+        child.wait_with_output().unwrap();
+        unfinished += usize::from(!here.join("run/result.json").exists());
+        // What is there is whole: a checkpoint that cannot be loaded panics in here.
+        progress(&here);
+    }
+    assert!(unfinished > 0, "no run was killed before its end");
+    here.succeed(&arguments("run"));
+    assert_same_run(&here, "whole", "run");
+    assert_eq!(here.names("whole"), here.names("run"));
+}

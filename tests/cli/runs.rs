@@ -1,0 +1,165 @@
+//! Runs from beginning to end: what they leave, and that they can be repeated and prolonged bit for bit.
+
+use super::{Folder, assert_same_run, finished_run, metrics_without_clock, success, text, train};
+use diva::simd::Isa;
+use diva::store::checkpoint::{Checkpoint, sha256_hex};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+
+const FILES: [&str; 5] =
+    ["best.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl", "result.json"];
+
+#[test]
+fn a_run_leaves_its_files_and_plain_lines() {
+    let here = Folder::new();
+    let out = here.succeed(&train("run", &[]));
+    assert_eq!(here.names("run"), FILES);
+    assert!(out.chars().all(|letter| letter == '\n' || !letter.is_control()), "{out:?}");
+    let epochs: Vec<&str> = out.lines().filter(|line| line.starts_with("epoch ")).collect();
+    assert_eq!(epochs.len(), 2, "{out}");
+    assert!(out.contains("unseen domain 75: "), "{out}");
+
+    let lines = text(&here.read("run/metrics.jsonl"));
+    assert!(lines.ends_with('\n'));
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    for (line, epoch) in lines.iter().zip(1..) {
+        let number = |name: &str| line[name].as_f64().unwrap_or_else(|| panic!("{name} in {line}"));
+        assert_eq!(line["epoch"], epoch);
+        // The preset's warm-up is ten epochs long.
+        assert!((number("beta") - f64::from(epoch) / 10.0).abs() < 1e-7);
+        let divergences = number("kl_d") + number("kl_x") + number("kl_y");
+        let loss = number("reconstruction")
+            + number("beta") * divergences
+            + 2000.0 * number("ce_d")
+            + 3500.0 * number("ce_y");
+        assert!((number("loss") / loss - 1.0).abs() < 1e-5, "{line}");
+        let domains = line["domain_accuracy"].as_object().unwrap();
+        assert_eq!(domains.keys().collect::<Vec<_>>(), ["0", "30"]);
+        let mean = domains.values().map(|share| share.as_f64().unwrap()).sum::<f64>() / 2.0;
+        assert!((mean - number("train_accuracy")).abs() < 1e-12);
+        for share in ["train_accuracy", "test_accuracy", "disjoint_test_accuracy"] {
+            assert!((0.0..=1.0).contains(&number(share)));
+        }
+        assert!(number("train_seconds") > 0.0 && number("images_per_second") > 0.0);
+    }
+
+    let result: Value = serde_json::from_slice(&here.read("run/result.json")).unwrap();
+    assert_eq!(result["epochs"], 2);
+    assert_eq!(result["test_domain"], "75");
+    let selected = &result["selected"];
+    let line = &lines[selected["epoch"].as_u64().unwrap() as usize - 1];
+    for name in ["train_accuracy", "domain_accuracy", "test_accuracy", "disjoint_test_accuracy", "ce_y"] {
+        assert_eq!(selected[name], line[name], "{name}");
+    }
+    assert_eq!(result["test_accuracy"], line["test_accuracy"]);
+    assert_eq!(result["checkpoint_sha256"], sha256_hex(&here.read("run/checkpoint.safetensors")));
+    let clock = |name: &str| name.ends_with("_seconds") || name.ends_with("_per_second");
+    assert!(!result.as_object().unwrap().keys().any(|name| clock(name)));
+}
+
+#[test]
+fn the_configuration_in_the_folder_repeats_the_run() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let printed = here.succeed(&train("none", &["--print-config"]));
+    assert_eq!(printed, text(&here.read("run/config.toml")));
+    assert!(!here.join("none").exists());
+    here.succeed(&["train", "run/config.toml", "--out", "again"]);
+    assert_same_run(&here, "run", "again");
+    assert_eq!(here.read("run/config.toml"), here.read("again/config.toml"));
+    // The path of the data decides nothing.
+    here.succeed(&["train", "run/config.toml", "--set", "data.path=elsewhere", "--out", "path"]);
+    assert_same_run(&here, "run", "path");
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    here.succeed(&train("seed", &["--seed", "1"]));
+    assert_ne!(here.read("run/checkpoint.safetensors"), here.read("seed/checkpoint.safetensors"));
+}
+
+#[test]
+fn threads_and_instruction_sets_change_no_bit() {
+    let here = Folder::new();
+    let mut sums = BTreeSet::new();
+    sums.insert(sha256_hex(&fs::read(finished_run().join("checkpoint.safetensors")).unwrap()));
+    for (count, isa) in [("1", None), ("2", None), ("3", None)]
+        .into_iter()
+        .chain(Isa::supported().iter().map(|isa| ("2", Some(isa.name()))))
+    {
+        let name = format!("{count}-{}", isa.unwrap_or("best"));
+        let mut command = here.diva(&train(&name, &["--threads", count]));
+        if let Some(isa) = isa {
+            command.env("DIVA_ISA", isa);
+        }
+        success(&command.output().unwrap());
+        sums.insert(sha256_hex(&here.read(&format!("{name}/checkpoint.safetensors"))));
+        assert_eq!(sums.len(), 1, "{name} differs");
+    }
+}
+
+#[test]
+fn a_finished_run_is_prolonged_to_what_a_longer_run_is() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let before = here.read("run/checkpoint.safetensors");
+    // Nothing is left to do, and fewer epochs than were done are no reason to begin.
+    for epochs in ["train.epochs=2", "train.epochs=1"] {
+        let out = here.succeed(&train("run", &["--resume", "--set", epochs]));
+        assert!(out.contains("is finished: 2 epochs are done"), "{out}");
+        assert_eq!(here.read("run/checkpoint.safetensors"), before);
+        assert!(text(&here.read("run/config.toml")).contains("\nepochs = 2\n"));
+    }
+    here.succeed(&train("run", &["--resume", "--set", "train.epochs=4"]));
+    here.succeed(&train("long", &["--set", "train.epochs=4"]));
+    assert_same_run(&here, "run", "long");
+    assert_eq!(here.read("run/config.toml"), here.read("long/config.toml"));
+    assert_eq!(here.names("run"), FILES);
+    assert_eq!(metrics_without_clock(&here.read("run/metrics.jsonl")).len(), 4);
+}
+
+#[test]
+fn a_run_without_improvement_ends_by_patience_and_stays_ended() {
+    let here = Folder::new();
+    let settings = |epochs| {
+        // The smallest step that is allowed moves no accuracy; the cross-entropy moves by noise alone.
+        let patience = ["--set", "train.patience=1", "--set", "train.learning_rate=1e-12", "--set", epochs];
+        [patience.as_slice(), &["--resume"]].concat()
+    };
+    here.succeed(&train("run", &settings("train.epochs=30")));
+    let result: Value = serde_json::from_slice(&here.read("run/result.json")).unwrap();
+    assert_eq!(result["ended_by"], "patience");
+    let epochs = result["epochs"].as_u64().unwrap();
+    assert_eq!(result["selected"]["epoch"].as_u64().unwrap(), epochs - 1);
+    let out = here.succeed(&train("run", &settings("train.epochs=40")));
+    assert!(out.contains("nothing improved for train.patience epochs"), "{out}");
+}
+
+#[test]
+fn folders_without_a_name_count_from_two_and_the_newest_is_resumed() {
+    let here = Folder::new();
+    let nameless = |more: &[&'static str]| {
+        let mut arguments = train("", more);
+        arguments.drain(1..3); // --out and its value
+        arguments.extend(["--seed", "7"]);
+        arguments
+    };
+    // Without a run yet, --resume begins one.
+    here.succeed(&nameless(&["--resume"]));
+    assert_eq!(here.names("runs"), ["quick-seed7"]);
+    here.succeed(&nameless(&[]));
+    assert_eq!(here.names("runs"), ["quick-seed7", "quick-seed7-2"]);
+    let out = here.succeed(&nameless(&["--resume", "--set", "train.epochs=3"]));
+    assert!(out.contains("runs/quick-seed7-2"), "{out}");
+    let epochs = |folder: &str| {
+        let checkpoint = Checkpoint::load(&here.join(folder).join("checkpoint.safetensors")).unwrap();
+        let note: Value = serde_json::from_str(&checkpoint.note).unwrap();
+        note["progress"]["epochs"].as_u64().unwrap()
+    };
+    assert_eq!((epochs("runs/quick-seed7"), epochs("runs/quick-seed7-2")), (2, 3));
+    assert_eq!(here.names("."), ["runs"]);
+}
