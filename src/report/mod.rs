@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`palette`] (the colours), `font` (the letters), `text` (lines and their measures), `canvas`
 //! (drawing), [`Picture`] (what comes out), [`Grid`] and [`Plot`] (with `axis`, its ticks); then what they show of a run:
-//! [`reconstructions()`] and [`curves`].
+//! [`reconstructions()`], [`curves`], and [`run_pictures`], all that a finished run has in its folder.
 
 mod axis;
 mod canvas;
@@ -17,6 +17,7 @@ mod grid;
 pub mod palette;
 mod picture;
 mod reconstructions;
+pub mod run_pictures;
 mod text;
 
 pub use curve::Plot;
