@@ -1,6 +1,8 @@
 //! What a training run shows: a progress bar on a terminal, otherwise one plain line per epoch.
 
 use super::percent;
+use crate::error::Result;
+use crate::report::run_pictures;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::EpochMetrics;
 use crate::train::run::Watcher;
@@ -116,5 +118,9 @@ impl Watcher for Console {
             trainer.split().test_domain,
             if selected { "  selected" } else { "" }
         ));
+    }
+
+    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
+        run_pictures::draw(trainer, folder)
     }
 }

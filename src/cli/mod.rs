@@ -7,7 +7,7 @@ mod bench;
 mod console;
 mod data;
 mod evaluate;
-
+mod generate;
 mod gradients;
 mod predict;
 mod saved_run;
@@ -47,7 +47,7 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
-
+    Generate(generate::Generate),
     #[command(subcommand)]
     Data(data::Data),
     #[command(subcommand)]
@@ -145,7 +145,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
-
+        Command::Generate(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Weights(command) => command.run(),
         Command::Gradients(command) => command.run(),

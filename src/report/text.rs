@@ -38,6 +38,11 @@ pub(super) fn longest_word(text: &str) -> usize {
     width(text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0))
 }
 
+/// The name of a domain as people write it: an angle gets the sign of degrees.
+pub(super) fn degrees(domain: &str) -> String {
+    if domain.parse::<f64>().is_ok_and(f64::is_finite) { format!("{domain}°") } else { domain.to_owned() }
+}
+
 /// A text broken into lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Paragraph {
@@ -94,6 +99,12 @@ mod tests {
         let paragraph = Paragraph::new("75° or 60°", 0);
         assert_eq!([paragraph.width(), paragraph.height()], [3 * 12 - 2, 2 * 22 + 18]);
         assert_eq!([Paragraph::new(" ", 9).width(), Paragraph::new(" ", 9).height()], [0, 0]);
+    }
+
+    #[test]
+    fn angles_are_in_degrees_and_names_are_not() {
+        let spelled = ["0", "-7.5", "75", "C59P20", "inf", "nan", ""].map(degrees);
+        assert_eq!(spelled, ["0°", "-7.5°", "75°", "C59P20", "inf", "nan", ""]);
     }
 
     proptest! {

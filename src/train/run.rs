@@ -3,6 +3,7 @@
 //! What is written at the end of an epoch, and in which order: `best.safetensors` if the epoch is the best so far;
 //! its line of `metrics.jsonl`; then the checkpoint, whose atomic replacement is the moment at which the epoch counts.
 //! Killed before it, a resumed run repeats the epoch and writes the same bytes again.
+//! After the last epoch the watcher adds what else belongs in the folder, and `result.json` says that all is there.
 
 use super::metrics::{EpochMetrics, RunResult};
 use super::trainer::{StepLoss, Trainer};
@@ -27,6 +28,12 @@ pub trait Watcher {
     fn step(&mut self, trainer: &Trainer, loss: &StepLoss, done: usize, steps: usize);
     /// An epoch is done; `selected` if it is the best so far.
     fn epoch(&mut self, trainer: &Trainer, metrics: &EpochMetrics, selected: bool);
+    /// All epochs are done and saved, and `result.json` is about to be written: what else a finished run has in its
+    /// folder is written here. A run that was killed meanwhile comes here again when it is resumed.
+    ///
+    /// # Errors
+    /// Whatever keeps the run from being finished; there is then no `result.json`.
+    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()>;
 }
 
 /// How a run ended.
@@ -102,6 +109,7 @@ pub fn train(config: Config, folder: &RunFolder, resume: bool, watcher: &mut dyn
         }
     }
     let result = result(&trainer, folder)?;
+    watcher.trained(&trainer, folder)?;
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     durable::write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
@@ -130,6 +138,23 @@ pub fn read_result(path: &Path) -> Result<RunResult> {
     serde_json::from_str(&text).map_err(|cause| {
         Error::request(format!("cannot read {}: it is not the result of a run ({cause})", path.display()))
     })
+}
+
+/// Reads a `metrics.jsonl`: one item a line.
+///
+/// # Errors
+/// If it is missing, or a line is not that of an epoch.
+pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
+    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
+    let epoch = |(line, number): (&str, usize)| {
+        serde_json::from_str(line).map_err(|cause| {
+            Error::request(format!(
+                "cannot read {}: line {number} is not the metrics of an epoch ({cause})",
+                path.display()
+            ))
+        })
+    };
+    text.lines().zip(1..).map(epoch).collect()
 }
 
 /// Reads the configuration of a run's folder.

@@ -1,0 +1,190 @@
+//! How a training went: what was recognised, and what the loss was made of, epoch by epoch.
+
+use super::Plot;
+use super::palette::series;
+use super::text::degrees;
+use crate::config::TrainConfig;
+use crate::train::metrics::{EpochMetrics, SelectedEpoch};
+
+/// A PNG file of the accuracies after each epoch: on the training domains, on the unseen one and, if the run has them,
+/// on digits of the unseen domain that training has seen at no angle. A dot on each line marks the selected epoch.
+pub fn accuracy(metrics: &[EpochMetrics], test_domain: &str) -> Vec<u8> {
+    accuracy_plot(metrics, test_domain).to_png()
+}
+
+/// A PNG file of the loss of each epoch, in nats an image, and of its terms with the weights they have in it.
+pub fn loss(metrics: &[EpochMetrics], weights: &TrainConfig) -> Vec<u8> {
+    loss_plot(metrics, weights).to_png()
+}
+
+/// One of the accuracies of an epoch, 0..1.
+type Share = fn(&EpochMetrics) -> f64;
+
+fn accuracy_plot(metrics: &[EpochMetrics], test_domain: &str) -> Plot {
+    let domain = degrees(test_domain);
+    // A figure that a run does not have is NaN, which is not drawn.
+    let lines: [(String, Share); 3] = [
+        ("training domains".into(), |epoch| epoch.train_accuracy),
+        (format!("{domain}, unseen"), |epoch| epoch.test_accuracy),
+        (format!("{domain}, other digits"), |epoch| epoch.disjoint_test_accuracy.unwrap_or(f64::NAN)),
+    ];
+    let selected = selected(metrics);
+    let above = selected.map_or("recognised (%)".into(), |epoch| {
+        format!("recognised (%), with a dot at the selected epoch {}", epoch.epoch)
+    });
+    let mut plot = Plot::new("Images whose class is recognised").axes("epoch", above);
+    let point = |epoch: &EpochMetrics, share: f64| [epoch.epoch as f64, 100.0 * share];
+    for (number, (name, share)) in lines.into_iter().enumerate() {
+        if metrics.iter().all(|epoch| share(epoch).is_nan()) {
+            continue;
+        }
+        let points = metrics.iter().map(|epoch| point(epoch, share(epoch))).collect();
+        let dot = selected.map(|epoch| point(epoch, share(epoch)));
+        plot = plot.series(name, series(number), points).series("", series(number), Vec::from_iter(dot));
+    }
+    plot
+}
+
+/// The epoch whose parameters were kept.
+fn selected(metrics: &[EpochMetrics]) -> Option<&EpochMetrics> {
+    metrics.iter().reduce(|best, epoch| {
+        if SelectedEpoch::of(epoch).is_better_than(&SelectedEpoch::of(best)) { epoch } else { best }
+    })
+}
+
+fn loss_plot(metrics: &[EpochMetrics], weights: &TrainConfig) -> Plot {
+    let mut plot = Plot::new("The loss in training and its terms, as weighted in it")
+        .axes("epoch", "nats an image")
+        .series("loss", series(6), metrics.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect());
+    for (number, name) in TERMS.into_iter().enumerate() {
+        let points = metrics.iter().map(|epoch| [epoch.epoch as f64, terms(epoch, weights)[number]]);
+        plot = plot.series(name, series(number), points.collect());
+    }
+    plot
+}
+
+const TERMS: [&str; 6] =
+    ["reconstruction", "class from zy", "domain from zd", "KL of zd", "KL of zx", "KL of zy"];
+
+/// The weighted terms of an epoch's loss, in the order of [`TERMS`].
+fn terms(epoch: &EpochMetrics, weights: &TrainConfig) -> [f64; 6] {
+    [
+        epoch.reconstruction,
+        weights.alpha_y * epoch.ce_y,
+        weights.alpha_d * epoch.ce_d,
+        epoch.beta * epoch.kl_d,
+        epoch.beta * epoch.kl_x,
+        epoch.beta * epoch.kl_y,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::report::canvas::tests::find;
+    use crate::report::palette::{GREY, INK, WHITE};
+    use crate::train::dataset;
+    use crate::train::trainer::Trainer;
+
+    /// A narrow model after one epoch of 20 images.
+    fn trained() -> (EpochMetrics, Config) {
+        let narrow = [
+            "data.domains=[0, 15, 75]",
+            "data.per_class=1",
+            "train.batch=5",
+            "train.warmup=4",
+            "model.encoder_width=0.1",
+            "model.decoder_width=0.05",
+            "model.latent=4",
+        ];
+        let config = Config::resolve(None, Some("quick"), &narrow.map(str::to_owned), None).unwrap();
+        let mut trainer = Trainer::new(config.clone(), dataset::load(&config).unwrap()).unwrap();
+        let order = trainer.order().unwrap();
+        for _ in 0..order.len() {
+            trainer.step(&order).unwrap();
+        }
+        (trainer.end_epoch().unwrap().0, config)
+    }
+
+    #[test]
+    fn the_weighted_terms_add_up_to_the_loss() {
+        let (epoch, config) = trained();
+        let terms = terms(&epoch, &config.train);
+        assert!(terms.iter().all(|term| *term != 0.0), "{terms:?}");
+        let sum: f64 = terms.iter().sum();
+        assert!((sum - epoch.loss).abs() < 1e-6 * epoch.loss, "{sum} and {}", epoch.loss);
+    }
+
+    /// Three epochs, of which the second is selected.
+    fn three_epochs() -> Vec<EpochMetrics> {
+        let (epoch, _) = trained();
+        let of = |number: usize, train_accuracy: f64, test_accuracy: f64| EpochMetrics {
+            epoch: number,
+            train_accuracy,
+            test_accuracy,
+            disjoint_test_accuracy: None,
+            ..epoch.clone()
+        };
+        vec![of(1, 0.25, 0.0), of(2, 1.0, 0.5), of(3, 1.0, 0.25)]
+    }
+
+    /// The corner of a plot with numbers of 3 digits: a margin of 16, the numbers, 12 for marks; downwards a margin,
+    /// and title and label of 18 with gaps of 20. The plot is 640 x 360, the legend begins 59 to its right.
+    const CORNER: [usize; 2] = [16 + 34 + 12, 16 + 38 + 38];
+
+    #[test]
+    fn accuracies_stand_at_their_epochs() {
+        let drawn = accuracy_plot(&three_epochs(), "75").render();
+        let at = |x: usize, y: usize| drawn.colour(CORNER[1] + y, CORNER[0] + x);
+        // 0 to 100 %, epochs 1 to 3
+        assert_eq!([at(0, 270), at(320, 0), at(640, 0)], [series(0); 3]);
+        assert_eq!([at(0, 360), at(320, 180), at(640, 270), at(160, 270)], [series(1); 4]);
+        // the dots of the selected epoch reach further than the lines, and are at no other
+        assert_eq!([at(322, 182), at(322, 2)], [series(1), series(0)]);
+        assert_eq!(at(638, 3), WHITE);
+        let legend = CORNER[0] + 640 + 59;
+        assert_eq!(find(&drawn, "training domains", INK), [[legend, CORNER[1]]]);
+        assert_eq!(find(&drawn, "75°, unseen", INK), [[legend, CORNER[1] + 28]]);
+        assert!(find(&drawn, "digits", INK).is_empty());
+        assert_eq!(find(&drawn, "dot at the selected epoch 2", GREY).len(), 1);
+    }
+
+    #[test]
+    fn digits_seen_at_no_angle_have_a_line_of_their_own() {
+        let mut metrics = three_epochs();
+        for epoch in &mut metrics {
+            epoch.disjoint_test_accuracy = Some(0.75);
+        }
+        let drawn = accuracy_plot(&metrics, "patient C").render();
+        for x in [1, 100, 250, 400, 639] {
+            assert_eq!(drawn.colour(CORNER[1] + 90, CORNER[0] + x), series(2), "{x}");
+        }
+        let legend = CORNER[0] + 640 + 59;
+        assert_eq!(find(&drawn, "digits", INK), [[legend, CORNER[1] + 56 + 22]]);
+        assert_eq!(find(&drawn, "patient C, unseen", INK), [[legend, CORNER[1] + 28]]);
+    }
+
+    #[test]
+    fn every_term_of_the_loss_has_a_name_and_a_colour() {
+        let (epoch, config) = trained();
+        let drawn = loss_plot(&[epoch], &config.train).render();
+        let place = |name| find(&drawn, name, INK)[..].to_vec();
+        let first = place("reconstruction");
+        assert_eq!(first.len(), 1);
+        for (number, name) in TERMS.into_iter().enumerate() {
+            let [left, top] = [first[0][0], first[0][1] + number * 28];
+            assert_eq!(place(name), [[left, top]], "{name}");
+            // the piece of line before the name
+            assert_eq!(drawn.colour(top + 7, left - 20), series(number), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_epochs_has_empty_axes() {
+        assert_eq!(
+            accuracy_plot(&[], "75").render(),
+            Plot::new("Images whose class is recognised").axes("epoch", "recognised (%)").render()
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! What a model makes of its input: images beside their reconstructions, domain by domain.
+//!
+//! A reconstruction is what the decoder gives for the means of all three latents: nothing is drawn at random. Each of
+//! its pixels shows the likeliest of the 256 grey levels. Where the digits of the test domain are those trained on, a
+//! column shows one digit at every angle.
+
+use super::text::degrees;
+use super::{Grid, Picture};
+use crate::autograd::{Engine, Params, Tape};
+use crate::data::{Dataset, Split};
+use crate::models::diva::{Diva, argmax_rows};
+use crate::train::dataset;
+
+/// Pixels of the picture for a pixel of an image.
+const SCALE: usize = 2;
+
+/// A PNG file of the first image of each class, as it is and reconstructed, for each training domain and the unseen
+/// one. A class that a domain does not have leaves its cells blank.
+///
+/// # Panics
+/// If the split has no image, or the model is not for images of its size.
+pub fn reconstructions(diva: &Diva, params: &Params, split: &Split) -> Vec<u8> {
+    grid(diva, params, split).to_png()
+}
+
+fn grid(diva: &Diva, params: &Params, split: &Split) -> Grid {
+    let engine = Engine::new();
+    let classes = 0..split.classes as u32;
+    let trained = split.domain_names.iter().map(|name| (&split.train, degrees(name)));
+    let unseen = (&split.test, format!("{} unseen", degrees(&split.test_domain)));
+    let mut grid = Grid::new("Images and their reconstructions")
+        .columns(classes.clone().map(|class| class.to_string()))
+        .scale(SCALE)
+        .note("The first image of each class. A pixel of a reconstruction is its likeliest grey level.");
+    for ((data, name), domain) in trained.chain([unseen]).zip(0..) {
+        let is_of = |class, i: &usize| data.domains[*i] == domain && data.classes[*i] == class;
+        let found: Vec<Option<usize>> =
+            classes.clone().map(|class| (0..data.len()).find(|i| is_of(class, i))).collect();
+        let indices: Vec<usize> = found.iter().copied().flatten().collect();
+        let originals = indices.iter().map(|&i| picture(data, data.image(i).to_vec()));
+        let reconstructed = reconstruct(diva, params, &engine, data, &indices);
+        grid = grid
+            .row(format!("original, {name}"), in_columns(&found, originals))
+            .row("reconstruction", in_columns(&found, reconstructed.into_iter()));
+    }
+    grid
+}
+
+/// The images `indices` as the model gives them back.
+fn reconstruct(
+    diva: &Diva,
+    params: &Params,
+    engine: &Engine,
+    data: &Dataset,
+    indices: &[usize],
+) -> Vec<Picture> {
+    if indices.is_empty() {
+        return Vec::new();
+    }
+    let tape = Tape::inference(engine, params);
+    let levels = argmax_rows(diva.reconstruction_logits(tape.input(&dataset::images(data, indices))));
+    let grey = |&level: &u32| u8::try_from(level).expect("a pixel has 256 grey levels");
+    levels.chunks_exact(data.values()).map(|image| picture(data, image.iter().map(grey).collect())).collect()
+}
+
+fn picture(data: &Dataset, pixels: Vec<u8>) -> Picture {
+    Picture::new(data.height, data.width, data.channels, pixels)
+}
+
+/// One picture for each column that has an image, in order.
+fn in_columns(found: &[Option<usize>], mut pictures: impl Iterator<Item = Picture>) -> Vec<Option<Picture>> {
+    found.iter().map(|index| index.and_then(|_| pictures.next())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autograd::Builder;
+    use crate::config::{Config, LogitLayout};
+    use crate::data::embedded;
+    use crate::parallel;
+    use crate::report::canvas::tests::find;
+    use crate::report::palette::{INK, WHITE};
+
+    /// Digits at 0, 15 and, unseen, 75 degrees, one of each class, and a narrow model for them.
+    fn digits(layout: &str) -> (Diva, Params, Split) {
+        let narrow = [
+            "data.domains=[0, 15, 75]",
+            "data.per_class=1",
+            "train.batch=2",
+            "model.encoder_width=0.1",
+            "model.decoder_width=0.05",
+            "model.latent=4",
+        ];
+        let mut overrides = narrow.map(str::to_owned).to_vec();
+        overrides.push(format!("model.logit_layout={layout}"));
+        let config = Config::resolve(None, Some("quick"), &overrides, None).unwrap();
+        let split = dataset::load(&config).unwrap();
+        let settings = dataset::settings(&config.model, split.domain_names.len(), 10, None).unwrap();
+        let mut params = Params::new();
+        let diva = Diva::new(&mut Builder::new(&mut params, 3), settings);
+        (diva, params, split)
+    }
+
+    /// The corner of the cells: a margin of 16 and the longest label, "reconstruction" of 14 letters of 12 less a
+    /// dot of 2, with a gap of 10; a margin, the title of 18 with a gap of 20, the classes of 18 with a gap of 10.
+    const CORNER: [usize; 2] = [16 + 166 + 10, 16 + 38 + 28];
+
+    /// The image in a cell, of which each pixel is drawn as 2 x 2.
+    fn cell(drawn: &Picture, row: usize, column: usize) -> Vec<u8> {
+        let [x, y] = [CORNER[0] + 2 + column * 58, CORNER[1] + 2 + row * 58];
+        let mut pixels = Vec::new();
+        for pixel in 0..28 * 28 {
+            let [across, down] = [x + 2 * (pixel % 28), y + 2 * (pixel / 28)];
+            let colours =
+                [[0, 0], [1, 0], [0, 1], [1, 1]].map(|[dx, dy]| drawn.colour(down + dy, across + dx));
+            assert_eq!(colours, [[colours[0][0]; 3]; 4], "pixel {pixel} of row {row}, column {column}");
+            pixels.push(colours[0][0]);
+        }
+        pixels
+    }
+
+    #[test]
+    fn every_digit_stands_above_its_reconstruction() {
+        let (diva, params, split) = digits("per-pixel");
+        let drawn = grid(&diva, &params, &split).render();
+        // 6 rows of 56 with separators of 2, below them a gap of 10 and two lines of note
+        let lattice = [10 * 58 + 2, 6 * 58 + 2];
+        let expected = [CORNER[0] + lattice[0] + 16, CORNER[1] + lattice[1] + 10 + (22 + 18) + 16];
+        assert_eq!([drawn.width, drawn.height], expected);
+
+        for (row, label) in ["original, 0°", "original, 15°", "original, 75°"].into_iter().enumerate() {
+            let left = CORNER[0] - 10 - (label.chars().count() * 12 - 2);
+            let lines = if row == 2 { 22 + 18 } else { 18 };
+            let top = CORNER[1] + 2 + 2 * row * 58 + (56 - lines) / 2;
+            assert_eq!(find(&drawn, label, INK), [[left, top]]);
+        }
+        let [left, top] = [CORNER[0] - 10 - (6 * 12 - 2), CORNER[1] + 2 + 4 * 58 + 8 + 22];
+        assert_eq!(find(&drawn, "unseen", INK), [[left, top]]);
+
+        // drawn for seed 0 by another implementation of Philox and Fisher-Yates, in Python
+        let drawn_digits = [163, 765, 823, 469, 422, 66, 233, 579, 723, 156];
+        let (all, test) = (embedded::train(), &split.test);
+        let engine = Engine::new();
+        for (class, digit) in drawn_digits.into_iter().enumerate() {
+            assert_eq!(cell(&drawn, 0, class), all.image(digit), "class {class} at 0 degrees");
+            assert_eq!(cell(&drawn, 4, class), test.image(class), "class {class} at 75 degrees");
+            let tape = Tape::inference(&engine, &params);
+            let logits = diva.reconstruction_logits(tape.input(&dataset::images(test, &[class])));
+            let likeliest: Vec<u8> = logits.read(|logits| {
+                let of_pixel = |row: &[f32]| {
+                    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    row.iter().position(|&logit| logit == largest).unwrap() as u8
+                };
+                logits.chunks_exact(256).map(of_pixel).collect()
+            });
+            assert_eq!(cell(&drawn, 5, class), likeliest, "class {class} at 75 degrees, reconstructed");
+        }
+    }
+
+    /// A decoder that prefers level 200 for every pixel, whatever it is given.
+    ///
+    /// The published layout reads 256 neighbouring values of the 256 channels of 784 pixels as those of one pixel.
+    /// Channel 200 fills the values from 200 * 784 = 612 * 256 + 128 on: it is in pixel 612 from level 128 on, in
+    /// 613 and 614 and the beginning of 615 from level 0 on; elsewhere all levels are equal, and 0 is the lowest.
+    #[test]
+    fn both_layouts_of_the_logits_are_read() {
+        for layout in ["per-pixel", "published"] {
+            let (diva, mut params, split) = digits(layout);
+            let weight = params.find("px.de3.0.weight").unwrap();
+            params.get_mut(weight).fill(0.0);
+            let bias = params.find("px.de3.0.bias").unwrap();
+            params.get_mut(bias).fill(0.0);
+            params.get_mut(bias)[200] = 1.0;
+            let drawn = grid(&diva, &params, &split).render();
+            let expected: Vec<u8> = match diva.settings().logits {
+                LogitLayout::PerPixel => vec![200; 784],
+                LogitLayout::Published => (0..784).map(|pixel| if pixel == 612 { 128 } else { 0 }).collect(),
+            };
+            for (row, class) in [(1, 0), (3, 9), (5, 4)] {
+                assert_eq!(cell(&drawn, row, class), expected, "{layout}, row {row}, class {class}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_of_each_class_is_shown_and_a_missing_class_is_blank() {
+        let (diva, params, mut split) = digits("per-pixel");
+        let flat = |levels: &[u8]| levels.iter().flat_map(|&level| [level; 784]).collect();
+        // domain 1 has no class 4; the test domain has two images of class 1
+        split.train = Dataset::new([28, 28, 1], flat(&[10, 20, 30]), vec![4, 0, 0], vec![0, 1, 0]);
+        split.test = Dataset::new([28, 28, 1], flat(&[40, 50, 60]), vec![1, 1, 3], vec![2, 2, 2]);
+        let drawn = grid(&diva, &params, &split).render();
+        for (row, column, level) in [(0, 4, 10), (2, 0, 20), (0, 0, 30), (4, 1, 40), (4, 3, 60)] {
+            assert_eq!(cell(&drawn, row, column), [level; 784], "row {row}, column {column}");
+        }
+        for (row, column) in [(2, 4), (3, 4), (0, 1), (4, 0), (5, 9)] {
+            assert_eq!(cell(&drawn, row, column), [WHITE[0]; 784], "row {row}, column {column}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_byte() {
+        let (diva, params, split) = digits("published");
+        let bytes =
+            [1, 2].map(|threads| parallel::with_threads(threads, || reconstructions(&diva, &params, &split)));
+        assert_eq!(bytes[0], bytes[1]);
+        let levels =
+            |picture: &Picture| picture.pixels.iter().copied().collect::<std::collections::BTreeSet<u8>>();
+        assert!(levels(&grid(&diva, &params, &split).render()).len() > 200, "a picture without content");
+    }
+}

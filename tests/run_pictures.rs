@@ -1,0 +1,162 @@
+//! The pictures of a run: drawn before the run counts as done, again after an interruption, and always the same.
+
+use diva::config::Config;
+use diva::error::{Error, Result};
+use diva::parallel;
+use diva::report::run_pictures::{self, ACCURACY, LOSS, RECONSTRUCTIONS};
+use diva::store::run_folder::RunFolder;
+use diva::train::metrics::EpochMetrics;
+use diva::train::run::{self, Outcome, Watcher};
+use diva::train::trainer::{StepLoss, Trainer};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A run that ends within a second: 20 images, a narrow model.
+fn config() -> Config {
+    let narrow = [
+        "data.domains=[0, 15, 75]",
+        "data.per_class=1",
+        "model.encoder_width=0.1",
+        "model.decoder_width=0.05",
+        "model.latent=4",
+        "train.batch=5",
+        "train.epochs=2",
+    ];
+    Config::resolve(None, Some("quick"), &narrow.map(str::to_owned), None).unwrap()
+}
+
+/// Draws the pictures; then, if told to, fails as if the process ended there.
+struct Artist {
+    fails: bool,
+    called: usize,
+}
+
+impl Watcher for Artist {
+    fn seconds(&mut self) -> f64 {
+        0.0
+    }
+    fn signal(&mut self) -> Option<i32> {
+        None
+    }
+    fn started(&mut self, _: &Trainer, _: &RunFolder) {}
+    fn step(&mut self, _: &Trainer, _: &StepLoss, _: usize, _: usize) {}
+    fn epoch(&mut self, _: &Trainer, _: &EpochMetrics, _: bool) {}
+    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
+        self.called += 1;
+        assert!(!folder.result().exists(), "a run that is not finished has a result");
+        run_pictures::draw(trainer, folder)?;
+        if self.fails { Err(Error::work("the process ended")) } else { Ok(()) }
+    }
+}
+
+/// A folder that is removed when the test is done.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("diva-pictures-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn pictures(folder: &RunFolder) -> [Vec<u8>; 3] {
+    [RECONSTRUCTIONS, ACCURACY, LOSS].map(|name| fs::read(folder.path().join(name)).unwrap())
+}
+
+fn train(folder: &RunFolder, resume: bool, fails: bool) -> (Result<Outcome>, usize) {
+    let mut artist = Artist { fails, called: 0 };
+    let outcome = run::train(config(), folder, resume, &mut artist);
+    (outcome, artist.called)
+}
+
+fn diva(arguments: &[&str], paths: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_diva")).args(arguments).args(paths).output().unwrap()
+}
+
+#[test]
+fn a_run_is_done_when_its_pictures_are_there() {
+    let scratch = Scratch::new("order");
+    let folder = RunFolder::new(scratch.0.join("run"));
+    let (outcome, _) = train(&folder, false, true);
+    assert_eq!(outcome.unwrap_err(), Error::work("the process ended"));
+    assert!(!folder.result().exists());
+    let before = pictures(&folder);
+
+    // What was lost is drawn again, from the selected parameters, and in the same bytes.
+    fs::remove_file(folder.path().join(LOSS)).unwrap();
+    fs::write(folder.path().join(ACCURACY), b"half a pic").unwrap();
+    let (outcome, called) = train(&folder, true, false);
+    assert!(matches!(outcome.unwrap(), Outcome::Done(..)) && called == 1);
+    assert!(folder.result().exists());
+    assert_eq!(pictures(&folder), before);
+
+    // Nothing is drawn for a run that was finished before.
+    let (outcome, called) = train(&folder, true, true);
+    assert!(matches!(outcome.unwrap(), Outcome::AlreadyDone(_)) && called == 0);
+
+    // Without a result alone, the run is resumed to be finished; metrics that cannot be read keep it from that.
+    fs::remove_file(folder.result()).unwrap();
+    let metrics = fs::read_to_string(folder.metrics()).unwrap();
+    fs::write(folder.metrics(), metrics.replacen("{\"epoch\":2", "{\"epoch\":\"two\"", 1)).unwrap();
+    let message = train(&folder, true, false).0.unwrap_err().to_string();
+    assert!(message.contains("metrics.jsonl: line 2 is not the metrics of an epoch"), "{message}");
+    assert!(!folder.result().exists());
+    fs::write(folder.metrics(), metrics).unwrap();
+    assert!(matches!(train(&folder, true, false).0.unwrap(), Outcome::Done(..)));
+    assert_eq!(pictures(&folder), before);
+}
+
+#[test]
+fn pictures_are_a_function_of_the_configuration() {
+    let scratch = Scratch::new("bytes");
+    let [one, two] = [1, 2].map(|threads| {
+        let folder = RunFolder::new(scratch.0.join(threads.to_string()));
+        parallel::with_threads(threads, || train(&folder, false, false).0.map(|_| ()).unwrap());
+        pictures(&folder)
+    });
+    assert_eq!(one, two);
+}
+
+#[test]
+fn the_command_draws_what_the_training_drew() {
+    let scratch = Scratch::new("command");
+    let folder = RunFolder::new(scratch.0.join("run"));
+    train(&folder, false, false).0.unwrap();
+    let [reconstructions, ..] = pictures(&folder);
+    let run = folder.path().to_str().unwrap();
+
+    let elsewhere = scratch.0.join("new").join("folder");
+    let output = diva(&["generate", run, "reconstructions", "--threads", "1", "--out"], &[&elsewhere]);
+    assert!(output.status.success(), "{output:?}");
+    let path = elsewhere.join(RECONSTRUCTIONS);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, format!("the reconstructions are in {}\n", path.display()));
+    assert_eq!(fs::read(path).unwrap(), reconstructions);
+
+    fs::remove_file(folder.path().join(RECONSTRUCTIONS)).unwrap();
+    assert!(diva(&["generate", run, "reconstructions"], &[]).status.success());
+    assert_eq!(pictures(&folder)[0], reconstructions);
+}
+
+#[test]
+fn other_kinds_of_pictures_are_refused() {
+    for kind in ["classes", "domains", "samples", "latents", "all", "nonsense"] {
+        let output = diva(&["generate", "nowhere", kind], &[]);
+        assert_eq!(output.status.code(), Some(2), "{kind}");
+        let expected = format!("diva: cannot generate {kind}: this version generates reconstructions\n");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    }
+    let output = diva(&["generate", "nowhere", "reconstructions"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "diva: nowhere is not the folder of a run\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}
