@@ -27,8 +27,8 @@ const QUARTER: Settings = Settings {
     prior_y: Vec::new(),
 };
 
-fn uniform(settings: Settings) -> Settings {
-    Settings { prior_y: vec![1.0 / settings.classes as f64; settings.classes], ..settings }
+fn uniform(settings: &Settings) -> Settings {
+    Settings { prior_y: vec![1.0 / settings.classes as f64; settings.classes], ..settings.clone() }
 }
 
 fn compare(comparison: &Comparison) {
@@ -66,7 +66,7 @@ fn both_branches_equal_pytorch_at_a_quarter_of_the_width() {
         println!("skipped: there is no ../shared/fixtures");
         return;
     }
-    let per_pixel = uniform(QUARTER);
+    let per_pixel = uniform(&QUARTER);
     let as_published = Settings { logits: LogitLayout::Published, ..per_pixel.clone() };
     for (folder, answer, settings, unlabelled) in [
         ("mnist-quarter", "supervised", &per_pixel, false),
