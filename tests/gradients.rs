@@ -58,6 +58,29 @@ fn compare(comparison: &Comparison) {
     }
 }
 
+/// The smallest networks with every layer in place, in every variant of the objective.
+#[test]
+fn every_variant_equals_pytorch_on_tiny_networks() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny");
+    let tiny =
+        uniform(&Settings { encoder_width: 1.0 / 16.0, decoder_width: 1.0 / 32.0, latent: 7, ..QUARTER });
+    for (answer, logits, kl) in [
+        ("supervised", LogitLayout::PerPixel, Kl::Sampled),
+        ("unlabelled", LogitLayout::PerPixel, Kl::Sampled),
+        ("supervised-published", LogitLayout::Published, Kl::Sampled),
+        ("supervised-closed-form", LogitLayout::PerPixel, Kl::ClosedForm),
+        ("unlabelled-closed-form", LogitLayout::PerPixel, Kl::ClosedForm),
+    ] {
+        compare(&Comparison {
+            weights: fixtures.join("weights.safetensors"),
+            batch: fixtures.join("batch.safetensors"),
+            expected: fixtures.join(format!("{answer}.safetensors")),
+            settings: Settings { logits, kl, ..tiny.clone() },
+            unlabelled: answer.starts_with("unlabelled"),
+        });
+    }
+}
+
 /// The larger fixtures, where they exist: beside the repository.
 #[test]
 fn both_branches_equal_pytorch_at_a_quarter_of_the_width() {
