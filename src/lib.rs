@@ -1,9 +1,19 @@
 //! Domain-invariant variational autoencoders (DIVA), trained on CPUs, from scratch.
 //!
-//! The modules, in reading order: [`simd`] (16 lanes, one set of bits), [`parallel`] (threads that do not change
-//! them), [`kernels`] (heavy numerics on slices), [`tensor`], [`autograd`] (the tape), [`ops`] (one file per
-//! differentiable operation), [`data`], [`config`], [`store`] (what reaches the disk). ARCHITECTURE.md tells the same
-//! with reasons.
+//! The modules, in reading order, each built on those above it:
+//!
+//! * [`error`]: what the world can do wrong, in one sentence each.
+//! * [`simd`]: sixteen lanes, and one set of bits on every instruction set; [`rng`]: random numbers without a state.
+//! * [`tensor`]: shapes and aligned memory; [`parallel`]: threads that do not change the result.
+//! * [`kernels`]: heavy numerics on plain slices.
+//! * [`autograd`]: the contract of an operation, the tape, the parameters; [`ops`]: one file an operation.
+//! * [`nn`]: layers; [`prob`]: distributions; [`optim`]: Adam.
+//! * [`config`]: what a run is to do; [`data`]: images, domains, batches; [`store`]: what reaches the disk.
+//! * [`models`]: DIVA, its networks and its objective.
+//! * [`train`]: the step, the epoch, the run.
+//! * [`report`]: pictures; [`cli`]: the command line.
+//!
+//! `ARCHITECTURE.md` tells the same with reasons, and `examples/01_gradient.rs` is where to begin.
 
 pub mod autograd;
 pub mod cli;

@@ -27,8 +27,8 @@ const QUARTER: Settings = Settings {
     prior_y: Vec::new(),
 };
 
-fn uniform(settings: Settings) -> Settings {
-    Settings { prior_y: vec![1.0 / settings.classes as f64; settings.classes], ..settings }
+fn uniform(settings: &Settings) -> Settings {
+    Settings { prior_y: vec![1.0 / settings.classes as f64; settings.classes], ..settings.clone() }
 }
 
 fn compare(comparison: &Comparison) {
@@ -58,6 +58,29 @@ fn compare(comparison: &Comparison) {
     }
 }
 
+/// The smallest networks with every layer in place, in every variant of the objective.
+#[test]
+fn every_variant_equals_pytorch_on_tiny_networks() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny");
+    let tiny =
+        uniform(&Settings { encoder_width: 1.0 / 16.0, decoder_width: 1.0 / 32.0, latent: 7, ..QUARTER });
+    for (answer, logits, kl) in [
+        ("supervised", LogitLayout::PerPixel, Kl::Sampled),
+        ("unlabelled", LogitLayout::PerPixel, Kl::Sampled),
+        ("supervised-published", LogitLayout::Published, Kl::Sampled),
+        ("supervised-closed-form", LogitLayout::PerPixel, Kl::ClosedForm),
+        ("unlabelled-closed-form", LogitLayout::PerPixel, Kl::ClosedForm),
+    ] {
+        compare(&Comparison {
+            weights: fixtures.join("weights.safetensors"),
+            batch: fixtures.join("batch.safetensors"),
+            expected: fixtures.join(format!("{answer}.safetensors")),
+            settings: Settings { logits, kl, ..tiny.clone() },
+            unlabelled: answer.starts_with("unlabelled"),
+        });
+    }
+}
+
 /// The larger fixtures, where they exist: beside the repository.
 #[test]
 fn both_branches_equal_pytorch_at_a_quarter_of_the_width() {
@@ -66,7 +89,7 @@ fn both_branches_equal_pytorch_at_a_quarter_of_the_width() {
         println!("skipped: there is no ../shared/fixtures");
         return;
     }
-    let per_pixel = uniform(QUARTER);
+    let per_pixel = uniform(&QUARTER);
     let as_published = Settings { logits: LogitLayout::Published, ..per_pixel.clone() };
     for (folder, answer, settings, unlabelled) in [
         ("mnist-quarter", "supervised", &per_pixel, false),

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// after.NAME, all as safetensors: for comparison with another implementation. Needs no data.
 #[derive(Args, Debug)]
 pub(super) struct Gradients {
-    /// The configuration, of which [model] and [train] are used.
+    /// The configuration; of its sections, model and train are used.
     #[arg(long, value_name = "CONFIG.toml")]
     config: PathBuf,
     /// The weights, under their published names.

@@ -1,7 +1,9 @@
 //! Adam's update of one slab, in one pass over memory.
 //!
-//!     m <- b1 m + (1 - b1) g            v <- b2 v + (1 - b2) g^2
-//!     w <- w - rate m' / (sqrt(v') + eps),    m' = m / (1 - b1^t),  v' = v / (1 - b2^t)
+//! ```text
+//! m <- b1 m + (1 - b1) g            v <- b2 v + (1 - b2) g^2
+//! w <- w - rate m' / (sqrt(v') + eps),    m' = m / (1 - b1^t),  v' = v / (1 - b2^t)
+//! ```
 //!
 //! Kingma, Ba: "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1; the order of the operations is
 //! PyTorch's: sqrt(v) / sqrt(1 - b2^t) + eps, and rate / (1 - b1^t) as one factor.

@@ -1,6 +1,6 @@
 //! Rows of logits: log-sum-exp and what is made from it.
 //!
-//! lse = m + ln(sum over c of exp(x[c] - m)) with m the largest logit, so that nothing overflows. Then
+//! lse = m + ln(sum over c of `exp(x[c] - m)`) with m the largest logit, so that nothing overflows. Then
 //! log softmax = x - lse, and the gradient of lse is softmax = exp(x - lse).
 
 use crate::parallel;

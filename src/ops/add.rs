@@ -1,6 +1,8 @@
 //! The sum of two tensors.
 //!
+//! ```text
 //! y = a + b,   dy/da = dy/db = 1
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

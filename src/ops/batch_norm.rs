@@ -2,10 +2,12 @@
 //!
 //! Over the rows r of column c (for images: over all pixels of a channel), with R rows:
 //!
-//!     m = (1/R) sum x,   v = (1/R) sum (x - m)^2,   u = (x - m) / sqrt(v + eps),   y = act(gamma u + beta)
+//! ```text
+//! m = (1/R) sum x,   v = (1/R) sum (x - m)^2,   u = (x - m) / sqrt(v + eps),   y = act(gamma u + beta)
 //!
-//!     g = dy where act passes it, else 0
-//!     dbeta = sum g,   dgamma = sum g u,   dx = gamma / sqrt(v + eps) (g - dbeta / R - u dgamma / R)
+//! g = dy where act passes it, else 0
+//! dbeta = sum g,   dgamma = sum g u,   dx = gamma / sqrt(v + eps) (g - dbeta / R - u dgamma / R)
+//! ```
 //!
 //! Ioffe, Szegedy: "Batch normalization", ICML 2015. The rectifier is folded in because both are bound by memory.
 

@@ -1,6 +1,10 @@
 //! Matrices side by side.
 //!
-//! y[r] = (x1[r], x2[r], ...); the gradient of each input is its part of dy.
+//! ```text
+//! y[r] = (x1[r], x2[r], ...)
+//! ```
+//!
+//! The gradient of each input is its part of dy.
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, require};
 use crate::tensor::Shape;

@@ -1,6 +1,8 @@
 //! Two-dimensional cross-correlation of NHWC images.
 //!
+//! ```text
 //! y[n, i, j, o] = b[o] + sum over (u, v, c) of x[n, s i + u - p, s j + v - p, c] w[u, v, c, o]
+//! ```
 //!
 //! dL/dx correlates dL/dy with w transposed, dL/dw correlates x with dL/dy, dL/db sums dL/dy over places.
 

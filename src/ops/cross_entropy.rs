@@ -1,6 +1,8 @@
 //! Softmax cross-entropy with integer labels, one number a row.
 //!
+//! ```text
 //! y[r] = ln(sum over c of exp x[r, c]) - x[r, label[r]],   dy[r]/dx[r, c] = softmax(x[r])[c] - [c = label[r]]
+//! ```
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
 use crate::kernels::softmax;

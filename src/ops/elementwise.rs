@@ -1,4 +1,4 @@
-//! Ops that work element by element: y[i] = f(x1[i], ..., xN[i]).
+//! Ops that work element by element: `y[i] = f(x1[i], ..., xN[i])`.
 //!
 //! Such an op says what f and its partial derivatives are, for sixteen elements at a time; loops, threads and tails
 //! are here.

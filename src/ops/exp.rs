@@ -1,6 +1,8 @@
 //! The exponential function.
 //!
+//! ```text
 //! y = exp x,   dy/dx = y
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

@@ -1,6 +1,8 @@
 //! Rows of a table, picked by index: the product of one-hot labels with a matrix, without the zeros.
 //!
+//! ```text
 //! y[r] = table[index[r]],   dL/dtable[k] = sum over the r with index[r] = k of dL/dy[r]
+//! ```
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
 use crate::simd::slice;

@@ -1,6 +1,8 @@
 //! A fully connected layer.
 //!
+//! ```text
 //! y = x w + b,   dx = dy w^T,   dw = x^T dy,   db = the sum of the rows of dy
+//! ```
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, require};
 use crate::kernels::gemm::{Matrix, Start, gemm_parallel};

@@ -1,6 +1,8 @@
 //! The logarithm of the softmax of every row.
 //!
+//! ```text
 //! y[r, c] = x[r, c] - ln(sum over k of exp x[r, k]),   dx[r, c] = dy[r, c] - exp(y[r, c]) (sum over k of dy[r, k])
+//! ```
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
 use crate::kernels::softmax;

@@ -1,6 +1,8 @@
 //! The largest of every 2x2 block of pixels.
 //!
+//! ```text
 //! y[n, i, j, c] = max over u, v in {0, 1} of x[n, 2 i + u, 2 j + v, c]
+//! ```
 //!
 //! The gradient goes to the first largest element. An odd last row or column is left out.
 

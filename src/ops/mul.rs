@@ -1,6 +1,8 @@
 //! The product of two tensors, element by element.
 //!
+//! ```text
 //! y = a b,   dy/da = b,   dy/db = a
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

@@ -1,8 +1,10 @@
 //! The Kullback-Leibler divergence of two normal distributions, element by element.
 //!
+//! ```text
 //! y = KL(N(m1, s1^2) || N(m2, s2^2)) = ln(s2 / s1) + (r^2 + u^2 - 1) / 2,   r = s1 / s2,   u = (m1 - m2) / s2
 //!
 //! dy/dm1 = u / s2,   dy/ds1 = r / s2 - 1 / s1,   dy/dm2 = -u / s2,   dy/ds2 = (1 - r^2 - u^2) / s2
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

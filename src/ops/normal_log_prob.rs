@@ -1,8 +1,10 @@
 //! The log-density of a normal distribution, element by element.
 //!
+//! ```text
 //! y = ln N(x | mean, sd^2) = -u^2 / 2 - ln sd - ln(2 pi) / 2,   u = (x - mean) / sd
 //!
 //! dy/dx = -u / sd,   dy/dmean = u / sd,   dy/dsd = (u^2 - 1) / sd
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

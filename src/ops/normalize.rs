@@ -1,10 +1,12 @@
 //! Batch normalisation by given statistics, as used when nothing is trained.
 //!
+//! ```text
 //! u = (x - mean) / sqrt(variance + eps),   y = act(gamma u + beta), column by column
 //!
-//!     g = dy where act passes it, else 0;   k = 1 / sqrt(variance + eps)
-//!     dx = gamma k g,  dgamma = sum g u,  dbeta = sum g,  dmean = -gamma k sum g,
-//!     dvariance = -gamma k^2 / 2 sum g u
+//! g = dy where act passes it, else 0;   k = 1 / sqrt(variance + eps)
+//! dx = gamma k g,  dgamma = sum g u,  dbeta = sum g,  dmean = -gamma k sum g,
+//! dvariance = -gamma k^2 / 2 sum g u
+//! ```
 
 use super::batch_norm::EPSILON;
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};

@@ -1,6 +1,8 @@
 //! The rectifier.
 //!
+//! ```text
 //! y = max(x, 0),   dy/dx = 1 where y > 0, else 0 (as PyTorch has it at x = 0)
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

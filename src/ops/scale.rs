@@ -1,6 +1,8 @@
 //! A tensor times a number.
 //!
+//! ```text
 //! y = factor x,   dy/dx = factor
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

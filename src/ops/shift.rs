@@ -1,6 +1,8 @@
 //! A tensor plus a number.
 //!
+//! ```text
 //! y = x + offset,   dy/dx = 1
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

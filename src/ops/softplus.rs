@@ -1,6 +1,8 @@
 //! The soft rectifier, which makes a standard deviation of any number.
 //!
+//! ```text
 //! y = ln(1 + exp x),   dy/dx = sigmoid x
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

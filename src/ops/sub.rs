@@ -1,6 +1,8 @@
 //! The difference of two tensors.
 //!
+//! ```text
 //! y = a - b,   dy/da = 1,   dy/db = -1
+//! ```
 
 use super::elementwise::{Each, ElementWise};
 use crate::autograd::Var;

@@ -1,6 +1,8 @@
 //! The sum of all elements.
 //!
+//! ```text
 //! y = sum over i of x[i],   dy/dx[i] = 1
+//! ```
 //!
 //! Added in f64, in one fixed order, and rounded once: a loss is a sum of many terms of different sizes.
 

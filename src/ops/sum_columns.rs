@@ -1,6 +1,8 @@
 //! The sum over the innermost axis: one number a row.
 //!
+//! ```text
 //! y[r] = sum over c of x[r, c],   dy[r]/dx[r, c] = 1
+//! ```
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
 use crate::simd::{self, Kernel, Simd, slice};

@@ -1,6 +1,10 @@
 //! NHWC images in the order of NCHW.
 //!
-//! y[n, c, i, j] = x[n, i, j, c]; the gradient is moved back.
+//! ```text
+//! y[n, c, i, j] = x[n, i, j, c]
+//! ```
+//!
+//! The gradient is moved back.
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity};
 use crate::parallel;

@@ -1,6 +1,8 @@
 //! Nearest up-sampling to twice the size, then a transposed convolution, as one op.
 //!
+//! ```text
 //! y[n, p, q, o] = sum over (r, s, c) of X[n, p - r, q - s, c] w[r, s, c, o],   X[n, r, s, c] = x[n, r / 2, s / 2, c]
+//! ```
 //!
 //! with zero outside of X. `kernels/conv/upsampled.rs` says how the larger image X is avoided.
 

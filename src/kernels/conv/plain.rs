@@ -1,6 +1,8 @@
 //! The two-dimensional cross-correlation, a few images at a time.
 //!
+//! ```text
 //! y[n, i, j, o] = b[o] + sum over (u, v, c) of x[n, s i + u - p, s j + v - p, c] w[u, v, c, o]
+//! ```
 //!
 //! This is (windows) x (weights). The gradient of the image is (gradient of y) x (weights)^T, scattered back;
 //! that of the weights is (windows)^T x (gradient of y), summed over images. A 1x1 kernel needs no windows: it is one

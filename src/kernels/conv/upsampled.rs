@@ -2,14 +2,18 @@
 //!
 //! With X[r, s] = x[r div 2, s div 2] the transposed convolution of odd kernel k and stride 1 is
 //!
-//!     y[p, q, o] = sum over (r, s, c) of X[p - r, q - s, c] w[r, s, c, o],     0 <= p, q < 2 H + k - 1
+//! ```text
+//! y[p, q, o] = sum over (r, s, c) of X[p - r, q - s, c] w[r, s, c, o],     0 <= p, q < 2 H + k - 1
+//! ```
 //!
 //! Write p = 2 i + a with a in {0, 1}. Then (p - r) div 2 = i - t with t = ceil((r - a) / 2): several of the k taps
 //! fall on the same pixel of the small image, and their weights can be summed once instead of multiplied each. With
 //! T = (k + 1) / 2 taps, each of the four phases (a, b) is a T x T convolution of the small image padded by T - 1:
 //!
-//!     y[2 i + a, 2 j + b, o] = sum over (t, t', c) of x[i - t, j - t', c] f[t, t', c, (a, b), o]
-//!     f[t, t', c, (a, b), o] = sum of w[r, s, c, o] over the r, s that fall on t, t'
+//! ```text
+//! y[2 i + a, 2 j + b, o] = sum over (t, t', c) of x[i - t, j - t', c] f[t, t', c, (a, b), o]
+//! f[t, t', c, (a, b), o] = sum of w[r, s, c, o] over the r, s that fall on t, t'
+//! ```
 //!
 //! For k = 5 these are 9 products instead of 25, exactly. The four phases share their windows, so they are one product
 //! with 4 x outputs columns and then a shuffle of pixels. The gradient of w is the transpose of the same sums.
