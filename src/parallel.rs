@@ -52,6 +52,27 @@ pub fn for_each_chunk(out: &mut [f32], chunk: usize, work: impl Fn(usize, &mut [
     out.par_chunks_mut(chunk).enumerate().for_each(|(i, piece)| work(i, piece));
 }
 
+/// As [`for_each_chunk`], over two outputs cut into equally many chunks, of `sizes` numbers each.
+///
+/// # Panics
+/// If the two do not come to the same number of chunks.
+#[track_caller]
+pub fn for_each_chunk2(
+    first: &mut [f32],
+    second: &mut [f32],
+    sizes: [usize; 2],
+    work: impl Fn(usize, &mut [f32], &mut [f32]) + Sync + Send,
+) {
+    let pieces = sizes.map(|size| size.max(1));
+    let counts = [first.len().div_ceil(pieces[0]), second.len().div_ceil(pieces[1])];
+    assert_eq!(counts[0], counts[1], "two outputs are cut into different numbers of chunks");
+    first
+        .par_chunks_mut(pieces[0])
+        .zip(second.par_chunks_mut(pieces[1]))
+        .enumerate()
+        .for_each(|(i, (a, b))| work(i, a, b));
+}
+
 /// As [`for_each_chunk`], over three outputs of one length.
 ///
 /// # Panics

@@ -6,6 +6,7 @@
 pub mod adam;
 pub mod conv;
 pub mod gemm;
+pub mod linear_softmax;
 pub mod norm;
 pub mod pool;
 pub mod softmax;

@@ -10,9 +10,13 @@ use crate::simd::{self, Kernel, LANES, Simd, math};
 pub fn log_sum_exp(x: &[f32], columns: usize, lse: &mut [f32]) {
     let rows = parallel::rows_per_task(columns);
     parallel::for_each_chunk(lse, rows, |i, lse| {
-        let x = &x[i * rows * columns..][..lse.len() * columns];
-        simd::run(LogSumExp { x, columns, lse });
+        log_sum_exp_of(&x[i * rows * columns..][..lse.len() * columns], columns, lse);
     });
+}
+
+/// The same on the calling thread.
+pub fn log_sum_exp_of(x: &[f32], columns: usize, lse: &mut [f32]) {
+    simd::run(LogSumExp { x, columns, lse });
 }
 
 struct LogSumExp<'a> {
@@ -60,36 +64,43 @@ pub fn cross_entropy_gradient(x: &[f32], lse: &[f32], labels: &[u32], scale: &[f
     let columns = dx.len() / labels.len();
     let rows = parallel::rows_per_task(columns);
     parallel::for_each_chunk(dx, rows * columns, |i, dx| {
-        let first = i * rows;
-        for (r, dx) in dx.chunks_exact_mut(columns).enumerate() {
-            let row = first + r;
-            let x = &x[row * columns..][..columns];
-            simd::run(ScaledSoftmax { x, lse: lse[row], scale: scale[row], dx });
-            dx[labels[row] as usize] -= scale[row];
-        }
+        dx.copy_from_slice(&x[i * rows * columns..][..dx.len()]);
+        let of_chunk = i * rows..i * rows + dx.len() / columns;
+        cross_entropy_gradient_of(dx, &lse[of_chunk.clone()], &labels[of_chunk.clone()], &scale[of_chunk]);
     });
 }
 
-struct ScaledSoftmax<'a> {
-    x: &'a [f32],
-    lse: f32,
-    scale: f32,
-    dx: &'a mut [f32],
+/// The same in place, on the calling thread: turns logits into the gradient of the cross-entropy.
+pub fn cross_entropy_gradient_of(logits: &mut [f32], lse: &[f32], labels: &[u32], scale: &[f32]) {
+    let columns = logits.len() / labels.len();
+    simd::run(SoftmaxInPlace { logits, columns, lse, scale });
+    for ((row, &label), scale) in logits.chunks_exact_mut(columns).zip(labels).zip(scale) {
+        row[label as usize] -= scale;
+    }
 }
 
-impl Kernel for ScaledSoftmax<'_> {
+struct SoftmaxInPlace<'a> {
+    logits: &'a mut [f32],
+    columns: usize,
+    lse: &'a [f32],
+    scale: &'a [f32],
+}
+
+impl Kernel for SoftmaxInPlace<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (lse, scale) = (s.splat(self.lse), s.splat(self.scale));
-        simd::slice::map(
-            s,
-            self.x,
-            self.dx,
-            #[inline(always)]
-            |s, x| s.mul(math::exp(s, s.sub(x, lse)), scale),
-        );
+        for ((row, &lse), &scale) in self.logits.chunks_exact_mut(self.columns).zip(self.lse).zip(self.scale)
+        {
+            let (lse, scale) = (s.splat(lse), s.splat(scale));
+            simd::slice::map_in_place(
+                s,
+                row,
+                #[inline(always)]
+                |s, x| s.mul(math::exp(s, s.sub(x, lse)), scale),
+            );
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! Convolutions with a square kernel, stride 1, no padding.
+//! Convolutions with a square kernel, stride 1, no padding; and 1x1 ones.
 
 use super::Bias;
 use crate::autograd::{Builder, Init, Layout, Param, Var};
 use crate::ops::Conv2d;
 use crate::tensor::Shape;
+use std::sync::Arc;
 
 /// Xavier's bounds for a kernel: every output pixel sees kernel^2 pixels of every input channel.
 fn xavier(kernel: usize, inputs: usize, outputs: usize) -> Init {
@@ -38,6 +39,49 @@ impl Conv {
         let bias = self.bias.map(|bias| tape.param(bias));
         x.conv2d(tape.param(self.weight), bias, Conv2d { stride: 1, padding: 0 })
     }
+}
+
+/// A 1x1 convolution with a bias: a linear layer on every pixel.
+#[derive(Clone, Copy, Debug)]
+pub struct PointwiseConv {
+    weight: Param,
+    bias: Param,
+}
+
+impl PointwiseConv {
+    /// A layer from `inputs` to `outputs` channels.
+    pub fn new(builder: &mut Builder<'_>, inputs: usize, outputs: usize) -> Self {
+        let published = vec![outputs, inputs, 1, 1];
+        let layout = Layout { shape: published, view: vec![outputs, inputs], order: vec![1, 0] };
+        let shape = Shape::from([outputs]);
+        PointwiseConv {
+            weight: builder.weight("weight", [inputs, outputs], layout, xavier(1, inputs, outputs)),
+            bias: builder.weight("bias", shape, Layout::same(shape), Init::Constant(0.0)),
+        }
+    }
+
+    /// x (batch, height, width, inputs) to (batch, height, width, outputs).
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        let [batch, height, width, _] = x.shape().image().expect("a convolution of images");
+        let (tape, rows) = (x.tape(), as_rows(x));
+        let y = rows.linear(tape.param(self.weight), Some(tape.param(self.bias)));
+        y.reshape([batch, height, width, y.shape().columns()])
+    }
+
+    /// The cross-entropy, in nats, of every pixel's outputs with its label: (batch * height * width), without holding
+    /// the outputs.
+    #[track_caller]
+    pub fn cross_entropy<'t>(&self, x: Var<'t>, labels: &Arc<[u32]>) -> Var<'t> {
+        let tape = x.tape();
+        as_rows(x).linear_cross_entropy(tape.param(self.weight), tape.param(self.bias), labels.clone())
+    }
+}
+
+/// Images as a matrix with a row for every pixel.
+#[track_caller]
+fn as_rows(x: Var<'_>) -> Var<'_> {
+    x.reshape([x.shape().rows(), x.shape().columns()])
 }
 
 /// Nearest up-sampling to twice the size, then a transposed convolution, without bias.

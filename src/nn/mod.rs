@@ -8,5 +8,5 @@ mod conv;
 mod linear;
 
 pub use batch_norm::BatchNorm;
-pub use conv::{Conv, UpsampledConvTranspose};
+pub use conv::{Conv, PointwiseConv, UpsampledConvTranspose};
 pub use linear::{Bias, Features, Linear};

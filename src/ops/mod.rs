@@ -27,6 +27,7 @@ ops! {
     exp,
     gather_rows,
     linear,
+    linear_cross_entropy,
     log_softmax,
     max_pool,
     mul,

@@ -12,7 +12,7 @@
 //! is summed out exactly under q(y|zy), and gradients flow through these weights. (Ilse et al. 2020, equations 1 to 4.)
 
 use super::networks::Encoder;
-use super::{Diva, Kl};
+use super::{Diva, Kl, LogitLayout};
 use crate::autograd::{Tape, Var};
 use crate::prob::Normal;
 use crate::rng::Stream;
@@ -91,8 +91,7 @@ impl Diva {
         let p_zd = self.prior_domain.forward(tape, &batch.domains);
         let p_zx = Normal::standard(tape, zx.shape());
 
-        let reconstruction =
-            self.pixel_logits(Var::concat(&[zd, zx, zy])).cross_entropy(batch.levels.clone()).sum();
+        let reconstruction = self.negative_log_likelihood(Var::concat(&[zd, zx, zy]), &batch.levels).sum();
         let kl_d = self.divergence(q_zd, p_zd, zd).sum();
         let kl_x = self.divergence(q_zx, p_zx, zx).sum();
         let ce_d = self.classify_domain.forward(zd).cross_entropy(batch.domains.clone()).sum();
@@ -122,6 +121,15 @@ impl Diva {
             (name_y, term_y),
         ];
         Loss { total, terms: terms.map(|(name, term)| (name, term.item())).into() }
+    }
+
+    /// -log p(x|z) of every pixel, given as a grey level.
+    #[track_caller]
+    fn negative_log_likelihood<'t>(&self, z: Var<'t>, levels: &Arc<[u32]>) -> Var<'t> {
+        match self.settings.logits {
+            LogitLayout::PerPixel => self.decoder.negative_log_likelihood(z, levels),
+            LogitLayout::Published => self.pixel_logits(z).cross_entropy(levels.clone()),
+        }
     }
 
     /// KL of a posterior from a prior, one number an image: at the sample z, or in closed form.

@@ -1,7 +1,7 @@
 //! The networks of the rotated-MNIST model, layer by layer, under their published names.
 
 use crate::autograd::{Builder, Tape, Var};
-use crate::nn::{BatchNorm, Bias, Conv, Features, Linear, UpsampledConvTranspose};
+use crate::nn::{BatchNorm, Bias, Conv, Features, Linear, PointwiseConv, UpsampledConvTranspose};
 use crate::ops::Activation::Relu;
 use crate::prob::Normal;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ pub struct Decoder {
     norm1: BatchNorm,
     conv2: UpsampledConvTranspose,
     norm2: BatchNorm,
-    logits: Conv,
+    logits: PointwiseConv,
     channels: usize,
 }
 
@@ -106,7 +106,7 @@ impl Decoder {
             norm1: BatchNorm::new(&mut builder.scope("de1.1"), b, Features::Plain),
             conv2: UpsampledConvTranspose::new(&mut builder.scope("de2.0"), b, c, 5),
             norm2: BatchNorm::new(&mut builder.scope("de2.1"), c, Features::Plain),
-            logits: Conv::new(&mut builder.scope("de3.0"), c, LEVELS, 1, Bias::With),
+            logits: PointwiseConv::new(&mut builder.scope("de3.0"), c, LEVELS),
             channels: a,
         }
     }
@@ -114,11 +114,23 @@ impl Decoder {
     /// z (batch, latents) to logits (batch, 28, 28, 256).
     #[track_caller]
     pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
+        self.logits.forward(self.features(z))
+    }
+
+    /// -log p(x|z) of every pixel, (batch * 28 * 28), for grey levels x: without holding the logits.
+    #[track_caller]
+    pub fn negative_log_likelihood<'t>(&self, z: Var<'t>, levels: &Arc<[u32]>) -> Var<'t> {
+        let h = self.features(z);
+        self.logits.cross_entropy(h, levels)
+    }
+
+    /// What the last layer sees: (batch, 28, 28, channels).
+    #[track_caller]
+    fn features<'t>(&self, z: Var<'t>) -> Var<'t> {
         let h = self.norm.forward(self.linear.forward(z), Relu);
         let h = h.reshape([z.shape().rows(), 4, 4, self.channels]);
         let h = self.norm1.forward(self.conv1.forward(h), Relu); // 12 x 12
-        let h = self.norm2.forward(self.conv2.forward(h), Relu); // 28 x 28
-        self.logits.forward(h)
+        self.norm2.forward(self.conv2.forward(h), Relu) // 28 x 28
     }
 }
 
