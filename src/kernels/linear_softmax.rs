@@ -44,7 +44,7 @@ impl Layer<'_> {
         gemm_packed(Matrix::new(x, x.len() / self.inputs(), self.inputs()), w, logits, Start::Row(self.b));
     }
 
-    /// y[r] = lse[r] - (x w + b)[r, label[r]], and lse, the log-sum-exp of every row.
+    /// `y[r] = lse[r] - (x w + b)[r, label[r]]`, and lse, the log-sum-exp of every row.
     pub fn forward(&self, x: &[f32], y: &mut [f32], lse: &mut [f32]) {
         let (inputs, classes) = (self.inputs(), self.classes());
         with_packed(self.weights(), |w| {

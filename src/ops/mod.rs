@@ -28,6 +28,7 @@ ops! {
     gather_rows,
     linear,
     linear_cross_entropy,
+    ln,
     log_softmax,
     max_pool,
     mul,

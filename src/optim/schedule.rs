@@ -1,8 +1,8 @@
 //! Schedules: numbers that depend on how far the training is.
 
 /// The weight b of the divergences in an epoch, counted from 1: min(1, epoch / warmup), and 1 without a warm-up.
-pub fn warm_up(epoch: usize, warmup: usize) -> f32 {
-    if epoch >= warmup { 1.0 } else { (epoch as f64 / warmup as f64) as f32 }
+pub fn warm_up(epoch: usize, warmup: usize) -> f64 {
+    if epoch >= warmup { 1.0 } else { epoch as f64 / warmup as f64 }
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Trainer {
         let noise = Noise::of_step(self.config.seed, progress.steps, images, self.diva.settings().latent);
         let settings = &self.config.train;
         let weights = Weights {
-            beta: warm_up(epoch, settings.warmup),
+            beta: warm_up(epoch, settings.warmup) as f32,
             alpha_d: settings.alpha_d as f32,
             alpha_y: settings.alpha_y as f32,
         };
@@ -200,7 +200,7 @@ impl Trainer {
         };
         EpochMetrics {
             epoch,
-            beta: f64::from(warm_up(epoch, self.config.train.warmup)),
+            beta: warm_up(epoch, self.config.train.warmup),
             loss: mean("loss"),
             reconstruction: mean("reconstruction"),
             kl_d: mean("kl_d"),

@@ -27,8 +27,8 @@ fn a_run_leaves_its_files_and_plain_lines() {
     for (line, epoch) in lines.iter().zip(1..) {
         let number = |name: &str| line[name].as_f64().unwrap_or_else(|| panic!("{name} in {line}"));
         assert_eq!(line["epoch"], epoch);
-        // The preset's warm-up is ten epochs long.
-        assert!((number("beta") - f64::from(epoch) / 10.0).abs() < 1e-7);
+        // The preset's warm-up is five epochs long.
+        assert!((number("beta") - f64::from(epoch) / 5.0).abs() < 1e-7);
         let divergences = number("kl_d") + number("kl_x") + number("kl_y");
         let loss = number("reconstruction")
             + number("beta") * divergences

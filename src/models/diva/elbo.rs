@@ -155,11 +155,13 @@ impl Diva {
         let p_zy = self.prior_class.forward_repeated(tape, &every_class, batch).gather_rows(&class_of);
         let kl = self.divergence(q_zy.gather_rows(&image_of), p_zy, zy.gather_rows(image_of.clone()));
 
-        let log_prior = tape.constant([batch, classes], |numbers| {
+        let prior = tape.constant([batch, classes], |numbers| {
             for row in numbers.chunks_exact_mut(classes) {
-                row.copy_from_slice(&self.log_prior_y);
+                for (number, &probability) in row.iter_mut().zip(&self.settings.prior_y) {
+                    *number = probability as f32;
+                }
             }
         });
-        ((q * kl.reshape([batch, classes])).sum(), (q * (log_q - log_prior)).sum())
+        ((q * kl.reshape([batch, classes])).sum(), (q * (log_q - prior.ln())).sum())
     }
 }

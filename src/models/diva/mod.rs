@@ -47,8 +47,6 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Diva {
     settings: Settings,
-    /// ln p(y) by class.
-    log_prior_y: Vec<f32>,
     decoder: Decoder,
     prior_domain: ConditionalPrior,
     prior_class: ConditionalPrior,
@@ -75,7 +73,6 @@ impl Diva {
             encode_class: Encoder::new(&mut builder.scope("qzy"), encoder_width, latent),
             classify_domain: AuxiliaryClassifier::new(&mut builder.scope("qd"), latent, domains),
             classify_class: AuxiliaryClassifier::new(&mut builder.scope("qy"), latent, classes),
-            log_prior_y: settings.prior_y.iter().map(|p| p.ln() as f32).collect(),
             settings,
         }
     }
