@@ -60,9 +60,10 @@ fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
         let file = last_parameters(&files, &config)?;
         file.write(out)?;
     } else {
-        // Read, checked against the configuration, and written again: never a file that PyTorch would refuse.
-        load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
-        TensorFile::read(&files.best())?.write(out)?;
+        // Through the model: a file that is then complete, whoever made the one in the folder.
+        let (_, params) = load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
+        let steps = weights::steps(&TensorFile::read(&files.best())?)?;
+        weights::export(&params, steps).write(out)?;
     }
     say(&format!("the parameters of {} are in {}", folder.display(), out.display()))
 }

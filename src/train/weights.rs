@@ -70,6 +70,16 @@ pub fn export(params: &Params, steps: u64) -> TensorFile {
     file
 }
 
+/// The number of training batches that a weight file says were seen; 0 if it does not say.
+///
+/// # Errors
+/// If the counter is not a 64-bit integer.
+pub fn steps(file: &TensorFile) -> Result<u64> {
+    let counter = file.names().find(|name| name.rsplit('.').next() == Some(COUNTER));
+    let Some(name) = counter else { return Ok(0) };
+    Ok(file.i64s(name)?.1.first().map_or(0, |&steps| steps.max(0) as u64))
+}
+
 /// The number of outputs of a linear layer of a weight file: how many labels a classifier knows.
 ///
 /// # Errors

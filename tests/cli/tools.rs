@@ -119,6 +119,18 @@ fn weights_go_out_and_come_in() {
     };
     assert_eq!(evaluation("run"), evaluation("other"));
 
+    // A file without PyTorch's counters goes out with them.
+    let whole = TensorFile::read(&here.join("weights.safetensors")).unwrap();
+    let mut bare = TensorFile::new();
+    for name in whole.names().filter(|name| !name.ends_with("num_batches_tracked")) {
+        let (shape, values) = whole.f32s(name).unwrap();
+        bare.insert(name, shape, &values);
+    }
+    bare.write(&here.join("bare.safetensors")).unwrap();
+    here.succeed(&["weights", "import", "bare.safetensors", "run/config.toml", "--out", "bare"]);
+    here.succeed(&["weights", "export", "bare", "--out", "again.safetensors"]);
+    assert!(TensorFile::read(&here.join("again.safetensors")).unwrap().names().eq(whole.names()));
+
     // The last parameters are those of the checkpoint: the same where the last epoch is the selected one.
     here.succeed(&["weights", "export", "run", "--last", "--out", "last.safetensors"]);
     let read = |name: &str| TensorFile::read(&here.join(name)).unwrap();
