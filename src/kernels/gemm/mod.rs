@@ -17,6 +17,9 @@ use crate::parallel;
 use crate::simd::{Isa, LANES};
 use tile::{Product, pack_panel};
 
+/// Columns of a panel of B.
+pub const PANEL: usize = 2 * LANES;
+
 /// A matrix to be read: a slice and how to step through it.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -74,22 +77,32 @@ pub enum Start<'a> {
     Row(&'a [f32]),
 }
 
-/// B, ready to be multiplied by.
+/// B (inner x columns), ready to be multiplied by: cut into panels of [`PANEL`] columns, one behind the other, each
+/// row-major; the last one is filled up with zeros.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed<'a> {
-    b: Matrix<'a>,
-    /// Panels of B for the tile of the instruction set in use; empty where matrixmultiply does the work.
     panels: &'a [f32],
+    inner: usize,
+    columns: usize,
     isa: Isa,
 }
 
-/// Columns of a panel: those of a tile.
-fn panel_width(isa: Isa) -> Option<usize> {
-    match isa {
-        Isa::Avx512 => Some(2 * LANES),
-        Isa::Avx2 => Some(LANES),
-        Isa::Portable => None,
+impl<'a> Packed<'a> {
+    /// Panels that somebody else has written.
+    ///
+    /// # Panics
+    /// If they are not as long as the sizes say.
+    #[track_caller]
+    pub fn new(panels: &'a [f32], inner: usize, columns: usize) -> Self {
+        let len = packed_len(inner, columns);
+        assert_eq!(panels.len(), len, "panels of {inner} x {columns} in {} numbers", panels.len());
+        Packed { panels, inner, columns, isa: Isa::current() }
     }
+}
+
+/// How many numbers the panels of an inner x columns matrix are.
+pub fn packed_len(inner: usize, columns: usize) -> usize {
+    inner * columns.next_multiple_of(PANEL)
 }
 
 /// Packs B and lends it to `work`.
@@ -99,17 +112,19 @@ fn panel_width(isa: Isa) -> Option<usize> {
 #[track_caller]
 pub fn with_packed<R>(b: Matrix<'_>, work: impl FnOnce(Packed<'_>) -> R) -> R {
     assert!(b.is_inside(), "a matrix that reaches beyond its slice");
-    let isa = Isa::current();
-    let Some(width) = panel_width(isa) else { return work(Packed { b, panels: &[], isa }) };
-    let panel = b.rows * width;
-    parallel::with_scratch(b.columns.div_ceil(width) * panel, |panels| {
-        if panel > 0 {
-            for (i, panel) in panels.chunks_exact_mut(panel).enumerate() {
-                pack_panel(b, i * width, width, panel);
-            }
-        }
-        work(Packed { b, panels, isa })
+    parallel::with_scratch(packed_len(b.rows, b.columns), |panels| {
+        pack(b, panels);
+        work(Packed::new(panels, b.rows, b.columns))
     })
+}
+
+/// Writes the panels of B.
+fn pack(b: Matrix<'_>, panels: &mut [f32]) {
+    if b.rows > 0 {
+        for (i, panel) in panels.chunks_exact_mut(b.rows * PANEL).enumerate() {
+            pack_panel(b, i * PANEL, panel);
+        }
+    }
 }
 
 /// C = start + A B on the calling thread; C is row-major.
@@ -118,9 +133,9 @@ pub fn with_packed<R>(b: Matrix<'_>, work: impl FnOnce(Packed<'_>) -> R) -> R {
 /// If the sizes do not fit.
 #[track_caller]
 pub fn gemm_packed(a: Matrix<'_>, packed: Packed<'_>, c: &mut [f32], start: Start<'_>) {
-    let Packed { b, panels, isa } = packed;
-    let (m, k, columns) = (a.rows, a.columns, b.columns);
-    assert_eq!(k, b.rows, "a product of {m} x {k} and {} x {columns}", b.rows);
+    let Packed { panels, inner, columns, isa } = packed;
+    let (m, k) = (a.rows, a.columns);
+    assert_eq!(k, inner, "a product of {m} x {k} and {inner} x {columns}");
     assert_eq!(c.len(), m * columns, "a product of {m} x {columns} into {} numbers", c.len());
     assert!(a.is_inside(), "a matrix that reaches beyond its slice");
     if let Start::Row(row) = start {
@@ -135,7 +150,12 @@ pub fn gemm_packed(a: Matrix<'_>, packed: Packed<'_>, c: &mut [f32], start: Star
         Isa::Avx2 => parallel::with_scratch(tile::COPY, |copy| {
             isa.run(Product::<6, 1> { a, panels, columns, start, copy, c });
         }),
-        Isa::Portable => by_matrixmultiply(a, b, c, start),
+        Isa::Portable => {
+            for first in (0..columns).step_by(PANEL) {
+                let panel = &panels[first * inner..][..inner * PANEL];
+                by_matrixmultiply(a, panel, [first, columns], c, start);
+            }
+        }
     }
 }
 
@@ -148,35 +168,43 @@ pub fn gemm(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
     with_packed(b, |packed| gemm_packed(a, packed, c, start));
 }
 
-/// The same by matrixmultiply. Sizes have been checked.
-fn by_matrixmultiply(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
+/// The same by matrixmultiply, for the panel of B that gives the columns of C from `first` on. Sizes have been checked.
+fn by_matrixmultiply(
+    a: Matrix<'_>,
+    panel: &[f32],
+    [first, columns]: [usize; 2],
+    c: &mut [f32],
+    start: Start<'_>,
+) {
+    let last = (first + PANEL).min(columns);
     let beta = match start {
         Start::Zero => 0.0,
         Start::Kept => 1.0,
         Start::Row(row) => {
-            for c in c.chunks_exact_mut(row.len().max(1)) {
-                c.copy_from_slice(row);
+            for c in c.chunks_exact_mut(columns) {
+                c[first..last].copy_from_slice(&row[first..last]);
             }
             1.0
         }
     };
+    let c = c.get_mut(first..).unwrap_or_default();
     let stride = |s: usize| isize::try_from(s).expect("a slice is shorter than isize::MAX");
     // SAFETY: the three matrices lie inside their slices (checked by the callers) and `c` is borrowed exclusively.
     unsafe {
         matrixmultiply::sgemm(
             a.rows,
             a.columns,
-            b.columns,
+            last - first,
             1.0,
             a.data.as_ptr(),
             stride(a.row_stride),
             stride(a.column_stride),
-            b.data.as_ptr(),
-            stride(b.row_stride),
-            stride(b.column_stride),
+            panel.as_ptr(),
+            stride(PANEL),
+            1,
             beta,
             c.as_mut_ptr(),
-            stride(b.columns),
+            stride(columns),
             1,
         );
     }
@@ -243,7 +271,7 @@ mod tests {
     #[test]
     fn products_equal_the_naive_sum() {
         for sizes @ [m, k, n] in
-            [[1, 1, 1], [2, 3, 5], [17, 33, 15], [65, 300, 31], [130, 7, 64], [1, 513, 3]]
+            [[1, 1, 1], [2, 3, 5], [17, 33, 15], [65, 300, 31], [130, 7, 64], [1, 513, 3], [29, 520, 97]]
         {
             let (a, b) = (numbers(1, m * k), numbers(2, k * n));
             let expected = naive(&a, &b, sizes);
@@ -266,22 +294,20 @@ mod tests {
             gemm(at.transposed(), bt.transposed(), &mut c, Start::Zero);
             assert_close(&c, &expected);
 
-            // Every instruction set, and matrixmultiply, to the last bit.
+            // Every instruction set to the last bit: the portable one is matrixmultiply.
             let row = numbers(5, n);
+            let mut panels = vec![f32::NAN; packed_len(k, n)];
+            pack(bt.transposed(), &mut panels);
             for start in [Start::Zero, Start::Kept, Start::Row(&row)] {
-                let mut oracle = numbers(6, m * n);
-                by_matrixmultiply(Matrix::new(&a, m, k), bt.transposed(), &mut oracle, start);
-                for isa in Isa::supported().iter().copied().filter(|&isa| isa != Isa::Portable) {
-                    let width = panel_width(isa).unwrap();
-                    let mut panels = vec![f32::NAN; n.div_ceil(width) * width * k];
-                    for (i, panel) in panels.chunks_exact_mut(width * k).enumerate() {
-                        pack_panel(bt.transposed(), i * width, width, panel);
-                    }
+                let product = |a: Matrix<'_>, isa: Isa| {
+                    let mut c = numbers(6, m * n);
+                    gemm_packed(a, Packed { isa, ..Packed::new(&panels, k, n) }, &mut c, start);
+                    c
+                };
+                let oracle = product(Matrix::new(&a, m, k), Isa::Portable);
+                for &isa in Isa::supported() {
                     for a in [Matrix::new(&a, m, k), at.transposed()] {
-                        let mut ours = numbers(6, m * n);
-                        let packed = Packed { b: bt.transposed(), panels: &panels, isa };
-                        gemm_packed(a, packed, &mut ours, start);
-                        assert_eq!(ours, oracle, "{sizes:?} on {}", isa.name());
+                        assert_eq!(product(a, isa), oracle, "{sizes:?} on {}", isa.name());
                     }
                 }
             }

@@ -2,15 +2,16 @@
 //!
 //! For a tile of M rows and V vectors of columns, one step of the inner loop loads V vectors of B and broadcasts M
 //! numbers of A for M x V fused multiply-adds. With 12 x 2 (AVX-512) or 6 x 1 vectors of two registers (AVX2) the sums
-//! fill the registers, and arithmetic, not memory, sets the pace. B is packed beforehand into panels as wide as a
-//! tile, so that it is read in sequence. A is copied block by block into rows of a length that is no power of two: where
-//! it lies, its rows may all fall on the same few lines of the cache (with 1,024 columns a product took twice as long).
+//! fill the registers, and arithmetic, not memory, sets the pace. B is packed beforehand into panels of two vectors, so
+//! that it is read in sequence. A is copied block by block into rows of a length that is no power of two: where it lies,
+//! its rows may all fall on the same few lines of the cache (with 1,024 columns a product took twice as long). Rows that
+//! are short anyway are left where they are.
 //!
 //! What decides the bits: every element is summed over k in order, by fused multiply-adds, in blocks of
 //! [`BLOCK`]; each block starts at zero and is added to C. The size of a tile decides none. That is also the order of
 //! matrixmultiply, whose block is as long, so the two agree bit for bit, which the tests hold them to.
 
-use super::{Matrix, Start};
+use super::{Matrix, PANEL, Start};
 use crate::simd::{Kernel, LANES, Simd};
 
 /// How many products are summed before the sum is added to C.
@@ -25,10 +26,10 @@ const STRIDE: usize = BLOCK + LANES;
 /// How many numbers a copied block of A takes.
 pub(super) const COPY: usize = ROWS * STRIDE;
 
-/// C (start) A B, with B packed into panels of V vectors.
+/// C = start + A B, by tiles of M rows and V vectors, 1 or 2.
 pub(super) struct Product<'a, const M: usize, const V: usize> {
     pub(super) a: Matrix<'a>,
-    /// For each panel: k rows of V x 16 numbers.
+    /// For each panel: k rows of [`PANEL`] numbers.
     pub(super) panels: &'a [f32],
     pub(super) columns: usize,
     pub(super) start: Start<'a>,
@@ -43,7 +44,7 @@ impl<const M: usize, const V: usize> Kernel for Product<'_, M, V> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Product { a, panels, columns, start, copy, c } = self;
-        let (rows, inner, width) = (a.rows, a.columns, V * LANES);
+        let (rows, inner) = (a.rows, a.columns);
         if inner == 0 {
             // A sum of nothing: one empty block writes what C starts from.
             for row in 0..rows {
@@ -58,22 +59,17 @@ impl<const M: usize, const V: usize> Kernel for Product<'_, M, V> {
             let count = BLOCK.min(inner - first);
             let start = if first == 0 { start } else { Start::Kept };
             for top in (0..rows).step_by(ROWS) {
-                let a = copy_block(a, [top, first], [ROWS.min(rows - top), count], copy);
+                let a = block_of(a, [top, first], [ROWS.min(rows - top), count], copy);
                 let c = &mut c[top * columns..(top + a.rows) * columns];
-                for (panel, column) in panels.chunks_exact(inner * width).zip((0..columns).step_by(width)) {
-                    let b = &panel[first * width..(first + count) * width];
-                    let mut at = Place { row: 0, column, columns };
-                    while at.row + M <= a.rows {
-                        tile::<S, M, V>(s, a, b, start, at, c);
-                        at.row += M;
-                    }
-                    while at.row + 4 <= a.rows {
-                        tile::<S, 4, V>(s, a, b, start, at, c);
-                        at.row += 4;
-                    }
-                    while at.row < a.rows {
-                        tile::<S, 1, V>(s, a, b, start, at, c);
-                        at.row += 1;
+                for (panel, column) in panels.chunks_exact(inner * PANEL).zip((0..columns).step_by(PANEL)) {
+                    let b = &panel[first * PANEL..(first + count) * PANEL];
+                    let at = Place { row: 0, column, columns };
+                    if V == 2 {
+                        down::<S, M, 2, 0>(s, a, b, start, at, c);
+                    } else {
+                        down::<S, M, 1, 0>(s, a, b, start, at, c);
+                        let at = Place { column: column + LANES, ..at };
+                        down::<S, M, 1, 1>(s, a, b, start, at, c);
                     }
                 }
             }
@@ -81,15 +77,45 @@ impl<const M: usize, const V: usize> Kernel for Product<'_, M, V> {
     }
 }
 
-/// Copies the block of A that begins at (row, column) and has these sizes; its rows or its columns stay contiguous.
-fn copy_block<'a>(
+/// The tiles below each other from `at` on, for V vectors of the panel `b` from vector FIRST on.
+#[inline(always)]
+fn down<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
+    s: S,
     a: Matrix<'_>,
+    b: &[f32],
+    start: Start<'_>,
+    mut at: Place,
+    c: &mut [f32],
+) {
+    if at.column >= at.columns {
+        return;
+    }
+    while at.row + M <= a.rows {
+        tile::<S, M, V, FIRST>(s, a, b, start, at, c);
+        at.row += M;
+    }
+    while at.row + 4 <= a.rows {
+        tile::<S, 4, V, FIRST>(s, a, b, start, at, c);
+        at.row += 4;
+    }
+    while at.row < a.rows {
+        tile::<S, 1, V, FIRST>(s, a, b, start, at, c);
+        at.row += 1;
+    }
+}
+
+/// The block of A that begins at (row, column) and has these sizes, copied unless its rows are short; its rows or its
+/// columns stay contiguous.
+fn block_of<'a>(
+    a: Matrix<'a>,
     [row, column]: [usize; 2],
     [rows, columns]: [usize; 2],
     to: &'a mut [f32],
 ) -> Matrix<'a> {
     let corner = row * a.row_stride + column * a.column_stride;
-    if a.row_stride == 1 {
+    if a.column_stride == 1 && a.row_stride <= BLOCK {
+        Matrix { data: &a.data[corner..], rows, columns, ..a }
+    } else if a.row_stride == 1 {
         for (k, to) in to.chunks_exact_mut(ROWS).take(columns).enumerate() {
             let from = corner + k * a.column_stride;
             to[..rows].copy_from_slice(&a.data[from..from + rows]);
@@ -119,9 +145,9 @@ struct Place {
     columns: usize,
 }
 
-/// One tile of M rows: the block `a` times the panel `b`.
+/// One tile of M rows: the block `a` times the vectors FIRST..FIRST + V of the panel `b`.
 #[inline(always)]
-fn tile<S: Simd, const M: usize, const V: usize>(
+fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
     s: S,
     a: Matrix<'_>,
     b: &[f32],
@@ -132,16 +158,16 @@ fn tile<S: Simd, const M: usize, const V: usize>(
     let (row_stride, column_stride) = (a.row_stride, a.column_stride);
     let corner = at.row * row_stride;
     let (vectors, _) = b.as_chunks::<LANES>();
-    let steps = vectors.len() / V;
-    assert!(corner + (M - 1) * row_stride + (steps - 1) * column_stride < a.data.len());
+    let (rows_of_b, _) = vectors.as_chunks::<2>();
+    assert!(corner + (M - 1) * row_stride + (rows_of_b.len() - 1) * column_stride < a.data.len());
     let mut sums = [[s.splat(0.0); V]; M];
-    for (k, b) in vectors.chunks_exact(V).enumerate() {
+    for (k, b) in rows_of_b.iter().enumerate() {
         let mut columns = [s.splat(0.0); V];
-        for (column, b) in columns.iter_mut().zip(b) {
+        for (column, b) in columns.iter_mut().zip(&b[FIRST..FIRST + V]) {
             *column = s.load(b);
         }
         for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the largest index, that of row at.row + M - 1 and column steps - 1, was checked above.
+            // SAFETY: the largest index, that of the tile's last row and the block's last column, was checked above.
             let x = unsafe { *a.data.get_unchecked(corner + i * row_stride + k * column_stride) };
             let x = s.splat(x);
             for (sum, column) in sums.iter_mut().zip(columns) {
@@ -172,10 +198,10 @@ fn finish<S: Simd>(s: S, sum: S::V, start: Start<'_>, column: usize, c: &mut [f3
     s.store_head(sum, c);
 }
 
-/// Writes B, from its rows, into panels of `width` columns, the last one filled up with zeros.
-pub(super) fn pack_panel(b: Matrix<'_>, first: usize, width: usize, panel: &mut [f32]) {
-    let count = width.min(b.columns - first);
-    for (k, to) in panel.chunks_exact_mut(width).enumerate() {
+/// Writes the columns of B from `first` on into a panel, what lies beyond B as zeros.
+pub(super) fn pack_panel(b: Matrix<'_>, first: usize, panel: &mut [f32]) {
+    let count = PANEL.min(b.columns - first);
+    for (k, to) in panel.chunks_exact_mut(PANEL).enumerate() {
         let start = k * b.row_stride + first * b.column_stride;
         let (inside, outside) = to.split_at_mut(count);
         if b.column_stride == 1 {
