@@ -8,7 +8,6 @@
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
 use crate::kernels::conv::upsampled::Upsampled;
-use crate::parallel::with_scratch;
 use crate::tensor::Shape;
 
 #[derive(Clone, Copy, Debug)]
@@ -35,26 +34,22 @@ impl Op for UpsampledConvTranspose2d {
         let [x, w] = arity(inputs)?;
         let layer = sizes(x, w)?;
         let (rows, columns) = layer.output();
-        // The folded weights serve the backward pass too.
-        Ok(Plan { output: [x.sizes()[0], rows, columns, layer.outputs].into(), saved: layer.folded_len() })
+        Ok(Plan::output([x.sizes()[0], rows, columns, layer.outputs]))
     }
 
-    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
+    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], _saved: &mut [f32]) {
         let layer = sizes(inputs[0].shape, inputs[1].shape).expect("the plan was made for these shapes");
-        layer.fold(inputs[1].data, saved);
-        layer.forward(inputs[0].data, saved, output);
+        layer.forward(inputs[0].data, inputs[1].data, output);
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
         let layer = sizes(at.inputs[0].shape, at.inputs[1].shape).expect("the plan was made for these shapes");
+        let (x, w) = (at.inputs[0].data, at.inputs[1].data);
         if let Some(dx) = &mut gradients[0] {
-            layer.input_gradient(at.saved, at.grad, dx);
+            layer.input_gradient(w, at.grad, dx);
         }
         if let Some(dw) = &mut gradients[1] {
-            with_scratch(layer.folded_len(), |dfolded| {
-                layer.folded_gradient(at.inputs[0].data, at.grad, dfolded);
-                layer.unfold(dfolded, dw);
-            });
+            layer.weight_gradient(x, at.grad, dw);
         }
     }
 }
@@ -108,12 +103,21 @@ pub(super) mod tests {
             case([1, 3, 2, 2], 3, 15),
             case([2, 1, 1, 5], 7, 4),
             case([3, 2, 2, 1], 1, 33),
+            // Winograd's way: whole tiles, parts of tiles, several groups of images, the model's second layer.
+            case([1, 4, 4, 16], 5, 32),
+            case([3, 5, 6, 16], 5, 32),
+            case([26, 1, 2, 16], 5, 32),
+            case([5, 12, 12, 32], 5, 32),
+            case([2, 3, 8, 48], 5, 64),
         ]
     }
 
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
         let kernel = 2 * sizes.next(0, 3) + 1;
-        let x = [sizes.next(1, 3), sizes.next(1, 4), sizes.next(1, 4), sizes.next(1, 5)];
-        case(x, kernel, sizes.next(1, 9))
+        let [images, height, width] = [3, 5, 5].map(|most| sizes.next(1, most));
+        if kernel == 5 {
+            return case([images, height, width, 16 * sizes.next(1, 2)], 5, 32);
+        }
+        case([images, height, width, sizes.next(1, 5)], kernel, sizes.next(1, 9))
     }
 }

@@ -5,6 +5,7 @@
 //! one image into the rows of a matrix ("im2col") and multiply by the weights; the images are dealt out to threads.
 
 pub mod plain;
+mod points;
 pub mod upsampled;
 mod windows;
 
