@@ -137,9 +137,13 @@ pub fn affine(x: &[f32], by_column: Affine<'_>, activation: Activation, y: &mut 
     let columns = by_column.scale.len();
     let chunk = parallel::rows_per_task(columns) * columns;
     parallel::for_each_chunk(y, chunk, |i, y| {
-        let x = &x[i * chunk..][..y.len()];
-        simd::run(Forward { x, by_column, activation, y });
+        affine_of(&x[i * chunk..][..y.len()], by_column, activation, y);
     });
+}
+
+/// The same on the calling thread.
+pub fn affine_of(x: &[f32], by_column: Affine<'_>, activation: Activation, y: &mut [f32]) {
+    simd::run(Forward { x, by_column, activation, y });
 }
 
 struct Forward<'a> {
@@ -197,6 +201,32 @@ pub fn gradient_sums(
         let (x, y, dy) = (&x[range.clone()], &y[range.clone()], &dy[range]);
         simd::run(GradientSums { x, y, dy, mean, activation, sums });
     });
+}
+
+/// The same on the calling thread, for the few rows of a block behind a rectifier; `dy` becomes g.
+pub fn rectified_gradient_sums_of(x: &[f32], y: &[f32], dy: &mut [f32], mean: &[f32], sums: &mut [f32]) {
+    simd::run(Rectify { y, dy });
+    simd::run(GradientSums { x, y: dy, dy, mean, activation: Activation::Identity, sums });
+}
+
+struct Rectify<'a> {
+    y: &'a [f32],
+    dy: &'a mut [f32],
+}
+
+impl Kernel for Rectify<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        simd::slice::update(
+            s,
+            self.dy,
+            self.y,
+            #[inline(always)]
+            |s, dy, y| passed(s, Activation::Relu, y, dy),
+        );
+    }
 }
 
 struct GradientSums<'a> {

@@ -10,13 +10,8 @@ use crate::simd::{self, Kernel, LANES, Simd, math};
 pub fn log_sum_exp(x: &[f32], columns: usize, lse: &mut [f32]) {
     let rows = parallel::rows_per_task(columns);
     parallel::for_each_chunk(lse, rows, |i, lse| {
-        log_sum_exp_of(&x[i * rows * columns..][..lse.len() * columns], columns, lse);
+        simd::run(LogSumExp { x: &x[i * rows * columns..][..lse.len() * columns], columns, lse });
     });
-}
-
-/// The same on the calling thread.
-pub fn log_sum_exp_of(x: &[f32], columns: usize, lse: &mut [f32]) {
-    simd::run(LogSumExp { x, columns, lse });
 }
 
 struct LogSumExp<'a> {
@@ -66,16 +61,63 @@ pub fn cross_entropy_gradient(x: &[f32], lse: &[f32], labels: &[u32], scale: &[f
     parallel::for_each_chunk(dx, rows * columns, |i, dx| {
         dx.copy_from_slice(&x[i * rows * columns..][..dx.len()]);
         let of_chunk = i * rows..i * rows + dx.len() / columns;
-        cross_entropy_gradient_of(dx, &lse[of_chunk.clone()], &labels[of_chunk.clone()], &scale[of_chunk]);
+        let (lse, scale) = (&lse[of_chunk.clone()], &scale[of_chunk.clone()]);
+        simd::run(SoftmaxInPlace { logits: dx, columns, lse, scale });
+        for ((row, &label), scale) in dx.chunks_exact_mut(columns).zip(&labels[of_chunk]).zip(scale) {
+            row[label as usize] -= scale;
+        }
     });
 }
 
-/// The same in place, on the calling thread: turns logits into the gradient of the cross-entropy.
-pub fn cross_entropy_gradient_of(logits: &mut [f32], lse: &[f32], labels: &[u32], scale: &[f32]) {
+/// The cross-entropy of every row with its label, on the calling thread; the logits become its gradient,
+/// softmax - \[c = label\].
+pub fn cross_entropy_and_gradient_of(logits: &mut [f32], labels: &[u32], losses: &mut [f32]) {
     let columns = logits.len() / labels.len();
-    simd::run(SoftmaxInPlace { logits, columns, lse, scale });
-    for ((row, &label), scale) in logits.chunks_exact_mut(columns).zip(labels).zip(scale) {
-        row[label as usize] -= scale;
+    simd::run(CrossEntropyAndGradient { logits, columns, labels, losses });
+}
+
+struct CrossEntropyAndGradient<'a> {
+    logits: &'a mut [f32],
+    columns: usize,
+    labels: &'a [u32],
+    losses: &'a mut [f32],
+}
+
+impl Kernel for CrossEntropyAndGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let rows = self.logits.chunks_exact_mut(self.columns).zip(self.labels).zip(self.losses);
+        for ((row, &label), loss) in rows {
+            let of_label = row[label as usize];
+            let (vectors, tail) = row.as_chunks_mut::<LANES>();
+            // Lanes behind the end hold minus infinity: never the largest, and exp makes them 0.
+            let mut last = [f32::NEG_INFINITY; LANES];
+            last[..tail.len()].copy_from_slice(tail);
+            let last = s.load(&last);
+            let mut largest = last;
+            for x in &*vectors {
+                largest = s.max(largest, s.load(x));
+            }
+            let largest = s.largest(largest);
+            let m = s.splat(largest);
+            let last = math::exp(s, s.sub(last, m));
+            let mut sum = last;
+            for x in &mut *vectors {
+                let e = math::exp(s, s.sub(s.load(x), m));
+                s.store(e, x);
+                sum = s.add(sum, e);
+            }
+            let sum = s.sum(sum);
+            let one_over = s.splat(1.0 / sum);
+            for x in vectors {
+                s.store(s.mul(s.load(x), one_over), x);
+            }
+            s.store_head(s.mul(last, one_over), tail);
+            row[label as usize] -= 1.0;
+            *loss = largest + first_lane(s, math::ln(s, s.splat(sum))) - of_label;
+        }
     }
 }
 

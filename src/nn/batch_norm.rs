@@ -2,7 +2,8 @@
 
 use super::Features;
 use crate::autograd::{Builder, Init, Layout, Param, Var};
-use crate::ops::Activation;
+use crate::ops::Activation::{self, Relu};
+use std::sync::Arc;
 
 /// How much of a new batch enters the running statistics: PyTorch's default, used by the published models.
 const MOMENTUM: f32 = 0.1;
@@ -52,14 +53,41 @@ impl BatchNorm {
             return x.normalize([gamma, beta], [self.mean, self.variance].map(|p| tape.param(p)), activation);
         }
         let y = x.batch_norm(gamma, beta, activation);
-        let rows = (x.shape().rows() * repeats) as f64;
-        let unbiased = (rows / (rows - 1.0)) as f32;
+        self.observe(y, x.shape().rows() * repeats);
+        y
+    }
+
+    /// The sum over the rows of x (rows, channels) of the cross-entropy, in nats, between labels and the logits h w + b
+    /// of the normalised and rectified rows h, with w (channels, classes) and b (classes): in training without holding
+    /// h or the logits.
+    #[track_caller]
+    pub fn rectified_cross_entropy<'t>(
+        &self,
+        x: Var<'t>,
+        weight_and_bias: [Var<'t>; 2],
+        labels: &Arc<[u32]>,
+    ) -> Var<'t> {
+        let tape = x.tape();
+        if !tape.is_training() {
+            let [weight, bias] = weight_and_bias;
+            return self.forward(x, Relu).linear(weight, Some(bias)).cross_entropy(labels.clone()).sum();
+        }
+        let gamma_and_beta = [self.gamma, self.beta].map(|p| tape.param(p));
+        let y = x.batch_norm_linear_cross_entropy(gamma_and_beta, weight_and_bias, labels.clone());
+        self.observe(y, x.shape().rows());
+        y
+    }
+
+    /// Averages the statistics that y saved, the means and the biased variances of so many rows.
+    fn observe(&self, y: Var<'_>, rows: usize) {
+        let tape = y.tape();
+        let channels = tape.param(self.mean).shape().len();
+        let unbiased = (rows as f64 / (rows as f64 - 1.0)) as f32;
         y.read_saved(|saved| {
-            let (mean, variance) = saved.split_at(saved.len() / 2);
+            let (mean, variance) = (&saved[..channels], &saved[channels..2 * channels]);
             tape.observe(self.mean, |old, new| average(old, mean, 1.0, new));
             tape.observe(self.variance, |old, new| average(old, variance, unbiased, new));
         });
-        y
     }
 }
 

@@ -1,6 +1,6 @@
 //! Convolutions with a square kernel, stride 1, no padding; and 1x1 ones.
 
-use super::Bias;
+use super::{BatchNorm, Bias};
 use crate::autograd::{Builder, Init, Layout, Param, Var};
 use crate::ops::Conv2d;
 use crate::tensor::Shape;
@@ -69,12 +69,12 @@ impl PointwiseConv {
         y.reshape([batch, height, width, y.shape().columns()])
     }
 
-    /// The cross-entropy, in nats, of every pixel's outputs with its label: (batch * height * width), without holding
-    /// the outputs.
+    /// The cross-entropy, in nats, of the outputs with a label for every pixel, summed over all pixels, where the layer
+    /// sees x normalised by `norm` and rectified.
     #[track_caller]
-    pub fn cross_entropy<'t>(&self, x: Var<'t>, labels: &Arc<[u32]>) -> Var<'t> {
-        let tape = x.tape();
-        as_rows(x).linear_cross_entropy(tape.param(self.weight), tape.param(self.bias), labels.clone())
+    pub fn cross_entropy<'t>(&self, norm: &BatchNorm, x: Var<'t>, labels: &Arc<[u32]>) -> Var<'t> {
+        let weight_and_bias = [self.weight, self.bias].map(|p| x.tape().param(p));
+        norm.rectified_cross_entropy(as_rows(x), weight_and_bias, labels)
     }
 }
 

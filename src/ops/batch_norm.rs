@@ -59,24 +59,50 @@ impl Op for BatchNorm {
             let (sums, coefficients) = scratch.split_at_mut(2 * columns);
             norm::gradient_sums(x, y, dy, mean, self.0, sums);
             let (plain, weighted) = sums.split_at(columns);
-            let (gradient, rest) = coefficients.split_at_mut(columns);
-            let (input, constant) = rest.split_at_mut(columns);
-            for c in 0..columns {
-                let one_over_sd = 1.0 / (variance[c] + EPSILON).sqrt();
-                if let Some(dgamma) = dgamma {
-                    dgamma[c] = weighted[c] * one_over_sd;
-                }
-                gradient[c] = gamma[c] * one_over_sd;
-                input[c] = -gradient[c] * one_over_sd * one_over_sd * weighted[c] / rows;
-                constant[c] = -gradient[c] * plain[c] / rows;
+            if let Some(dgamma) = dgamma {
+                gradient_of_gamma(weighted, variance, 1.0, dgamma);
             }
             if let Some(dbeta) = dbeta {
                 dbeta.copy_from_slice(plain);
             }
             if let Some(dx) = dx {
-                norm::input_gradient(x, y, dy, self.0, Coefficients { mean, gradient, input, constant }, dx);
+                let coefficients = Gradient { mean, variance, gamma, sums }.coefficients(rows, 1.0, coefficients);
+                norm::input_gradient(x, y, dy, self.0, coefficients, dx);
             }
         });
+    }
+}
+
+/// dgamma, with all gradients `times` what they would be.
+pub(super) fn gradient_of_gamma(weighted: &[f32], variance: &[f32], times: f32, dgamma: &mut [f32]) {
+    for ((dgamma, weighted), variance) in dgamma.iter_mut().zip(weighted).zip(variance) {
+        *dgamma = times * weighted * (1.0 / (variance + EPSILON).sqrt());
+    }
+}
+
+/// What dx depends on, by column: the statistics, gamma, and the sums of g and of g (x - mean).
+pub(super) struct Gradient<'a> {
+    pub(super) mean: &'a [f32],
+    pub(super) variance: &'a [f32],
+    pub(super) gamma: &'a [f32],
+    pub(super) sums: &'a [f32],
+}
+
+impl<'a> Gradient<'a> {
+    /// The numbers that give `times` dx, in memory for three a column.
+    pub(super) fn coefficients(self, rows: f32, times: f32, memory: &'a mut [f32]) -> Coefficients<'a> {
+        let Gradient { mean, variance, gamma, sums } = self;
+        let columns = gamma.len();
+        let (plain, weighted) = sums.split_at(columns);
+        let (gradient, rest) = memory.split_at_mut(columns);
+        let (input, constant) = rest.split_at_mut(columns);
+        for c in 0..columns {
+            let one_over_sd = 1.0 / (variance[c] + EPSILON).sqrt();
+            gradient[c] = times * gamma[c] * one_over_sd;
+            input[c] = -gradient[c] * one_over_sd * one_over_sd * weighted[c] / rows;
+            constant[c] = -gradient[c] * plain[c] / rows;
+        }
+        Coefficients { mean, gradient, input, constant }
     }
 }
 

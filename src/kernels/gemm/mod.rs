@@ -52,6 +52,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The slice that it lies in.
+    pub fn data(self) -> &'a [f32] {
+        self.data
+    }
+
     /// Rows `from..from + count`.
     fn rows(self, from: usize, count: usize) -> Self {
         let start = (from * self.row_stride).min(self.data.len());

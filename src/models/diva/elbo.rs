@@ -91,7 +91,7 @@ impl Diva {
         let p_zd = self.prior_domain.forward(tape, &batch.domains);
         let p_zx = Normal::standard(tape, zx.shape());
 
-        let reconstruction = self.negative_log_likelihood(Var::concat(&[zd, zx, zy]), &batch.levels).sum();
+        let reconstruction = self.negative_log_likelihood(Var::concat(&[zd, zx, zy]), &batch.levels);
         let kl_d = self.divergence(q_zd, p_zd, zd).sum();
         let kl_x = self.divergence(q_zx, p_zx, zx).sum();
         let ce_d = self.classify_domain.forward(zd).cross_entropy(batch.domains.clone()).sum();
@@ -123,12 +123,12 @@ impl Diva {
         Loss { total, terms: terms.map(|(name, term)| (name, term.item())).into() }
     }
 
-    /// -log p(x|z) of every pixel, given as a grey level.
+    /// -log p(x|z) of all pixels together, given as grey levels.
     #[track_caller]
     fn negative_log_likelihood<'t>(&self, z: Var<'t>, levels: &Arc<[u32]>) -> Var<'t> {
         match self.settings.logits {
             LogitLayout::PerPixel => self.decoder.negative_log_likelihood(z, levels),
-            LogitLayout::Published => self.pixel_logits(z).cross_entropy(levels.clone()),
+            LogitLayout::Published => self.pixel_logits(z).cross_entropy(levels.clone()).sum(),
         }
     }
 

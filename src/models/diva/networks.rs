@@ -114,23 +114,22 @@ impl Decoder {
     /// z (batch, latents) to logits (batch, 28, 28, 256).
     #[track_caller]
     pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
-        self.logits.forward(self.features(z))
+        self.logits.forward(self.norm2.forward(self.features(z), Relu))
     }
 
-    /// -log p(x|z) of every pixel, (batch * 28 * 28), for grey levels x: without holding the logits.
+    /// -log p(x|z) of all pixels together, for grey levels x (batch * 28 * 28): without holding the logits.
     #[track_caller]
     pub fn negative_log_likelihood<'t>(&self, z: Var<'t>, levels: &Arc<[u32]>) -> Var<'t> {
-        let h = self.features(z);
-        self.logits.cross_entropy(h, levels)
+        self.logits.cross_entropy(&self.norm2, self.features(z), levels)
     }
 
-    /// What the last layer sees: (batch, 28, 28, channels).
+    /// What the last normalisation sees: (batch, 28, 28, channels).
     #[track_caller]
     fn features<'t>(&self, z: Var<'t>) -> Var<'t> {
         let h = self.norm.forward(self.linear.forward(z), Relu);
         let h = h.reshape([z.shape().rows(), 4, 4, self.channels]);
         let h = self.norm1.forward(self.conv1.forward(h), Relu); // 12 x 12
-        self.norm2.forward(self.conv2.forward(h), Relu) // 28 x 28
+        self.conv2.forward(h) // 28 x 28
     }
 }
 

@@ -1,0 +1,370 @@
+//! The maps along both axes, sixteen channels at a time: images and weights to their values, products to y, and the
+//! transposes of all three. Each struct is one map; what it reads and writes is told by its fields.
+
+use super::{COUNT, FIRST, PRODUCTS, TAPS, TILE, Tiles, Upsampled, before, count};
+use crate::kernels::conv::points::{
+    POINTS, evaluate3, evaluate3_transposed, evaluate4, evaluate4_transposed, interpolate,
+    interpolate_transposed,
+};
+use crate::kernels::gemm::PANEL;
+use crate::simd::{Kernel, LANES, Simd};
+
+/// The point of each product.
+const POINT: [usize; PRODUCTS] = [0, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5];
+/// Where in a block of memory the products of one panel lie: product (i, j) of row r starts at
+/// `start[i][j] + r * row[i][j]`.
+pub(super) struct Map {
+    start: [[usize; PRODUCTS]; PRODUCTS],
+    row: [[usize; PRODUCTS]; PRODUCTS],
+}
+
+impl Map {
+    /// From the numbers that one product takes in all, and functions of how many products a pair has: the steps to
+    /// the next product and to the next row.
+    pub(super) fn new(size: usize, product: impl Fn(usize) -> usize, row: impl Fn(usize) -> usize) -> Self {
+        let mut map = Map { start: [[0; PRODUCTS]; PRODUCTS], row: [[0; PRODUCTS]; PRODUCTS] };
+        for (i, p) in POINT.into_iter().enumerate() {
+            for (j, q) in POINT.into_iter().enumerate() {
+                let which = (i - FIRST[p]) * COUNT[q] + (j - FIRST[q]);
+                map.start[i][j] = before(p, q) * size + which * product(count(p, q));
+                map.row[i][j] = row(count(p, q));
+            }
+        }
+        map
+    }
+
+    /// The products of a pair side by side in every row: a row-major matrix.
+    pub(super) fn side_by_side(rows: usize) -> Self {
+        Map::new(rows * PANEL, |_| PANEL, |count| count * PANEL)
+    }
+
+    /// Each product a panel.
+    pub(super) fn panels(rows: usize) -> Self {
+        Map::new(rows * PANEL, |_| rows * PANEL, |_| PANEL)
+    }
+}
+
+/// The sixteen numbers from `at` on.
+#[inline(always)]
+fn load<S: Simd>(s: S, from: &[f32], at: usize) -> S::V {
+    let lanes: &[f32; LANES] = from[at..at + LANES].try_into().expect("sixteen numbers");
+    s.load(lanes)
+}
+
+#[inline(always)]
+fn store<S: Simd>(s: S, v: S::V, to: &mut [f32], at: usize) {
+    let lanes: &mut [f32; LANES] = (&mut to[at..at + LANES]).try_into().expect("sixteen numbers");
+    s.store(v, lanes);
+}
+
+/// The products of a phase along an axis, one for each point.
+#[inline(always)]
+fn of_phase<V: Copy>(products: [V; PRODUCTS], phase: usize) -> [V; POINTS] {
+    let [zero, one, minus, half, two, infinity] = FIRST;
+    let e = products;
+    [e[zero + phase], e[one], e[minus + phase], e[half + phase], e[two + phase], e[infinity + phase]]
+}
+
+/// The transpose of both phases of [`of_phase`].
+#[inline(always)]
+fn of_phases_transposed<S: Simd>(s: S, a: [S::V; POINTS], b: [S::V; POINTS]) -> [S::V; PRODUCTS] {
+    [a[0], b[0], s.add(a[1], b[1]), a[2], b[2], a[3], b[3], a[4], b[4], a[5], b[5]]
+}
+
+/// The values of five taps: folded to three for each phase.
+#[inline(always)]
+fn evaluate_taps<S: Simd>(s: S, [w0, w1, w2, w3, w4]: [S::V; TAPS]) -> [S::V; PRODUCTS] {
+    let a = evaluate3(s, [w0, s.add(w1, w2), s.add(w3, w4)]);
+    let b = evaluate3(s, [s.add(w0, w1), s.add(w2, w3), w4]);
+    [a[0], b[0], a[1], a[2], b[2], a[3], b[3], a[4], b[4], a[5], b[5]]
+}
+
+/// The transpose of [`evaluate_taps`].
+#[inline(always)]
+fn evaluate_taps_transposed<S: Simd>(s: S, g: [S::V; PRODUCTS]) -> [S::V; TAPS] {
+    let a = evaluate3_transposed(s, of_phase(g, 0));
+    // The value at 1 is that of phase 0.
+    let mut of_b = of_phase(g, 1);
+    of_b[1] = s.splat(0.0);
+    let b = evaluate3_transposed(s, of_b);
+    [s.add(a[0], b[0]), s.add(a[1], b[0]), s.add(a[1], b[1]), s.add(a[2], b[1]), s.add(a[2], b[2])]
+}
+
+/// values\[p, q, tile, c\] = the value at (p, q) of the 4 x 4 pixels of the tile, zero outside of the image.
+pub(super) struct EvaluateImages<'a> {
+    pub(super) tiles: Tiles,
+    pub(super) x: &'a [f32],
+    pub(super) values: &'a mut [f32],
+}
+
+impl Kernel for EvaluateImages<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Tiles { layer, down, across } = self.tiles;
+        let Upsampled { height, width, inputs, .. } = layer;
+        let image = layer.image_len();
+        let rows = self.x.len() / image * down * across;
+        for row in 0..rows {
+            let (n, top, left) = self.tiles.corner(row);
+            for c in (0..inputs).step_by(LANES) {
+                let mut along = [[s.splat(0.0); POINTS]; TILE];
+                for (i, along) in along.iter_mut().enumerate() {
+                    let mut pixels = [s.splat(0.0); TILE];
+                    for (j, pixel) in pixels.iter_mut().enumerate() {
+                        if top + i < height && left + j < width {
+                            let at = n * image + ((top + i) * width + left + j) * inputs + c;
+                            *pixel = load(s, self.x, at);
+                        }
+                    }
+                    *along = evaluate4(s, pixels);
+                }
+                let [first, second, third, fourth] = along;
+                for q in 0..POINTS {
+                    let down = evaluate4(s, [first[q], second[q], third[q], fourth[q]]);
+                    for (p, value) in down.into_iter().enumerate() {
+                        store(s, value, self.values, ((p * POINTS + q) * rows + row) * inputs + c);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The transpose of [`EvaluateImages`].
+pub(super) struct EvaluateImagesTransposed<'a> {
+    pub(super) tiles: Tiles,
+    pub(super) values: &'a [f32],
+    pub(super) dx: &'a mut [f32],
+}
+
+impl Kernel for EvaluateImagesTransposed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Tiles { layer, down, across } = self.tiles;
+        let Upsampled { height, width, inputs, .. } = layer;
+        let image = layer.image_len();
+        let rows = self.dx.len() / image * down * across;
+        for row in 0..rows {
+            let (n, top, left) = self.tiles.corner(row);
+            for c in (0..inputs).step_by(LANES) {
+                let mut along = [[s.splat(0.0); POINTS]; TILE];
+                for q in 0..POINTS {
+                    let mut values = [s.splat(0.0); POINTS];
+                    for (p, value) in values.iter_mut().enumerate() {
+                        *value = load(s, self.values, ((p * POINTS + q) * rows + row) * inputs + c);
+                    }
+                    for (along, value) in along.iter_mut().zip(evaluate4_transposed(s, values)) {
+                        along[q] = value;
+                    }
+                }
+                for (i, along) in along.into_iter().enumerate() {
+                    for (j, pixel) in evaluate4_transposed(s, along).into_iter().enumerate() {
+                        if top + i < height && left + j < width {
+                            let at = n * image + ((top + i) * width + left + j) * inputs + c;
+                            store(s, pixel, self.dx, at);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The numbers of the two phases along an axis for one tile.
+const SPAN: usize = 2 * POINTS;
+
+/// y = what the products of every tile come to; where tiles overlap, their sum.
+pub(super) struct Interpolate<'a> {
+    pub(super) tiles: Tiles,
+    pub(super) map: &'a Map,
+    pub(super) products: &'a [f32],
+    /// The first of the panel's channels.
+    pub(super) channel: usize,
+    pub(super) y: &'a mut [f32],
+}
+
+impl Kernel for Interpolate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let layer = self.tiles.layer;
+        let (height, width) = layer.output();
+        let output = layer.output_len();
+        for row in 0..self.y.len() / output * self.tiles.tiles() {
+            let (n, top, left) = self.tiles.corner(row);
+            for lane in (0..PANEL).step_by(LANES) {
+                let mut along = [[s.splat(0.0); SPAN]; PRODUCTS];
+                for (i, along) in along.iter_mut().enumerate() {
+                    let mut products = [s.splat(0.0); PRODUCTS];
+                    for (j, product) in products.iter_mut().enumerate() {
+                        let at = self.map.start[i][j] + row * self.map.row[i][j] + lane;
+                        *product = load(s, self.products, at);
+                    }
+                    for b in 0..2 {
+                        let line = interpolate(s, of_phase(products, b));
+                        for (j, number) in line.into_iter().enumerate() {
+                            along[2 * j + b] = number;
+                        }
+                    }
+                }
+                for j in 0..SPAN {
+                    let column = 2 * left + j;
+                    if column >= width {
+                        break;
+                    }
+                    let mut products = [s.splat(0.0); PRODUCTS];
+                    for (product, along) in products.iter_mut().zip(&along) {
+                        *product = along[j];
+                    }
+                    for a in 0..2 {
+                        let line = interpolate(s, of_phase(products, a));
+                        for (i, number) in line.into_iter().enumerate() {
+                            let (i, line) = (2 * i + a, 2 * top + 2 * i + a);
+                            if line >= height {
+                                continue;
+                            }
+                            let at =
+                                n * output + (line * width + column) * layer.outputs + self.channel + lane;
+                            // The last two pixels of a tile, in both phases, are the first of the next.
+                            let seen = (top > 0 && i < 4) || (left > 0 && j < 4);
+                            let number = if seen { s.add(load(s, self.y, at), number) } else { number };
+                            store(s, number, self.y, at);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The transpose of [`Interpolate`].
+pub(super) struct InterpolateTransposed<'a> {
+    pub(super) tiles: Tiles,
+    pub(super) map: &'a Map,
+    pub(super) dy: &'a [f32],
+    /// The first of the panel's channels.
+    pub(super) channel: usize,
+    pub(super) products: &'a mut [f32],
+}
+
+impl Kernel for InterpolateTransposed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let layer = self.tiles.layer;
+        let (height, width) = layer.output();
+        let output = layer.output_len();
+        for row in 0..self.dy.len() / output * self.tiles.tiles() {
+            let (n, top, left) = self.tiles.corner(row);
+            for lane in (0..PANEL).step_by(LANES) {
+                let mut along = [[s.splat(0.0); PRODUCTS]; SPAN];
+                for (i, along) in along.iter_mut().enumerate() {
+                    let line = 2 * top + i;
+                    if line >= height {
+                        break;
+                    }
+                    let mut numbers = [[s.splat(0.0); POINTS]; 2];
+                    for j in 0..SPAN {
+                        let column = 2 * left + j;
+                        if column < width {
+                            let at =
+                                n * output + (line * width + column) * layer.outputs + self.channel + lane;
+                            numbers[j % 2][j / 2] = load(s, self.dy, at);
+                        }
+                    }
+                    let [a, b] = numbers;
+                    let (a, b) = (interpolate_transposed(s, a), interpolate_transposed(s, b));
+                    *along = of_phases_transposed(s, a, b);
+                }
+                for j in 0..PRODUCTS {
+                    let mut numbers = [[s.splat(0.0); POINTS]; 2];
+                    for (i, along) in along.iter().enumerate() {
+                        numbers[i % 2][i / 2] = along[j];
+                    }
+                    let [a, b] = numbers;
+                    let (a, b) = (interpolate_transposed(s, a), interpolate_transposed(s, b));
+                    for (i, product) in of_phases_transposed(s, a, b).into_iter().enumerate() {
+                        let at = self.map.start[i][j] + row * self.map.row[i][j] + lane;
+                        store(s, product, self.products, at);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The values of the 5 x 5 taps of sixteen neighbours: the taps are `step` apart in w, the first is at `from`.
+pub(super) struct EvaluateWeights<'a> {
+    pub(super) w: &'a [f32],
+    pub(super) from: usize,
+    pub(super) step: usize,
+    pub(super) map: &'a Map,
+    pub(super) row: usize,
+    pub(super) lane: usize,
+    pub(super) weights: &'a mut [f32],
+}
+
+impl Kernel for EvaluateWeights<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut along = [[s.splat(0.0); PRODUCTS]; TAPS];
+        for (r, along) in along.iter_mut().enumerate() {
+            let mut taps = [s.splat(0.0); TAPS];
+            for (c, tap) in taps.iter_mut().enumerate() {
+                *tap = load(s, self.w, self.from + (r * TAPS + c) * self.step);
+            }
+            *along = evaluate_taps(s, taps);
+        }
+        let [first, second, third, fourth, fifth] = along;
+        for j in 0..PRODUCTS {
+            let down = evaluate_taps(s, [first[j], second[j], third[j], fourth[j], fifth[j]]);
+            for (i, value) in down.into_iter().enumerate() {
+                let at = self.map.start[i][j] + self.row * self.map.row[i][j] + self.lane;
+                store(s, value, self.weights, at);
+            }
+        }
+    }
+}
+
+/// The transpose of [`EvaluateWeights`]: writes the taps `step` apart, the first to `to`.
+pub(super) struct EvaluateWeightsTransposed<'a> {
+    pub(super) weights: &'a [f32],
+    pub(super) map: &'a Map,
+    pub(super) row: usize,
+    pub(super) lane: usize,
+    pub(super) dw: &'a mut [f32],
+    pub(super) to: usize,
+    pub(super) step: usize,
+}
+
+impl Kernel for EvaluateWeightsTransposed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut along = [[s.splat(0.0); PRODUCTS]; TAPS];
+        for j in 0..PRODUCTS {
+            let mut values = [s.splat(0.0); PRODUCTS];
+            for (i, value) in values.iter_mut().enumerate() {
+                let at = self.map.start[i][j] + self.row * self.map.row[i][j] + self.lane;
+                *value = load(s, self.weights, at);
+            }
+            for (along, value) in along.iter_mut().zip(evaluate_taps_transposed(s, values)) {
+                along[j] = value;
+            }
+        }
+        for (r, along) in along.into_iter().enumerate() {
+            for (c, tap) in evaluate_taps_transposed(s, along).into_iter().enumerate() {
+                store(s, tap, self.dw, self.to + (r * TAPS + c) * self.step);
+            }
+        }
+    }
+}
