@@ -9,7 +9,7 @@
 //! A 1x1 convolution is a linear layer on every pixel: with 256 grey levels as classes this is the decoder's last
 //! layer and its likelihood, whose logits are too many to be kept (`kernels/linear_softmax.rs`).
 
-use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
+use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
 use crate::kernels::linear_softmax::Layer;
 use crate::parallel::with_scratch;
 use crate::tensor::Shape;
@@ -69,6 +69,13 @@ impl Op for LinearCrossEntropy {
                 db.as_deref_mut().unwrap_or(for_b),
             );
         });
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], _output: Shape, pass: Pass<'_>) -> MultiplyAdds {
+        let product = inputs[0].len() * inputs[1].columns();
+        // Backward: the logits once more, and both gradients, whoever asked for them.
+        let computed = if pass == Pass::Forward { product } else { 3 * product };
+        MultiplyAdds { computed, naive: product * pass.products() }
     }
 }
 

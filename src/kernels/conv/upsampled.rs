@@ -65,6 +65,11 @@ impl Upsampled {
         self.taps() * self.taps() * self.inputs * 4 * self.outputs
     }
 
+    /// How many multiply-adds the output of one image takes, and each of its gradients.
+    pub fn multiply_adds(&self) -> usize {
+        self.windows().count() * self.folded_len()
+    }
+
     fn output_len(&self) -> usize {
         let (rows, columns) = self.output();
         rows * columns * self.outputs
