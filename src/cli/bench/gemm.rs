@@ -11,16 +11,16 @@ use clap::Args;
 use serde::Serialize;
 use std::time::Instant;
 
-/// (rows, inner, columns) of a product and where, at batch 100, it or one like it occurs.
+/// (rows, inner, columns) of a product, and what has that size at batch 100.
 const PRODUCTS: &[([usize; 3], &str)] = &[
     ([1024, 1024, 1024], "the square that libraries are compared by"),
     ([78_400, 256, 256], "256 logits for every pixel"),
     ([256, 1152, 19_600], "the second up-sampled layer, pixels as columns"),
     ([6_400, 800, 64], "the second convolution of an encoder"),
     ([57_600, 25, 32], "the first convolution of an encoder"),
-    ([900, 128, 256], "one point of a fast convolution, second up-sampled layer"),
+    ([900, 128, 256], "128 to 256 channels at 900 places"),
     ([100, 1024, 64], "the head of an encoder"),
-    ([36, 128, 128], "as much as one thread is given"),
+    ([36, 128, 128], "128 to 128 channels at 36 places, the fewest rows of a task"),
 ];
 
 /// How long each product is repeated, in seconds, and how often at least.
