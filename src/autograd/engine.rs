@@ -4,21 +4,32 @@
 //! so that after the first step no tensor memory is allocated; [`Engine::misses`] counts the exceptions.
 
 use super::op::{Op, Point, View};
-use crate::tensor::Buffer;
+use super::work::{Pass, Run};
+use crate::tensor::{Buffer, Shape};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt;
+
+/// Is told of every run of an op, and has to let it happen by calling its second argument, once.
+pub type Observer = Box<dyn Fn(Run<'_>, &mut dyn FnMut()) + Send>;
 
 /// Recycles buffers and runs ops.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Engine {
     free: RefCell<BTreeMap<usize, Vec<Buffer>>>,
     misses: Cell<usize>,
+    observer: Option<Observer>,
 }
 
 impl Engine {
     /// An engine without buffers.
     pub fn new() -> Self {
         Engine::default()
+    }
+
+    /// An engine without buffers that runs every op through `observer`, which may take the time.
+    pub fn observed(observer: Observer) -> Self {
+        Engine { observer: Some(observer), ..Engine::default() }
     }
 
     /// How often a buffer had to be allocated because none of its length was free.
@@ -46,12 +57,37 @@ impl Engine {
     }
 
     /// Runs the forward pass of one op. Every op of every tape comes through here.
-    pub(crate) fn forward(&self, op: &dyn Op, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
-        op.forward(inputs, output, saved);
+    pub(crate) fn forward(
+        &self,
+        op: &dyn Op,
+        inputs: &[View<'_>],
+        shape: Shape,
+        output: &mut [f32],
+        saved: &mut [f32],
+    ) {
+        let Some(observer) = &self.observer else { return op.forward(inputs, output, saved) };
+        let run = Run { op, inputs: &shapes(inputs), output: shape, pass: Pass::Forward };
+        observer(run, &mut || op.forward(inputs, output, saved));
     }
 
     /// Runs the backward pass of one op. Every op of every tape comes through here.
     pub(crate) fn backward(&self, op: &dyn Op, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
-        op.backward(at, gradients);
+        let Some(observer) = &self.observer else { return op.backward(at, gradients) };
+        let wanted: Vec<bool> = gradients.iter().map(Option::is_some).collect();
+        let pass = Pass::Backward { wanted: &wanted };
+        let run = Run { op, inputs: &shapes(at.inputs), output: at.output.shape, pass };
+        observer(run, &mut || op.backward(at, gradients));
+    }
+}
+
+fn shapes(inputs: &[View<'_>]) -> Vec<Shape> {
+    inputs.iter().map(|input| input.shape).collect()
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let free: usize = self.free.borrow().values().map(Vec::len).sum();
+        let observed = if self.observer.is_some() { ", observed" } else { "" };
+        write!(f, "Engine({free} free buffers{observed})")
     }
 }

@@ -11,9 +11,11 @@ pub(crate) mod gradcheck;
 mod op;
 mod params;
 mod tape;
+mod work;
 
-pub use engine::Engine;
+pub use engine::{Engine, Observer};
 pub use op::{Mismatch, Op, Plan, Point, View};
 pub(crate) use op::{arity, require};
 pub use params::{Builder, Entry, Gradients, Init, Layout, Param, Params, Role};
 pub use tape::{Tape, Var};
+pub use work::{MultiplyAdds, Pass, Run};

@@ -1,5 +1,6 @@
 //! The contract of an op: slices in, slices out, no knowledge of the tape.
 
+use super::work::{MultiplyAdds, Pass};
 use crate::tensor::Shape;
 use std::fmt;
 
@@ -80,6 +81,12 @@ pub trait Op: fmt::Debug + Send + Sync {
 
     /// Computes the gradient of the loss with respect to each input whose slot is `Some`.
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]);
+
+    /// The multiply-adds of its matrix products in one pass over inputs of shapes that `plan` has accepted; for
+    /// profiles. None, unless the op multiplies matrices.
+    fn multiply_adds(&self, _inputs: &[Shape], _output: Shape, _pass: Pass<'_>) -> MultiplyAdds {
+        MultiplyAdds::default()
+    }
 }
 
 /// Fails unless there are exactly `N` inputs; returns their shapes.

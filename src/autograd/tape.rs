@@ -143,7 +143,8 @@ impl<'t> Tape<'t> {
         let inputs: Vec<(usize, Shape)> = inputs.iter().map(|x| (x.node, x.shape)).collect();
         let trained = {
             let nodes = self.nodes.borrow();
-            self.engine.forward(&op, &views(&nodes, self.params, &inputs), &mut output, &mut saved);
+            let views = views(&nodes, self.params, &inputs);
+            self.engine.forward(&op, &views, plan.output, &mut output, &mut saved);
             inputs.iter().any(|&(node, _)| nodes[node].trained)
         };
         let op = Some(Box::new(op) as Box<dyn Op>);

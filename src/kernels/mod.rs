@@ -8,5 +8,6 @@ pub mod conv;
 pub mod gemm;
 pub mod linear_softmax;
 pub mod norm;
+pub mod peak;
 pub mod pool;
 pub mod softmax;

@@ -12,7 +12,7 @@
 //! pass computes the gradients up to the factor dy, a single number (`kernels/linear_softmax.rs`).
 
 use super::batch_norm::{EPSILON, Gradient, gradient_of_gamma};
-use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
+use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
 use crate::kernels::linear_softmax::{Gradients, Layer};
 use crate::kernels::norm::{self, Activation, Affine};
 use crate::parallel::with_scratch;
@@ -111,6 +111,18 @@ impl Op for BatchNormLinearCrossEntropy {
         for (slot, ready) in [(dbeta, &sums[..columns]), (dw, saved.w), (db, saved.b)] {
             if let Some(slot) = slot {
                 slot.iter_mut().zip(ready).for_each(|(to, from)| *to = dy * from);
+            }
+        }
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], _output: Shape, pass: Pass<'_>) -> MultiplyAdds {
+        let product = inputs[0].len() * inputs[3].columns();
+        match pass {
+            // The logits and both gradients, whoever will ask for them.
+            Pass::Forward => MultiplyAdds { computed: 3 * product, naive: product },
+            Pass::Backward { wanted } => {
+                let gradients = usize::from(wanted[0]) + usize::from(wanted[3]);
+                MultiplyAdds { computed: 0, naive: gradients * product }
             }
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! with zero outside of X. `kernels/conv/upsampled.rs` says how the larger image X is avoided.
 
-use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
+use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
 use crate::kernels::conv::upsampled::Upsampled;
 use crate::tensor::Shape;
 
@@ -51,6 +51,14 @@ impl Op for UpsampledConvTranspose2d {
         if let Some(dw) = &mut gradients[1] {
             layer.weight_gradient(x, at.grad, dw);
         }
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], _output: Shape, pass: Pass<'_>) -> MultiplyAdds {
+        let layer = sizes(inputs[0], inputs[1]).expect("the plan was made for these shapes");
+        // Every pixel of the up-sampled image goes to kernel x kernel places.
+        let naive = 4 * layer.height * layer.width * inputs[1].len();
+        let images = inputs[0].sizes()[0] * pass.products();
+        MultiplyAdds { computed: images * layer.multiply_adds(), naive: images * naive }
     }
 }
 

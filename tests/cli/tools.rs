@@ -194,6 +194,101 @@ fn benchmarks_measure() {
     }
     let said = here.succeed(&["bench", "step", "--unlabelled", "--batch", "2", "--steps", "1"]);
     assert!(said.starts_with("rotated-mnist step, batch 2, "), "{said}");
+    assert_eq!(said.lines().count(), 1);
+}
+
+#[test]
+fn a_profile_adds_up_and_counts_what_layers_multiply() {
+    let here = Folder::new();
+    let (batch, steps) = (4, 2);
+    let common = ["bench", "step", "--profile", "--batch", "4", "--steps", "2", "--threads", "2"];
+    let found = here.json(&[&common[..], &["--json"]].concat());
+    let profile = &found["profile"];
+    let rows = profile["rows"].as_array().unwrap();
+    let number = |row: &Value, name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{name} in {row}"));
+    let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
+
+    let sum = |name: &str| rows.iter().map(|row| number(row, name)).sum::<f64>();
+    let (total, other) = (&profile["total"], &profile["other"]);
+    assert!(close(sum("share") + number(other, "share"), 1.0) && number(other, "share") > 0.0);
+    assert!(close(sum("ms") + number(other, "ms"), number(total, "ms")));
+    assert!(number(total, "ms") >= 1e3 * number(&found, "min_s"));
+    for name in ["calls", "multiply_adds", "naive_multiply_adds", "bytes"] {
+        assert!(close(sum(name), number(total, name)), "{name}");
+    }
+    assert!(rows.is_sorted_by(|a, b| number(a, "ms") >= number(b, "ms")));
+
+    let machine = &profile["machine"];
+    let (peak, copying) = (number(machine, "fma_gflop_per_s"), number(machine, "copy_gb_per_s"));
+    assert!(peak > 0.0 && copying > 0.0);
+    for row in rows.iter().chain([total]) {
+        let per_ms = |amount: f64| amount / number(row, "ms") / 1e6;
+        assert!(close(number(row, "gflop_per_s"), per_ms(2.0 * number(row, "multiply_adds"))), "{row}");
+        let naive = number(row, "naive_multiply_adds");
+        assert!(close(number(row, "naive_gflop_per_s"), per_ms(2.0 * naive)), "{row}");
+        assert!(close(number(row, "gb_per_s"), per_ms(number(row, "bytes"))), "{row}");
+        assert!(close(number(row, "peak_share"), number(row, "gflop_per_s") / peak), "{row}");
+        assert!(close(number(row, "copy_share"), number(row, "gb_per_s") / copying), "{row}");
+    }
+
+    // A row's calls, multiply-adds by the equation, and bytes.
+    let is = |op: &str, pass: &str, output: &Value, expected: [usize; 3]| {
+        let mut same = rows.iter().filter(|row| {
+            row["op"] == op && row["pass"] == pass && &row["output"] == output && row["input"][1] != 64
+        });
+        let row = same.next().unwrap_or_else(|| panic!("no {pass} {op} to {output}"));
+        assert!(same.next().is_none(), "two rows of {pass} {op} to {output}");
+        let found = ["calls", "naive_multiply_adds", "bytes"].map(|name| number(row, name) as usize);
+        assert_eq!(found, expected, "{pass} {op} to {output}");
+    };
+    // Two heads of three encoders; x, w and b go in.
+    let (head, sizes) = (batch * 1024 * 64, batch * 1024 + 1024 * 64 + 64);
+    let to = serde_json::json!([batch, 64]);
+    is("linear", "forward", &to, [6, 6 * head, 6 * 4 * (sizes + batch * 64)]);
+    is("linear", "backward", &to, [6, 2 * 6 * head, 6 * 4 * (2 * sizes + batch * 64)]);
+    // The first convolutions of the three encoders: nobody wants the gradient of the images.
+    let (first, output) = (batch * 24 * 24 * 25 * 32, batch * 24 * 24 * 32);
+    let (image, weights) = (batch * 28 * 28, 25 * 32);
+    let to = serde_json::json!([batch, 24, 24, 32]);
+    is("conv2d", "forward", &to, [3, 3 * first, 3 * 4 * (image + weights + output)]);
+    is("conv2d", "backward", &to, [3, 3 * first, 3 * 4 * (image + 2 * weights + output)]);
+    // The two up-sampled layers of the decoder are rows of their own.
+    for (small, inputs, outputs) in [(4, 64, 128), (12, 128, 256)] {
+        let large = 2 * small + 4;
+        let to = serde_json::json!([batch, large, large, outputs]);
+        let products = batch * (2 * small) * (2 * small) * 25 * inputs * outputs;
+        let (x, w, y) =
+            (batch * small * small * inputs, 25 * inputs * outputs, batch * large * large * outputs);
+        is("upsampled_conv_transpose2d", "forward", &to, [1, products, 4 * (x + w + y)]);
+        is("upsampled_conv_transpose2d", "backward", &to, [1, 2 * products, 4 * (2 * (x + w) + y)]);
+    }
+    assert_eq!(found["steps"], steps);
+
+    let said = here.succeed(&common);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 1 + 2 + rows.len() + 2, "{said}");
+    assert!(lines[1].starts_with("means over the steps; peak "), "{said}");
+    assert!(said.contains("  upsampled_conv_transpose2d 4x12x12x128 -> 4x28x28x256\n"), "{said}");
+    assert!(
+        lines.last().unwrap().ends_with("  total") && lines.last().unwrap().contains(" 100.0 %"),
+        "{said}"
+    );
+}
+
+#[test]
+fn matrix_products_are_measured() {
+    let here = Folder::new();
+    let found = here.json(&["bench", "gemm", "--json", "--threads", "2"]);
+    assert_eq!((&found["command"], &found["threads"]), (&"gemm".into(), &2.into()));
+    let peak = found["fma_gflop_per_s"].as_f64().unwrap();
+    let products = found["products"].as_array().unwrap();
+    assert!(products.iter().any(|product| product["rows"] == 78_400 && product["columns"] == 256));
+    for product in products {
+        let number = |name: &str| product[name].as_f64().unwrap_or_else(|| panic!("{name} in {product}"));
+        let flop = 2.0 * number("rows") * number("inner") * number("columns");
+        assert!((number("gflop_per_s") * number("median_s") * 1e9 / flop - 1.0).abs() < 1e-9, "{product}");
+        assert!((number("peak_share") * peak / number("gflop_per_s") - 1.0).abs() < 1e-9, "{product}");
+    }
 }
 
 #[test]
@@ -213,6 +308,7 @@ fn help_explains_every_flag() {
         &["gradients"],
         &["bench", "step"],
         &["bench", "infer"],
+        &["bench", "gemm"],
     ] {
         let help = here.succeed(&[arguments, &["--help"]].concat());
         let lines: Vec<&str> = help.lines().collect();

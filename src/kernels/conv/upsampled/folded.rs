@@ -111,6 +111,11 @@ impl Folded {
         }
     }
 
+    /// How many multiply-adds the output of one image takes, and each of its gradients.
+    pub(super) fn multiply_adds(&self) -> usize {
+        self.windows().count() * self.folded_len()
+    }
+
     /// Lends the folded weights to `work`.
     fn with_folded(&self, w: &[f32], work: impl FnOnce(Matrix<'_>)) {
         parallel::with_scratch(self.folded_len(), |folded| {

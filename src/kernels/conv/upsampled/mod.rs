@@ -71,6 +71,14 @@ impl Upsampled {
         }
     }
 
+    /// How many multiply-adds the output of one image takes, and each of its gradients.
+    pub fn multiply_adds(self) -> usize {
+        match self.algorithm() {
+            Algorithm::Folded(folded) => folded.multiply_adds(),
+            Algorithm::Winograd(tiles) => tiles.multiply_adds(),
+        }
+    }
+
     /// y from x (images) and w (kernel, kernel, inputs, outputs).
     pub fn forward(self, x: &[f32], w: &[f32], y: &mut [f32]) {
         match self.algorithm() {

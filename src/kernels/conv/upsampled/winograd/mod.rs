@@ -101,6 +101,11 @@ impl Tiles {
         self.layer.outputs / PANEL
     }
 
+    /// How many multiply-adds the products of one image are, and those of each gradient.
+    pub(super) fn multiply_adds(&self) -> usize {
+        self.tiles() * PRODUCTS * PRODUCTS * self.layer.inputs * self.layer.outputs
+    }
+
     /// y from x and w.
     pub(super) fn forward(&self, x: &[f32], w: &[f32], y: &mut [f32]) {
         let Upsampled { inputs, .. } = self.layer;

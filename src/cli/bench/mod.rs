@@ -1,4 +1,8 @@
-//! `diva bench`: how long a training step or a prediction takes, on random images, at full width.
+//! `diva bench`: how long a training step or a prediction takes, on random images, at full width; and the matrix product.
+
+mod gemm;
+mod machine;
+mod profile;
 
 use super::{say, say_json};
 use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
@@ -12,6 +16,8 @@ use crate::simd::Isa;
 use crate::tensor::Tensor;
 use crate::train::dataset;
 use clap::{Args, Subcommand};
+use machine::Machine;
+use profile::{Profile, Profiler};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -30,12 +36,16 @@ pub(super) enum Bench {
         /// The step on images without a class.
         #[arg(long)]
         unlabelled: bool,
+        /// Say op by op where the time goes, how much is computed, and what the machine can do at most.
+        #[arg(long)]
+        profile: bool,
     },
     /// Class prediction: the encoder of zy and the classifier.
     Infer {
         #[command(flatten)]
         arguments: Arguments,
     },
+    Gemm(gemm::Gemm),
 }
 
 #[derive(Args, Debug)]
@@ -67,26 +77,36 @@ struct Report<'a> {
     min_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     images_per_s: Option<f64>,
-    /// The most memory that the process has held, in MiB; `null` where the system does not tell.
+    /// The most memory that the process has held, in MiB; `null` where the system does not tell. A profile's
+    /// measurement of the bandwidth holds 256.
     peak_rss_mib: Option<f64>,
     /// Tensor buffers allocated after the first step.
     allocations_after_first_step: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
 }
 
 impl Bench {
     pub(super) fn run(&self) -> Result<()> {
         let (command, arguments, unlabelled) = match self {
-            Bench::Step { arguments, unlabelled } => ("step", arguments, *unlabelled),
+            Bench::Step { arguments, unlabelled, .. } => ("step", arguments, *unlabelled),
             Bench::Infer { arguments } => ("infer", arguments, false),
+            Bench::Gemm(gemm) => return gemm.run(),
         };
         let bench = Subject::new(arguments, unlabelled)?;
-        let (seconds, allocations) = match self {
-            Bench::Step { .. } => bench.steps(arguments.steps),
-            Bench::Infer { .. } => bench.predictions(arguments.steps),
+        let mut profile = None;
+        let (mut seconds, allocations) = match self {
+            Bench::Step { profile: true, .. } => {
+                let machine = Machine::measure();
+                let (profiler, engine) = Profiler::new();
+                let (seconds, allocations) = bench.steps(&engine, arguments.steps, || profiler.forget());
+                profile = Some(profiler.finish(machine, &seconds));
+                (seconds, allocations)
+            }
+            Bench::Step { .. } => bench.steps(&Engine::new(), arguments.steps, || {}),
+            _ => bench.predictions(arguments.steps),
         };
-        let mut sorted = seconds;
-        sorted.sort_by(f64::total_cmp);
-        let median_s = sorted[sorted.len() / 2];
+        let median_s = median(&mut seconds);
         let images_per_s = arguments.batch as f64 / median_s;
         let report = Report {
             command,
@@ -97,10 +117,11 @@ impl Bench {
             threads: parallel::threads(),
             isa: Isa::current().name(),
             median_s,
-            min_s: sorted[0],
+            min_s: seconds[0],
             images_per_s: (command == "infer").then_some(images_per_s),
             peak_rss_mib: peak_rss_mib(),
             allocations_after_first_step: allocations,
+            profile,
         };
         if arguments.json {
             return say_json(&report);
@@ -110,8 +131,15 @@ impl Bench {
             "{} {command}, batch {}, {} threads, {}: median {median_s:.4} s, fastest {:.4} s, {images_per_s:.0} images/s, \
              peak memory {memory}",
             report.model, report.batch, report.threads, report.isa, report.min_s
-        ))
+        ))?;
+        report.profile.iter().try_for_each(Profile::say)
     }
+}
+
+/// The median of some times, which are sorted for it.
+fn median(seconds: &mut [f64]) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
 }
 
 /// A model with random images.
@@ -167,22 +195,22 @@ impl Subject {
         Ok(Subject { diva, params, adam, batch, noise, weights })
     }
 
-    /// The seconds of each step after the first, and the buffers allocated in them.
-    fn steps(mut self, count: usize) -> (Vec<f64>, usize) {
-        let engine = Engine::new();
+    /// The seconds of each step after the first, and the buffers allocated in them; `after_first` comes between.
+    fn steps(mut self, engine: &Engine, count: usize, after_first: impl Fn()) -> (Vec<f64>, usize) {
         let mut gradients = Gradients::new(&self.params);
         let mut first = 0;
         let mut seconds = Vec::new();
         for step in 0..=count {
             let start = Instant::now();
             {
-                let tape = Tape::train(&engine, &self.params);
+                let tape = Tape::train(engine, &self.params);
                 self.diva.loss(&tape, &self.batch, &self.noise, self.weights).total.backward(&mut gradients);
             }
             self.adam.step(&mut self.params, &gradients);
             self.params.take_statistics(&gradients);
             if step == 0 {
                 first = engine.misses();
+                after_first();
             } else {
                 seconds.push(start.elapsed().as_secs_f64());
             }
