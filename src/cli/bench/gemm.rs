@@ -15,7 +15,7 @@ use std::time::Instant;
 const PRODUCTS: &[([usize; 3], &str)] = &[
     ([1024, 1024, 1024], "the square that libraries are compared by"),
     ([78_400, 256, 256], "256 logits for every pixel"),
-    ([256, 1152, 19_600], "the second up-sampled layer, pixels as columns"),
+    ([19_600, 1152, 1024], "the second up-sampled layer, folded"),
     ([6_400, 800, 64], "the second convolution of an encoder"),
     ([57_600, 25, 32], "the first convolution of an encoder"),
     ([900, 128, 256], "128 to 256 channels at 900 places"),

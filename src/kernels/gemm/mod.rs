@@ -222,7 +222,7 @@ fn by_matrixmultiply(
 #[track_caller]
 pub fn gemm_parallel(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
     /// Multiply-adds worth a task.
-    const TASK: usize = 8 << 20;
+    const TASK: usize = 2 << 20;
     let (k, n) = (a.columns, b.columns);
     if c.is_empty() {
         return;

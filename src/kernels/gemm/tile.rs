@@ -3,9 +3,9 @@
 //! For a tile of M rows and V vectors of columns, one step of the inner loop loads V vectors of B and broadcasts M
 //! numbers of A for M x V fused multiply-adds. With 12 x 2 (AVX-512) or 6 x 1 vectors of two registers (AVX2) the sums
 //! fill the registers, and arithmetic, not memory, sets the pace. B is packed beforehand into panels of two vectors, so
-//! that it is read in sequence. A is copied block by block into rows of a length that is no power of two: where it lies,
-//! its rows may all fall on the same few lines of the cache (with 1,024 columns a product took twice as long). Rows that
-//! are short anyway are left where they are.
+//! that it is read in sequence. A is read where it lies, unless its rows would fall on the same few lines of the cache
+//! (with 1,024 columns a product took twice as long) or are columns: then it is copied, block by block, into rows of a
+//! length that is no power of two.
 //!
 //! What decides the bits: every element is summed over k in order, by fused multiply-adds, in blocks of
 //! [`BLOCK`]; each block starts at zero and is added to C. The size of a tile decides none. That is also the order of
@@ -104,8 +104,8 @@ fn down<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
     }
 }
 
-/// The block of A that begins at (row, column) and has these sizes, copied unless its rows are short; its rows or its
-/// columns stay contiguous.
+/// The block of A that begins at (row, column) and has these sizes, copied if that pays; its rows or its columns
+/// stay contiguous.
 fn block_of<'a>(
     a: Matrix<'a>,
     [row, column]: [usize; 2],
@@ -113,7 +113,7 @@ fn block_of<'a>(
     to: &'a mut [f32],
 ) -> Matrix<'a> {
     let corner = row * a.row_stride + column * a.column_stride;
-    if a.column_stride == 1 && a.row_stride <= BLOCK {
+    if a.column_stride == 1 && !a.row_stride.is_multiple_of(BLOCK) {
         Matrix { data: &a.data[corner..], rows, columns, ..a }
     } else if a.row_stride == 1 {
         for (k, to) in to.chunks_exact_mut(ROWS).take(columns).enumerate() {
