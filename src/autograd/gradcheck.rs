@@ -18,6 +18,10 @@ use crate::simd::Isa;
 use crate::tensor::{Shape, Tensor};
 use std::sync::{Mutex, PoisonError};
 
+/// Held by a test while it chooses instruction sets. The choice is global, but every choice gives the same bits, so
+/// tests that do not choose do not mind.
+pub(crate) static CHOOSING: Mutex<()> = Mutex::new(());
+
 /// A tensor of f64: what references compute with.
 #[derive(Clone, Debug)]
 pub(crate) struct Array64 {
@@ -242,8 +246,7 @@ impl Case {
             }
         }
 
-        // 3: instruction sets. The choice is global, but every choice gives the same bits, so other tests do not mind.
-        static CHOOSING: Mutex<()> = Mutex::new(());
+        // 3: instruction sets.
         {
             let _guard = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
             let before = Isa::current();

@@ -330,6 +330,43 @@ mod tests {
             }
         }
         assert_eq!(layout.to_published(&ours), file);
+
+        // A kernel (2, 3 channels, 2 x 2), whose channels come first in the file, and a single number.
+        let kernel = vec![2, 3, 2, 2];
+        let layout = Layout { shape: kernel.clone(), view: kernel, order: vec![2, 3, 1, 0] };
+        layout.from_published(&file, &mut ours);
+        for output in 0..2 {
+            for input in 0..3 {
+                for place in 0..4 {
+                    assert_eq!(
+                        ours[(place * 3 + input) * 2 + output],
+                        file[(output * 3 + input) * 4 + place]
+                    );
+                }
+            }
+        }
+        assert_eq!(layout.to_published(&ours), file);
+        let mut one = [f32::NAN];
+        Layout::same(Shape::SCALAR).from_published(&[7.0], &mut one);
+        assert_eq!((one, Layout::same(Shape::SCALAR).to_published(&one)), ([7.0], vec![7.0]));
+    }
+
+    #[test]
+    fn a_model_without_a_start_has_the_same_entries_and_only_zeros() {
+        let make = |mut builder: Builder<'_>| {
+            let init = Init::XavierUniform { fan_in: 3, fan_out: 7 };
+            builder.scope("a").weight("w", [3, 7], Layout::same([3, 7].into()), init);
+            builder.scope("a").statistic("variance", [7], Layout::same([7].into()), 1.0);
+        };
+        let (mut drawn, mut without) = (Params::new(), Params::new());
+        make(Builder::new(&mut drawn, 1));
+        make(Builder::without_start(&mut without));
+        let names = |params: &Params| -> Vec<_> {
+            params.handles().map(|p| (params.entry(p).name.clone(), params.range(p))).collect()
+        };
+        assert_eq!(names(&drawn), names(&without));
+        assert!(drawn.slab()[..21].iter().all(|&x| x != 0.0));
+        assert!(without.slab()[..21].iter().all(|&x| x == 0.0));
     }
 
     #[test]

@@ -66,8 +66,7 @@ impl Frozen {
         let windows = Windows { height, width, channels, kernel, stride: 1, padding: 0 };
         let mut panels = Buffer::zeros(packed_len(windows.len(), outputs));
         pack(&weight, outputs, &mut panels);
-        let (rows, columns) =
-            PooledConvolution { windows, panels: &panels, bias: &bias }.output();
+        let (rows, columns) = PooledConvolution { windows, panels: &panels, bias: &bias }.output();
         self.push(Layer::Convolution { windows, panels, bias }, [rows, columns, outputs])
     }
 
@@ -207,16 +206,16 @@ mod tests {
             };
             Stream::new(1, "frozen", &[i as u64]).fill_uniform(from, to, params.get_mut(param));
         }
-        let mut images = Tensor::zeros([23, 8, 9, 1]); // two whole blocks and a rest
+        let mut images = Tensor::zeros([23, 8, 13, 1]); // two whole blocks and a rest
         Stream::new(2, "frozen", &[]).fill_uniform(0.0, 1.0, images.data_mut());
 
-        let frozen = Frozen::new([8, 9, 1])
+        let frozen = Frozen::new([8, 13, 1])
             .convolution(&conv1, &norm1, &params)
             .convolution(&conv2, &norm2, &params)
             .linear(&linear1, &params)
             .relu()
             .linear(&linear2, &params);
-        assert_eq!((frozen.inputs(), frozen.outputs()), (72, 4));
+        assert_eq!((frozen.inputs(), frozen.outputs()), (104, 4));
         let mut outputs = vec![f32::NAN; 23 * 4];
         frozen.forward(images.data(), &mut outputs);
 

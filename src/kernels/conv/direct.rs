@@ -101,7 +101,8 @@ impl PooledConvolution<'_> {
                 let (z, _) = z.as_chunks::<LANES>();
                 for (at, y) in y.chunks_exact_mut(outputs).enumerate() {
                     let corner = at / columns * 2 * window_columns + at % columns * 2;
-                    let [a, b, c, d] = [0, 1, window_columns, window_columns + 1].map(|step| z[corner + step]);
+                    let [a, b, c, d] =
+                        [0, 1, window_columns, window_columns + 1].map(|step| z[corner + step]);
                     for (lane, y) in y[first..first + width].iter_mut().enumerate() {
                         let larger = |a: f32, b: f32| if a > b { a } else { b };
                         *y = larger(larger(larger(a[lane], b[lane]), larger(c[lane], d[lane])), 0.0);
@@ -250,8 +251,8 @@ mod tests {
                 for v in 0..kernel {
                     for c in 0..channels {
                         let pixel = x[((i + u) * width + j + v) * channels + c];
-                        sum += f64::from(pixel)
-                            * f64::from(w[((u * kernel + v) * channels + c) * outputs + o]);
+                        sum +=
+                            f64::from(pixel) * f64::from(w[((u * kernel + v) * channels + c) * outputs + o]);
                     }
                 }
             }
