@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::tensor::Buffer;
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// About as many f32 operations as are worth a task of their own: smaller pieces are joined to chunks of this size.
 pub const GRAIN: usize = 16 * 1024;
@@ -138,6 +139,14 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
+/// How many buffers of scratch memory all threads have allocated together.
+static SCRATCH_ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// How often scratch memory had to be allocated so far, on any thread: for reports.
+pub fn scratch_allocations() -> usize {
+    SCRATCH_ALLOCATIONS.load(Ordering::Relaxed)
+}
+
 /// Lends `len` f32s of this thread's scratch memory to `work`. What they hold is left over from earlier work.
 pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     // The smallest kept buffer that is long enough, so that nested calls of different sizes do not rob each other.
@@ -151,7 +160,10 @@ pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
             }
         }
     });
-    let mut buffer = kept.unwrap_or_else(|| Buffer::zeros(len));
+    let mut buffer = kept.unwrap_or_else(|| {
+        SCRATCH_ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        Buffer::zeros(len)
+    });
     let result = work(&mut buffer[..len]);
     SCRATCH.with_borrow_mut(|kept| kept.push(buffer));
     result

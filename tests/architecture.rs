@@ -19,7 +19,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("kernels", &["simd", "parallel"]),
     ("autograd", &["simd", "rng", "tensor", "parallel"]),
     ("ops", &["simd", "tensor", "parallel", "kernels", "autograd"]),
-    ("nn", &["rng", "tensor", "autograd", "ops"]),
+    // Frozen layers run without a tape, so no op stands between them and the kernels.
+    ("nn", &["rng", "tensor", "parallel", "kernels", "autograd", "ops"]),
     ("prob", &["rng", "tensor", "autograd", "ops"]),
     ("optim", &["tensor", "kernels", "autograd"]),
     ("config", &["error"]),

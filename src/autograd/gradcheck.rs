@@ -18,6 +18,10 @@ use crate::simd::Isa;
 use crate::tensor::{Shape, Tensor};
 use std::sync::{Mutex, PoisonError};
 
+/// Held by a test while it chooses instruction sets. The choice is global, but every choice gives the same bits, so
+/// tests that do not choose do not mind.
+pub(crate) static CHOOSING: Mutex<()> = Mutex::new(());
+
 /// A tensor of f64: what references compute with.
 #[derive(Clone, Debug)]
 pub(crate) struct Array64 {
@@ -95,6 +99,7 @@ pub(crate) struct Case {
     inputs: Vec<Input>,
     reference: Reference,
     tolerance: f64,
+    total: bool,
 }
 
 impl Case {
@@ -110,7 +115,15 @@ impl Case {
             inputs: shapes.into_iter().map(input).collect(),
             reference: Box::new(reference),
             tolerance: 1e-5,
+            total: false,
         }
+    }
+
+    /// The reference gives the terms whose total is the op's only output: what cancels between them is noise of f32 in
+    /// proportion to the terms.
+    pub(crate) fn total(mut self) -> Self {
+        self.total = true;
+        self
     }
 
     /// Input `index` is uniform between two numbers.
@@ -180,7 +193,10 @@ impl Case {
         let upstream = direction(seed, "upstream", plan.output.len());
 
         // 1 and 5: forward.
-        let expected = (self.reference)(&wide);
+        let mut expected = (self.reference)(&wide);
+        if self.total {
+            expected = Array64::new(Shape::SCALAR, vec![expected.data.iter().sum()]);
+        }
         if expected.shape != plan.output {
             return fail("plan", format!("output {}, the reference has {}", plan.output, expected.shape));
         }
@@ -223,7 +239,7 @@ impl Case {
                     (self.reference)(&wide)
                 };
                 let (up, down) = (moved(1.0), moved(-1.0));
-                let pairs = || up.data.iter().zip(&down.data).zip(&upstream);
+                let pairs = || up.data.iter().zip(&down.data).zip(upstream.iter().cycle());
                 let slope: f64 = pairs().map(|((u, d), &g)| (u - d) / (2.0 * h) * f64::from(g)).sum();
                 // What cancels inside the sums is noise of f32 in proportion to the sums of absolute values.
                 let mass: f64 = pairs().map(|((u, d), &g)| ((u - d) / (2.0 * h) * f64::from(g)).abs()).sum();
@@ -242,8 +258,7 @@ impl Case {
             }
         }
 
-        // 3: instruction sets. The choice is global, but every choice gives the same bits, so other tests do not mind.
-        static CHOOSING: Mutex<()> = Mutex::new(());
+        // 3: instruction sets.
         {
             let _guard = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
             let before = Isa::current();

@@ -8,6 +8,7 @@
 
 use crate::rng::Stream;
 use crate::tensor::{Buffer, Shape};
+use std::ops::Range;
 
 /// A handle to one parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,22 +50,29 @@ impl Layout {
     /// If their number is not that of the layout.
     pub fn to_published(&self, ours: &[f32]) -> Vec<f32> {
         let mut published = vec![0.0; ours.len()];
-        self.for_each_pair(ours.len(), |mine, theirs| published[theirs] = ours[mine]);
+        self.for_each_run(ours.len(), |mine, theirs, step| {
+            for (to, from) in published[theirs..].iter_mut().step_by(step).zip(&ours[mine]) {
+                *to = *from;
+            }
+        });
         published
     }
 
-    /// Numbers in our order, from the file's.
+    /// Overwrites numbers in our order with those of the file.
     ///
     /// # Panics
-    /// If their number is not that of the layout.
-    pub fn from_published(&self, published: &[f32]) -> Vec<f32> {
-        let mut ours = vec![0.0; published.len()];
-        self.for_each_pair(published.len(), |mine, theirs| ours[mine] = published[theirs]);
-        ours
+    /// If the number of either is not that of the layout.
+    pub fn from_published(&self, published: &[f32], ours: &mut [f32]) {
+        assert_eq!(published.len(), ours.len(), "numbers of a file and of a parameter");
+        self.for_each_run(published.len(), |mine, theirs, step| {
+            for (to, from) in ours[mine].iter_mut().zip(published[theirs..].iter().step_by(step)) {
+                *to = *from;
+            }
+        });
     }
 
-    /// Calls `pair(index here, index in the file)` for every number.
-    fn for_each_pair(&self, len: usize, mut pair: impl FnMut(usize, usize)) {
+    /// Calls `run(indices here, first index in the file, step in the file)` for all runs of our innermost axis.
+    fn for_each_run(&self, len: usize, mut run: impl FnMut(Range<usize>, usize, usize)) {
         assert_eq!(
             self.view.iter().product::<usize>(),
             len,
@@ -75,13 +83,17 @@ impl Layout {
         for axis in (1..self.view.len()).rev() {
             strides[axis - 1] = strides[axis] * self.view[axis];
         }
-        for mine in 0..len {
-            let (mut rest, mut theirs) = (mine, 0);
-            for &axis in self.order.iter().rev() {
+        let Some((&innermost, outer)) = self.order.split_last() else {
+            return run(0..len, 0, 1); // a single number
+        };
+        let count = self.view[innermost].max(1);
+        for mine in (0..len).step_by(count) {
+            let (mut rest, mut theirs) = (mine / count, 0);
+            for &axis in outer.iter().rev() {
                 theirs += rest % self.view[axis] * strides[axis];
                 rest /= self.view[axis];
             }
-            pair(mine, theirs);
+            run(mine..mine + count, theirs, strides[innermost]);
         }
     }
 }
@@ -155,7 +167,7 @@ impl Params {
     }
 
     /// Where the numbers of a parameter lie in a slab of this layout.
-    pub fn range(&self, param: Param) -> std::ops::Range<usize> {
+    pub fn range(&self, param: Param) -> Range<usize> {
         let entry = &self.entries[param.0];
         entry.offset..entry.offset + entry.shape.len()
     }
@@ -243,14 +255,20 @@ pub enum Init {
 #[derive(Debug)]
 pub struct Builder<'a> {
     params: &'a mut Params,
-    seed: u64,
+    /// None where the weights are to be replaced before they are used.
+    seed: Option<u64>,
     path: String,
 }
 
 impl<'a> Builder<'a> {
     /// Starts at the root.
     pub fn new(params: &'a mut Params, seed: u64) -> Self {
-        Builder { params, seed, path: String::new() }
+        Builder { params, seed: Some(seed), path: String::new() }
+    }
+
+    /// Starts at the root and draws nothing: every weight is 0, to be replaced by what was saved.
+    pub fn without_start(params: &'a mut Params) -> Self {
+        Builder { params, seed: None, path: String::new() }
     }
 
     /// The builder of what lies under `name`: `px`, then `px.de1`, then `px.de1.0`.
@@ -264,8 +282,9 @@ impl<'a> Builder<'a> {
     /// If the name is taken or the layout does not fit the shape.
     pub fn weight(&mut self, name: &str, shape: impl Into<Shape>, layout: Layout, init: Init) -> Param {
         let name = format!("{}{name}", self.path);
-        let stream = Stream::new(self.seed, &format!("init/{name}"), &[]);
+        let stream = self.seed.map(|seed| Stream::new(seed, &format!("init/{name}"), &[]));
         let param = self.params.insert(name, shape.into(), Role::Weight, layout);
+        let Some(stream) = stream else { return param };
         let values = self.params.get_mut(param);
         match init {
             Init::Constant(value) => values.fill(value),
@@ -298,7 +317,8 @@ mod tests {
         // A PyTorch Linear over a flattened (channels 2, pixels 3) image with 4 outputs: file (4, 6), ours (6, 4).
         let layout = Layout { shape: vec![4, 6], view: vec![4, 2, 3], order: vec![2, 1, 0] };
         let file: Vec<f32> = (0..24).map(|i| i as f32).collect();
-        let ours = layout.from_published(&file);
+        let mut ours = [f32::NAN; 24];
+        layout.from_published(&file, &mut ours);
         for pixel in 0..3 {
             for channel in 0..2 {
                 for output in 0..4 {
@@ -310,6 +330,43 @@ mod tests {
             }
         }
         assert_eq!(layout.to_published(&ours), file);
+
+        // A kernel (2, 3 channels, 2 x 2), whose channels come first in the file, and a single number.
+        let kernel = vec![2, 3, 2, 2];
+        let layout = Layout { shape: kernel.clone(), view: kernel, order: vec![2, 3, 1, 0] };
+        layout.from_published(&file, &mut ours);
+        for output in 0..2 {
+            for input in 0..3 {
+                for place in 0..4 {
+                    assert_eq!(
+                        ours[(place * 3 + input) * 2 + output],
+                        file[(output * 3 + input) * 4 + place]
+                    );
+                }
+            }
+        }
+        assert_eq!(layout.to_published(&ours), file);
+        let mut one = [f32::NAN];
+        Layout::same(Shape::SCALAR).from_published(&[7.0], &mut one);
+        assert_eq!((one, Layout::same(Shape::SCALAR).to_published(&one)), ([7.0], vec![7.0]));
+    }
+
+    #[test]
+    fn a_model_without_a_start_has_the_same_entries_and_only_zeros() {
+        let make = |mut builder: Builder<'_>| {
+            let init = Init::XavierUniform { fan_in: 3, fan_out: 7 };
+            builder.scope("a").weight("w", [3, 7], Layout::same([3, 7].into()), init);
+            builder.scope("a").statistic("variance", [7], Layout::same([7].into()), 1.0);
+        };
+        let (mut drawn, mut without) = (Params::new(), Params::new());
+        make(Builder::new(&mut drawn, 1));
+        make(Builder::without_start(&mut without));
+        let names = |params: &Params| -> Vec<_> {
+            params.handles().map(|p| (params.entry(p).name.clone(), params.range(p))).collect()
+        };
+        assert_eq!(names(&drawn), names(&without));
+        assert!(drawn.slab()[..21].iter().all(|&x| x != 0.0));
+        assert!(without.slab()[..21].iter().all(|&x| x == 0.0));
     }
 
     #[test]

@@ -2,11 +2,10 @@
 
 use super::saved_run::SavedRun;
 use super::{percent, say, say_json};
-use crate::autograd::{Engine, Tape, Var};
+use crate::autograd::{Engine, Params, Tape};
 use crate::data::image;
 use crate::error::Result;
-use crate::models::diva::{SIDE, argmax_rows};
-use crate::tensor::Tensor;
+use crate::models::diva::{LabelPredictor, SIDE, argmax};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -58,24 +57,21 @@ impl Predict {
         // All are read before the first answer: a wrong one is named before anything is printed.
         let images =
             files.iter().map(|file| image::read_grey(file, SIDE, SIDE)).collect::<Result<Vec<_>>>()?;
-        let engine = Engine::new();
+        let of_class = LabelPredictor::of_classes(&saved.diva, &saved.params);
+        let of_domain = LabelPredictor::of_domains(&saved.diva, &saved.params);
         let mut predictions = Vec::new();
         for (files, images) in files.chunks(BATCH).zip(images.chunks(BATCH)) {
             let pixels: Vec<f32> = images.iter().flatten().map(|&level| f32::from(level) / 255.0).collect();
-            let tape = Tape::inference(&engine, &saved.params);
-            let x = tape.input(&Tensor::new([images.len(), SIDE, SIDE, 1], &pixels));
-            let (of_class, of_domain) = (saved.diva.class_logits(x), saved.diva.domain_logits(x));
-            let (classes, nearest) = (argmax_rows(of_class), argmax_rows(of_domain));
-            let (class_rows, domain_rows) = (probabilities(of_class), probabilities(of_domain));
-            for (i, file) in files.iter().enumerate() {
-                let (class, domain) = (classes[i], nearest[i] as usize);
+            let (classes, nearest) = (answers(&of_class, &pixels), answers(&of_domain, &pixels));
+            for ((file, class), domain) in files.iter().zip(classes).zip(nearest) {
+                let name = domains.get(domain.label as usize).cloned();
                 predictions.push(Prediction {
                     file: file.display().to_string(),
-                    class,
-                    probability: class_rows[i][class as usize],
-                    class_probabilities: class_rows[i].clone(),
-                    domain: domains.get(domain).cloned().unwrap_or_else(|| domain.to_string()),
-                    domain_probabilities: domain_rows[i].clone(),
+                    class: class.label,
+                    probability: class.probabilities[class.label as usize],
+                    class_probabilities: class.probabilities,
+                    domain: name.unwrap_or_else(|| domain.label.to_string()),
+                    domain_probabilities: domain.probabilities,
                 });
             }
         }
@@ -90,8 +86,23 @@ impl Predict {
     }
 }
 
-/// The softmax of every row.
-fn probabilities(logits: Var<'_>) -> Vec<Vec<f32>> {
-    let columns = logits.shape().columns();
-    logits.log_softmax().exp().read(|numbers| numbers.chunks_exact(columns).map(<[f32]>::to_vec).collect())
+/// The likeliest label of an image, and the probabilities of all.
+struct Answer {
+    label: u32,
+    probabilities: Vec<f32>,
+}
+
+fn answers(predictor: &LabelPredictor, images: &[f32]) -> Vec<Answer> {
+    let labels = predictor.labels();
+    let count = images.len() / (SIDE * SIDE);
+    let mut logits = vec![0.0; count * labels];
+    predictor.logits(images, &mut logits);
+    let (engine, params) = (Engine::new(), Params::new());
+    let tape = Tape::inference(&engine, &params);
+    let rows = tape.constant([count, labels], |numbers| numbers.copy_from_slice(&logits));
+    rows.log_softmax().exp().read(|probabilities| {
+        let likeliest = argmax(&logits, labels);
+        let rows = likeliest.zip(probabilities.chunks_exact(labels));
+        rows.map(|(label, row)| Answer { label, probabilities: row.to_vec() }).collect()
+    })
 }

@@ -54,7 +54,7 @@ pub(super) fn load_weights(
     let classes = weights::outputs(&file, "qy.fc1.weight", path)?;
     let settings = dataset::settings(&config.model, domains, classes, class_counts(classes).as_deref())?;
     let mut params = Params::new();
-    let diva = Diva::new(&mut Builder::new(&mut params, config.seed), settings);
+    let diva = Diva::new(&mut Builder::without_start(&mut params), settings);
     weights::import(&mut params, &file, path)?;
     Ok((diva, params))
 }

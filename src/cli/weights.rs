@@ -75,7 +75,7 @@ fn last_parameters(files: &RunFolder, config: &crate::config::Config) -> Result<
     let classes = weights::outputs(&best, "qy.fc1.weight", &path)?;
     let settings = dataset::settings(&config.model, domains, classes, Some(&vec![1; classes]))?;
     let mut params = Params::new();
-    Diva::new(&mut Builder::new(&mut params, config.seed), settings);
+    Diva::new(&mut Builder::without_start(&mut params), settings);
     let adam = Adam::new(&params, config.train.learning_rate);
     let mut state = State { params, adam, progress: Progress::default() };
     let path = files.checkpoint();

@@ -1,8 +1,9 @@
 //! Batch normalisation with running statistics.
 
 use super::Features;
-use crate::autograd::{Builder, Init, Layout, Param, Var};
+use crate::autograd::{Builder, Init, Layout, Param, Params, Var};
 use crate::ops::Activation::{self, Relu};
+use crate::ops::EPSILON;
 use std::sync::Arc;
 
 /// How much of a new batch enters the running statistics: PyTorch's default, used by the published models.
@@ -88,6 +89,19 @@ impl BatchNorm {
             tape.observe(self.mean, |old, new| average(old, mean, 1.0, new));
             tape.observe(self.variance, |old, new| average(old, variance, unbiased, new));
         });
+    }
+}
+
+impl BatchNorm {
+    /// What it does to each channel by the running statistics, in f64: y = scale x + shift.
+    pub(super) fn scale_and_shift(&self, params: &Params) -> Vec<(f64, f64)> {
+        let [gamma, beta, mean, variance] =
+            [self.gamma, self.beta, self.mean, self.variance].map(|param| params.get(param));
+        let of_channel = |c: usize| {
+            let scale = f64::from(gamma[c]) / (f64::from(variance[c]) + f64::from(EPSILON)).sqrt();
+            (scale, f64::from(beta[c]) - f64::from(mean[c]) * scale)
+        };
+        (0..gamma.len()).map(of_channel).collect()
     }
 }
 

@@ -14,8 +14,8 @@ fn xavier(kernel: usize, inputs: usize, outputs: usize) -> Init {
 /// Two-dimensional cross-correlation.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv {
-    weight: Param,
-    bias: Option<Param>,
+    pub(super) weight: Param,
+    pub(super) bias: Option<Param>,
 }
 
 impl Conv {

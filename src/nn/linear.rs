@@ -36,7 +36,7 @@ pub enum Features {
 #[derive(Clone, Copy, Debug)]
 pub struct Linear {
     weight: Param,
-    bias: Option<Param>,
+    pub(super) bias: Option<Param>,
 }
 
 impl Linear {

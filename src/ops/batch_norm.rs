@@ -17,7 +17,7 @@ use crate::parallel::with_scratch;
 use crate::tensor::Shape;
 
 /// eps, which keeps the division by the standard deviation finite. PyTorch's default, used by the published models.
-pub(super) const EPSILON: f32 = 1e-5;
+pub(crate) const EPSILON: f32 = 1e-5;
 
 #[derive(Clone, Copy, Debug)]
 struct BatchNorm(Activation);

@@ -47,6 +47,7 @@ ops! {
 }
 
 pub use crate::kernels::norm::Activation;
+pub(crate) use batch_norm::EPSILON;
 pub use conv2d::Conv2d;
 
 #[cfg(test)]

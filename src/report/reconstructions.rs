@@ -8,7 +8,7 @@ use super::text::degrees;
 use super::{Grid, Picture};
 use crate::autograd::{Engine, Params, Tape};
 use crate::data::{Dataset, Split};
-use crate::models::diva::{Diva, argmax_rows};
+use crate::models::diva::{Diva, argmax};
 use crate::train::dataset;
 
 /// Pixels of the picture for a pixel of an image.
@@ -58,7 +58,9 @@ fn reconstruct(
         return Vec::new();
     }
     let tape = Tape::inference(engine, params);
-    let levels = argmax_rows(diva.reconstruction_logits(tape.input(&dataset::images(data, indices))));
+    let logits = diva.reconstruction_logits(tape.input(&dataset::images(data, indices)));
+    let columns = logits.shape().columns();
+    let levels = logits.read(|numbers| argmax(numbers, columns).collect::<Vec<u32>>());
     let grey = |&level: &u32| u8::try_from(level).expect("a pixel has 256 grey levels");
     levels.chunks_exact(data.values()).map(|image| picture(data, image.iter().map(grey).collect())).collect()
 }

@@ -1,21 +1,27 @@
 //! How well classes are recognised, by the mean of q(zy|x), without training anything.
 
-use super::dataset;
-use crate::autograd::{Engine, Params, Tape};
 use crate::data::Dataset;
-use crate::models::diva::{Diva, argmax_rows};
+use crate::models::diva::{LabelPredictor, argmax};
+use crate::tensor::Buffer;
 
-/// Images that go through the networks together.
-const BATCH: usize = 100;
+/// Images that are turned from bytes to f32 together.
+const BATCH: usize = 500;
 
-/// The predicted class of every image.
-pub fn predict_classes(diva: &Diva, params: &Params, engine: &Engine, data: &Dataset) -> Vec<u32> {
+/// The predicted label of every image.
+pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Vec<u32> {
     let all: Vec<usize> = (0..data.len()).collect();
-    let predict = |indices: &[usize]| {
-        let tape = Tape::inference(engine, params);
-        argmax_rows(diva.class_logits(tape.input(&dataset::images(data, indices))))
-    };
-    all.chunks(BATCH).flat_map(predict).collect()
+    let (pixels, labels) = (data.values(), predictor.labels());
+    let mut images = Buffer::zeros(BATCH.min(all.len()) * pixels);
+    let mut logits = Buffer::zeros(BATCH.min(all.len()) * labels);
+    let mut predicted = Vec::with_capacity(all.len());
+    for indices in all.chunks(BATCH) {
+        let images = &mut images[..indices.len() * pixels];
+        let logits = &mut logits[..indices.len() * labels];
+        data.gather_pixels(indices, images);
+        predictor.logits(images, logits);
+        predicted.extend(argmax(logits, labels));
+    }
+    predicted
 }
 
 /// (right predictions, images) of each domain 0..domains.

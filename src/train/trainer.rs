@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::data::Split;
 use crate::data::batches::BatchOrder;
 use crate::error::{Error, Result};
-use crate::models::diva::{Batch, Diva, Noise, Weights};
+use crate::models::diva::{Batch, Diva, LabelPredictor, Noise, Weights};
 use crate::optim::{Adam, warm_up};
 use std::collections::BTreeMap;
 
@@ -188,7 +188,8 @@ impl Trainer {
 
     fn evaluate(&self, epoch: usize) -> EpochMetrics {
         let Split { train, test, disjoint_test, domain_names, .. } = &self.split;
-        let predict = |data| evaluate::predict_classes(&self.diva, &self.state.params, &self.engine, data);
+        let predictor = LabelPredictor::of_classes(&self.diva, &self.state.params);
+        let predict = |data| evaluate::predict(&predictor, data);
         let on_train = predict(train);
         let by_domain = evaluate::correct_by_domain(train, &on_train, domain_names.len());
         let shares = by_domain.iter().map(|&(right, all)| right as f64 / all.max(1) as f64);

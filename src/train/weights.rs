@@ -15,9 +15,8 @@ const COUNTER: &str = "num_batches_tracked";
 ///
 /// # Errors
 /// If a tensor is missing, is not f32, has another shape, holds what is not finite, or is not one of this model's. The
-/// parameters are then as they were.
+/// parameters are then of no use: some are replaced, some are not.
 pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()> {
-    let mut slab = params.clone();
     for param in params.handles() {
         let entry = params.entry(param);
         if !file.contains(&entry.name) {
@@ -44,7 +43,8 @@ pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()>
                 entry.name
             )));
         }
-        slab.get_mut(param).copy_from_slice(&entry.layout.from_published(&values));
+        let layout = entry.layout.clone();
+        layout.from_published(&values, params.get_mut(param));
     }
     let is_known = |name: &str| params.find(name).is_some() || name.rsplit('.').next() == Some(COUNTER);
     if let Some(surplus) = file.names().find(|name| !is_known(name)) {
@@ -53,7 +53,6 @@ pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()>
             path.display()
         )));
     }
-    *params = slab;
     Ok(())
 }
 

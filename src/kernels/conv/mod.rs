@@ -3,7 +3,9 @@
 //! [`plain`] is the two-dimensional cross-correlation. [`upsampled`] is the transposed convolution of an image that
 //! is first up-sampled to twice its size, computed without ever making the larger image. Both gather the windows of
 //! one image into the rows of a matrix ("im2col") and multiply by the weights; the images are dealt out to threads.
+//! [`direct`] is the first of them for prediction, which gathers nothing.
 
+pub mod direct;
 pub mod plain;
 mod points;
 pub mod upsampled;

@@ -15,6 +15,7 @@ mod tile;
 
 use crate::parallel;
 use crate::simd::{Isa, LANES};
+pub(super) use tile::BLOCK;
 use tile::{Product, pack_panel};
 
 /// Columns of a panel of B.

@@ -15,7 +15,7 @@ use super::{Matrix, PANEL, Start};
 use crate::simd::{Kernel, LANES, Simd};
 
 /// How many products are summed before the sum is added to C.
-const BLOCK: usize = 256;
+pub(in crate::kernels) const BLOCK: usize = 256;
 
 /// Rows of A that are copied together: whole tiles of 12 or 6 rows, about 100 KB.
 const ROWS: usize = 96;

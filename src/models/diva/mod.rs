@@ -11,13 +11,15 @@
 //! auxiliary:   q(d|zd) q(y|zy)                            linear classifiers
 //! ```
 //!
-//! [`networks`] holds the parts, `elbo.rs` the objective.
+//! [`networks`] holds the parts, `elbo.rs` the objective, `predict.rs` what a finished model is asked for.
 
 mod elbo;
 pub mod networks;
+mod predict;
 
 pub use crate::config::{Kl, LogitLayout};
 pub use elbo::{Batch, Loss, Noise, Weights};
+pub use predict::LabelPredictor;
 
 use crate::autograd::{Builder, Var};
 use networks::{AuxiliaryClassifier, ConditionalPrior, Decoder, Encoder};
@@ -115,9 +117,9 @@ impl Diva {
     }
 }
 
-/// The largest logit of every row: the predicted class, the lowest of equals.
-pub fn argmax_rows(logits: Var<'_>) -> Vec<u32> {
-    let columns = logits.shape().columns();
-    let largest = |row: &[f32]| (0..columns).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-    logits.read(|numbers| numbers.chunks_exact(columns).map(|row| largest(row) as u32).collect())
+/// The index of the largest logit of every row of `columns`: the predicted label, the lowest of equals.
+pub fn argmax(logits: &[f32], columns: usize) -> impl Iterator<Item = u32> {
+    let largest =
+        move |row: &[f32]| (0..columns).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+    logits.chunks_exact(columns).map(move |row| largest(row) as u32)
 }

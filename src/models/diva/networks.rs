@@ -1,7 +1,7 @@
 //! The networks of the rotated-MNIST model, layer by layer, under their published names.
 
-use crate::autograd::{Builder, Tape, Var};
-use crate::nn::{BatchNorm, Bias, Conv, Features, Linear, PointwiseConv, UpsampledConvTranspose};
+use crate::autograd::{Builder, Params, Tape, Var};
+use crate::nn::{BatchNorm, Bias, Conv, Features, Frozen, Linear, PointwiseConv, UpsampledConvTranspose};
 use crate::ops::Activation::Relu;
 use crate::prob::Normal;
 use std::sync::Arc;
@@ -78,6 +78,14 @@ impl Encoder {
         let h = self.norm2.forward(self.conv2.forward(h), Relu).max_pool(); // 4 x 4
         let [batch, height, width, channels] = h.shape().image().expect("pooling gives images");
         self.head.forward(h.reshape([batch, height * width * channels]))
+    }
+
+    /// Adds the layers to the mean, with the present parameters, to a network of images (28, 28, 1).
+    pub fn freeze_mean(&self, network: Frozen, params: &Params) -> Frozen {
+        network
+            .convolution(&self.conv1, &self.norm1, params)
+            .convolution(&self.conv2, &self.norm2, params)
+            .linear(&self.head.mean, params)
     }
 }
 
@@ -190,5 +198,10 @@ impl AuxiliaryClassifier {
     #[track_caller]
     pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
         self.linear.forward(z.relu())
+    }
+
+    /// Adds the classifier, with the present parameters, to a network that ends in z.
+    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
+        network.relu().linear(&self.linear, params)
     }
 }
