@@ -7,7 +7,7 @@
 //! dL/dx correlates dL/dy with w transposed, dL/dw correlates x with dL/dy, dL/db sums dL/dy over places.
 
 use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, require};
-use crate::kernels::conv::{Windows, plain};
+use crate::kernels::conv::{self, Windows};
 use crate::kernels::norm::column_sums;
 use crate::tensor::Shape;
 
@@ -58,16 +58,16 @@ impl Op for Conv2d {
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], _saved: &mut [f32]) {
         let windows = self.planned(inputs[0].shape, inputs[1].shape);
-        plain::forward(&windows, inputs[0].data, inputs[1].data, inputs.get(2).map(|b| b.data), output);
+        conv::forward(&windows, inputs[0].data, inputs[1].data, inputs.get(2).map(|b| b.data), output);
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
         let windows = self.planned(at.inputs[0].shape, at.inputs[1].shape);
         if let Some(dx) = &mut gradients[0] {
-            plain::input_gradient(&windows, at.inputs[1].data, at.grad, dx);
+            conv::input_gradient(&windows, at.inputs[1].data, at.grad, dx);
         }
         if let Some(dw) = &mut gradients[1] {
-            plain::weight_gradient(&windows, at.inputs[0].data, at.grad, dw);
+            conv::weight_gradient(&windows, at.inputs[0].data, at.grad, dw);
         }
         if let Some(Some(db)) = gradients.get_mut(2) {
             column_sums(at.grad, db);
@@ -75,9 +75,10 @@ impl Op for Conv2d {
     }
 
     fn multiply_adds(&self, inputs: &[Shape], output: Shape, pass: Pass<'_>) -> MultiplyAdds {
-        // Zeros of the padding are multiplied like pixels.
-        let all = output.len() * inputs[1].rows() * pass.products();
-        MultiplyAdds { computed: all, naive: all }
+        let windows = self.planned(inputs[0], inputs[1]);
+        let images = inputs[0].sizes()[0] * pass.products();
+        let computed = images * conv::multiply_adds(&windows, output.columns());
+        MultiplyAdds { computed, naive: output.len() * inputs[1].rows() * pass.products() }
     }
 }
 
@@ -134,11 +135,21 @@ pub(super) mod tests {
             case([1, 6, 6, 31], 1, 1, op(2, 0), false),
             case([1, 1, 1, 1], 1, 1, op(1, 0), true),
             case([17, 3, 3, 2], 3, 4, op(1, 2), true),
+            // Winograd's way: whole tiles, parts of tiles, several groups and partial sums, the second layer of an encoder.
+            case([1, 6, 6, 16], 5, 32, op(1, 0), false),
+            case([3, 7, 9, 16], 5, 32, op(1, 0), false),
+            case([26, 5, 6, 16], 5, 32, op(1, 0), false),
+            case([5, 12, 12, 32], 5, 64, op(1, 0), false),
+            case([2, 6, 8, 48], 5, 96, op(1, 0), true),
         ]
     }
 
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
-        let kernel = sizes.next(1, 4);
+        let kernel = sizes.next(1, 5);
+        if kernel == 5 {
+            let x = [sizes.next(1, 3), sizes.next(5, 9), sizes.next(5, 9), 16 * sizes.next(1, 2)];
+            return case(x, 5, 32, Conv2d { stride: 1, padding: 0 }, false);
+        }
         let (stride, padding) = (sizes.next(1, 2), sizes.next(0, 2));
         let x = [sizes.next(1, 3), sizes.next(kernel, 7), sizes.next(kernel, 7), sizes.next(1, 6)];
         case(x, kernel, sizes.next(1, 18), Conv2d { stride, padding }, padding == 1)

@@ -11,13 +11,18 @@
 //!
 //! (Toom 1963, Cook 1966; Winograd, "Arithmetic complexity of computations", 1980, chapter 3; for networks Lavin, Gray,
 //! "Fast algorithms for convolutional neural networks", CVPR 2016.) Along two axes the maps are applied one after the
-//! other, and 36 products replace 144. All are linear, so gradients take their transposes.
+//! other, and 36 products replace 144. All are linear, so gradients take their transposes. The transpose with respect to
+//! x is a correlation: of six pixels and five taps come two outputs, by 36 products instead of 100,
+//!
+//! ```text
+//! y = evaluate^T(interpolate^T(x) . evaluate(w))
+//! ```
 //!
 //! The points decide the rounding errors. Of the sets of small fractions, pairs x, -1/x lose least (Barabasz and others,
 //! "Error analysis and improving the accuracy of Winograd convolution", 2020): these six are as exact as five with 2
 //! would be. The constant factors of the interpolation, 1/6, 1/6, 16/15 and 1/30, are moved to the weights ([`SCALE`]).
 
-use crate::simd::Simd;
+use crate::simd::{LANES, Simd};
 
 /// How many points there are.
 pub(super) const POINTS: usize = 6;
@@ -61,6 +66,21 @@ pub(super) fn evaluate4_transposed<S: Simd>(s: S, [g0, g1, g2, g3, g4, g5]: [S::
     ]
 }
 
+/// The values of x0 + x1 X.
+#[inline(always)]
+pub(super) fn evaluate2<S: Simd>(s: S, [x0, x1]: [S::V; 2]) -> [S::V; POINTS] {
+    [x0, s.add(x0, x1), s.sub(x0, x1), times(s, 0.5, x1, x0), times(s, -2.0, x1, x0), x1]
+}
+
+/// The transpose of [`evaluate2`].
+#[inline(always)]
+pub(super) fn evaluate2_transposed<S: Simd>(s: S, [g0, g1, g2, g3, g4, g5]: [S::V; POINTS]) -> [S::V; 2] {
+    [
+        s.add(s.add(g0, s.add(g1, g2)), s.add(g3, g4)),
+        times(s, 0.5, g3, times(s, -2.0, g4, s.add(g5, s.sub(g1, g2)))),
+    ]
+}
+
 /// The values of w0 + w1 X + w2 X^2, times [`SCALE`].
 #[inline(always)]
 pub(super) fn evaluate3<S: Simd>(s: S, [w0, w1, w2]: [S::V; 3]) -> [S::V; POINTS] {
@@ -78,6 +98,28 @@ pub(super) fn evaluate3_transposed<S: Simd>(s: S, g: [S::V; POINTS]) -> [S::V; 3
         s.add(s.add(g0, even), s.add(g3, g4)),
         times(s, 0.5, g3, times(s, -2.0, g4, s.sub(g1, g2))),
         times(s, 0.25, g3, times(s, 4.0, g4, s.add(g5, even))),
+    ]
+}
+
+/// The values of w0 + w1 X + ... + w4 X^4, times [`SCALE`].
+#[inline(always)]
+pub(super) fn evaluate5<S: Simd>(s: S, w: [S::V; 5]) -> [S::V; POINTS] {
+    let [w0, w1, w2, w3, w4] = w;
+    let (even, odd) = (s.add(w0, s.add(w2, w4)), s.add(w1, w3));
+    scaled(s, [w0, s.add(even, odd), s.sub(even, odd), horner(s, 0.5, w), horner(s, -2.0, w), w4])
+}
+
+/// The transpose of [`evaluate5`].
+#[inline(always)]
+pub(super) fn evaluate5_transposed<S: Simd>(s: S, g: [S::V; POINTS]) -> [S::V; 5] {
+    let [g0, g1, g2, g3, g4, g5] = scaled(s, g);
+    let (even, odd) = (s.add(g1, g2), s.sub(g1, g2));
+    [
+        s.add(s.add(g0, even), s.add(g3, g4)),
+        times(s, 0.5, g3, times(s, -2.0, g4, odd)),
+        times(s, 0.25, g3, times(s, 4.0, g4, even)),
+        times(s, 0.125, g3, times(s, -8.0, g4, odd)),
+        times(s, 0.0625, g3, times(s, 16.0, g4, s.add(g5, even))),
     ]
 }
 
@@ -119,10 +161,24 @@ pub(super) fn interpolate_transposed<S: Simd>(
     ]
 }
 
+/// The sixteen numbers from `at` on.
+#[inline(always)]
+pub(super) fn load<S: Simd>(s: S, from: &[f32], at: usize) -> S::V {
+    let lanes: &[f32; LANES] = from[at..at + LANES].try_into().expect("sixteen numbers");
+    s.load(lanes)
+}
+
+/// Writes sixteen numbers from `at` on.
+#[inline(always)]
+pub(super) fn store<S: Simd>(s: S, v: S::V, to: &mut [f32], at: usize) {
+    let lanes: &mut [f32; LANES] = (&mut to[at..at + LANES]).try_into().expect("sixteen numbers");
+    s.store(v, lanes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{self, Kernel, LANES};
+    use crate::simd::{self, Kernel};
 
     /// Applies a map to every unit vector: its matrix, column by column.
     struct Matrix<F>(F);
@@ -171,13 +227,17 @@ mod tests {
 
     #[test]
     fn products_of_values_are_values_of_products() {
-        let (x, w, y) = (matrix!(evaluate4, 4), matrix!(evaluate3, 3), matrix!(interpolate, 6));
-        for i in 0..4 {
-            for j in 0..3 {
-                for k in 0..POINTS {
-                    let sum: f64 = (0..POINTS).map(|p| y.at(k, p) * x.at(p, i) * w.at(p, j)).sum();
-                    let expected = f64::from(u8::from(i + j == k));
-                    assert!((sum - expected).abs() < 1e-6, "X^{i} X^{j} has {sum} X^{k}");
+        let y = matrix!(interpolate, 6);
+        for (x, w) in
+            [(matrix!(evaluate4, 4), matrix!(evaluate3, 3)), (matrix!(evaluate2, 2), matrix!(evaluate5, 5))]
+        {
+            for i in 0..x.0.len() {
+                for j in 0..w.0.len() {
+                    for k in 0..POINTS {
+                        let sum: f64 = (0..POINTS).map(|p| y.at(k, p) * x.at(p, i) * w.at(p, j)).sum();
+                        let expected = f64::from(u8::from(i + j == k));
+                        assert!((sum - expected).abs() < 1e-6, "X^{i} X^{j} has {sum} X^{k}");
+                    }
                 }
             }
         }
@@ -186,6 +246,8 @@ mod tests {
     #[test]
     fn transposes_are_transposed() {
         matrix!(evaluate4, 4).assert_transposed(&matrix!(evaluate4_transposed, 6));
+        matrix!(evaluate2, 2).assert_transposed(&matrix!(evaluate2_transposed, 6));
+        matrix!(evaluate5, 5).assert_transposed(&matrix!(evaluate5_transposed, 6));
         matrix!(evaluate3, 3).assert_transposed(&matrix!(evaluate3_transposed, 6));
         matrix!(interpolate, 6).assert_transposed(&matrix!(interpolate_transposed, 6));
     }

@@ -4,7 +4,7 @@
 use super::{COUNT, FIRST, PRODUCTS, TAPS, TILE, Tiles, Upsampled, before, count};
 use crate::kernels::conv::points::{
     POINTS, evaluate3, evaluate3_transposed, evaluate4, evaluate4_transposed, interpolate,
-    interpolate_transposed,
+    interpolate_transposed, load, store,
 };
 use crate::kernels::gemm::PANEL;
 use crate::simd::{Kernel, LANES, Simd};
@@ -42,19 +42,6 @@ impl Map {
     pub(super) fn panels(rows: usize) -> Self {
         Map::new(rows * PANEL, |_| rows * PANEL, |_| PANEL)
     }
-}
-
-/// The sixteen numbers from `at` on.
-#[inline(always)]
-fn load<S: Simd>(s: S, from: &[f32], at: usize) -> S::V {
-    let lanes: &[f32; LANES] = from[at..at + LANES].try_into().expect("sixteen numbers");
-    s.load(lanes)
-}
-
-#[inline(always)]
-fn store<S: Simd>(s: S, v: S::V, to: &mut [f32], at: usize) {
-    let lanes: &mut [f32; LANES] = (&mut to[at..at + LANES]).try_into().expect("sixteen numbers");
-    s.store(v, lanes);
 }
 
 /// The products of a phase along an axis, one for each point.
