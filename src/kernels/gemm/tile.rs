@@ -175,13 +175,24 @@ fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
             }
         }
     }
+    let (first, last) = (at.column, (at.column + V * LANES).min(at.columns));
     for (i, sums) in sums.into_iter().enumerate() {
-        for (v, sum) in sums.into_iter().enumerate() {
-            let column = at.column + v * LANES;
-            if column < at.columns {
-                let row = (at.row + i) * at.columns;
-                let to = row + column..row + (column + LANES).min(at.columns);
-                finish(s, sum, start, column, &mut c[to]);
+        let row = (at.row + i) * at.columns;
+        let c = &mut c[row + first..row + last];
+        if let (vectors, []) = c.as_chunks_mut::<LANES>()
+            && vectors.len() == V
+        {
+            for (v, (sum, c)) in sums.into_iter().zip(vectors).enumerate() {
+                let sum = match start {
+                    Start::Zero => sum,
+                    Start::Kept => s.add(s.load(c), sum),
+                    Start::Row(row) => s.add(s.load_head(&row[first + v * LANES..][..LANES]), sum),
+                };
+                s.store(sum, c);
+            }
+        } else {
+            for (v, (sum, c)) in sums.into_iter().zip(c.chunks_mut(LANES)).enumerate() {
+                finish(s, sum, start, first + v * LANES, c);
             }
         }
     }
