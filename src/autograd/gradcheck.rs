@@ -350,9 +350,13 @@ impl Case {
         let mut gradients: Vec<Option<Vec<f32>>> = (inputs.iter().zip(wanted).zip(&self.inputs))
             .map(|((t, &w), input)| (w && input.differentiable).then(|| vec![f32::NAN; t.shape().len()]))
             .collect();
+        let (draft, saved) = saved.split_at(if plan.draft { views[0].data.len() } else { 0 });
+        if let Some(gradient) = gradients[0].as_mut().filter(|_| plan.draft) {
+            gradient.copy_from_slice(draft);
+        }
         let mut slots: Vec<Option<&mut [f32]>> = gradients.iter_mut().map(|g| g.as_deref_mut()).collect();
         let view = View { shape: plan.output, data: &output };
-        self.op.backward(Point { inputs: &views, output: view, saved: &saved, grad: upstream }, &mut slots);
+        self.op.backward(Point { inputs: &views, output: view, saved, grad: upstream }, &mut slots);
         Pass { output, gradients }
     }
 }

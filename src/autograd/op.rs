@@ -20,12 +20,20 @@ pub struct Plan {
     pub output: Shape,
     /// How many f32s the forward pass leaves for the backward pass, besides inputs and output.
     pub saved: usize,
+    /// Whether the first of these, as many as input 0 has, are a draft of its gradient. The backward pass finds them in
+    /// the slot of that gradient, to be finished where they lie, and only the others in `saved`.
+    pub draft: bool,
 }
 
 impl Plan {
     /// An output of this shape, nothing saved.
     pub fn output(shape: impl Into<Shape>) -> Self {
-        Plan { output: shape.into(), saved: 0 }
+        Plan { output: shape.into(), saved: 0, draft: false }
+    }
+
+    /// An output of this shape, and so many numbers saved.
+    pub fn saving(shape: impl Into<Shape>, saved: usize) -> Self {
+        Plan { saved, ..Plan::output(shape) }
     }
 }
 
@@ -56,7 +64,7 @@ pub struct Point<'a> {
     pub inputs: &'a [View<'a>],
     /// Its output.
     pub output: View<'a>,
-    /// What it left in `saved`.
+    /// What it left in `saved`, behind a draft.
     pub saved: &'a [f32],
     /// The gradient of the loss with respect to the output.
     pub grad: &'a [f32],
@@ -65,7 +73,8 @@ pub struct Point<'a> {
 /// A differentiable operation. Plain data (a stride, class labels), no tensors.
 ///
 /// Both passes are functions of their arguments alone, with the same bits for every number of threads and every
-/// instruction set. They overwrite every element that they are given: buffers arrive full of old numbers.
+/// instruction set. They overwrite every element that they are given: buffers arrive full of old numbers, but for a
+/// draft ([`Plan::draft`]).
 pub trait Op: fmt::Debug + Send + Sync {
     /// The name in messages and profiles.
     fn name(&self) -> &'static str;

@@ -38,9 +38,18 @@ struct Node {
     inputs: Vec<(usize, Shape)>,
     value: Value,
     saved: Buffer,
+    /// Whether `saved` begins with a draft of the gradient of input 0.
+    draft: bool,
     shape: Shape,
     /// Whether a gradient flows through here to some weight.
     trained: bool,
+}
+
+impl Node {
+    /// How many numbers of `saved` are the draft.
+    fn draft_len(&self) -> usize {
+        if self.draft { self.inputs[0].1.len() } else { 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -103,6 +112,7 @@ impl<'t> Tape<'t> {
             inputs: Vec::new(),
             value,
             saved: Buffer::zeros(0),
+            draft: false,
             shape,
             trained: false,
         });
@@ -120,6 +130,7 @@ impl<'t> Tape<'t> {
             inputs: Vec::new(),
             value: Value::Param(param),
             saved,
+            draft: false,
             shape,
             trained,
         });
@@ -148,8 +159,8 @@ impl<'t> Tape<'t> {
             inputs.iter().any(|&(node, _)| nodes[node].trained)
         };
         let op = Some(Box::new(op) as Box<dyn Op>);
-        let node =
-            self.push(Node { op, inputs, value: Value::Held(output), saved, shape: plan.output, trained });
+        let (value, shape, draft) = (Value::Held(output), plan.output, plan.draft);
+        let node = self.push(Node { op, inputs, value, saved, draft, shape, trained });
         Var { tape: self, node, shape: plan.output }
     }
 
@@ -201,7 +212,7 @@ impl<'t> Var<'t> {
         look(data(&self.tape.nodes.borrow()[self.node], self.tape.params))
     }
 
-    /// Calls `look` with what its op saved for the backward pass.
+    /// Calls `look` with what its op saved for the backward pass, behind a draft if there is one.
     ///
     /// # Panics
     /// If a backward pass has released it.
@@ -213,7 +224,7 @@ impl<'t> Var<'t> {
             !matches!(node.value, Value::Released),
             "a value is read after the backward pass released it"
         );
-        look(&node.saved)
+        look(&node.saved[node.draft_len()..])
     }
 
     /// The number, of a variable that holds one.
@@ -263,19 +274,22 @@ impl<'t> Var<'t> {
             pending[self.node] = Some(one);
         }
         for i in (0..=self.node).rev() {
+            let saved = std::mem::replace(&mut nodes[i].saved, Buffer::zeros(0));
             if let Some(gradient) = pending[i].take() {
+                let numbers = &gradient[..nodes[i].shape.len()];
                 match (&nodes[i].op, &nodes[i].value) {
                     (Some(op), _) => {
-                        differentiate(&**op, &nodes[i], &gradient, &nodes, params, engine, &mut pending);
+                        differentiate(&**op, &nodes[i], saved, numbers, &nodes, params, engine, &mut pending);
                     }
                     (None, Value::Param(param)) => {
-                        slice::accumulate(gradients.get_mut(params, *param), &gradient);
+                        slice::accumulate(gradients.get_mut(params, *param), numbers);
                     }
                     (None, _) => {}
                 }
                 engine.recycle(gradient);
+            } else {
+                engine.recycle(saved);
             }
-            engine.recycle(std::mem::replace(&mut nodes[i].saved, Buffer::zeros(0)));
             if matches!(nodes[i].value, Value::Held(_))
                 && let Value::Held(value) = std::mem::replace(&mut nodes[i].value, Value::Released)
             {
@@ -285,29 +299,44 @@ impl<'t> Var<'t> {
     }
 }
 
-/// Runs one op's backward pass and adds its contributions to what is pending for its inputs.
+/// Runs one op's backward pass and adds its contributions to what is pending for its inputs. What is pending lies at
+/// the beginning of its buffer: where a draft was finished, `saved` itself, numbers follow that are of no use any more.
+#[expect(clippy::too_many_arguments, reason = "the parts of a tape, lent separately")]
 fn differentiate(
     op: &dyn Op,
     node: &Node,
+    mut saved: Buffer,
     gradient: &[f32],
     nodes: &[Node],
     params: &Params,
     engine: &Engine,
     pending: &mut [Option<Buffer>],
 ) {
-    let mut contributions: Vec<Option<Buffer>> = (node.inputs.iter())
-        .map(|&(input, shape)| nodes[input].trained.then(|| engine.take(shape.len())))
+    let wanted = |i: usize| nodes[node.inputs[i].0].trained;
+    let (draft, rest) = saved.split_at_mut(node.draft_len());
+    // The first contribution is the draft if there is one.
+    let mut contributions: Vec<Option<Buffer>> = (node.inputs.iter().enumerate())
+        .map(|(i, (_, shape))| (wanted(i) && !(node.draft && i == 0)).then(|| engine.take(shape.len())))
         .collect();
     let inputs = views(nodes, params, &node.inputs);
     let output = View { shape: node.shape, data: data(node, params) };
-    let at = Point { inputs: &inputs, output, saved: &node.saved, grad: gradient };
+    let at = Point { inputs: &inputs, output, saved: rest, grad: gradient };
     let mut slots: Vec<Option<&mut [f32]>> = contributions.iter_mut().map(|c| c.as_deref_mut()).collect();
+    let drafted = node.draft && wanted(0);
+    if drafted {
+        slots[0] = Some(draft);
+    }
     engine.backward(op, at, &mut slots);
-    for (&(input, _), contribution) in node.inputs.iter().zip(contributions) {
+    if drafted {
+        contributions[0] = Some(saved);
+    } else {
+        engine.recycle(saved);
+    }
+    for (&(input, shape), contribution) in node.inputs.iter().zip(contributions) {
         let Some(contribution) = contribution else { continue };
         match &mut pending[input] {
             Some(sum) => {
-                slice::accumulate(sum, &contribution);
+                slice::accumulate(&mut sum[..shape.len()], &contribution[..shape.len()]);
                 engine.recycle(contribution);
             }
             empty => *empty = Some(contribution),

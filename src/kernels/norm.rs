@@ -338,3 +338,38 @@ impl Kernel for InputGradient<'_> {
         }
     }
 }
+
+/// The same in place, where dx holds g.
+pub fn finish_input_gradient(x: &[f32], coefficients: Coefficients<'_>, dx: &mut [f32]) {
+    let columns = coefficients.gradient.len();
+    let chunk = parallel::rows_per_task(columns) * columns;
+    parallel::for_each_chunk(dx, chunk, |i, dx| {
+        let x = &x[i * chunk..][..dx.len()];
+        simd::run(FinishInputGradient { x, coefficients, dx });
+    });
+}
+
+struct FinishInputGradient<'a> {
+    x: &'a [f32],
+    coefficients: Coefficients<'a>,
+    dx: &'a mut [f32],
+}
+
+impl Kernel for FinishInputGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Coefficients { mean, gradient, input, constant } = self.coefficients;
+        let columns = gradient.len();
+        for (x, dx) in self.x.chunks_exact(columns).zip(self.dx.chunks_exact_mut(columns)) {
+            for (lane, dx) in (0..columns).step_by(LANES).zip(dx.chunks_mut(LANES)) {
+                let at = lane..lane + dx.len();
+                let deviation = s.sub(s.load_head(&x[at.clone()]), s.load_head(&mean[at.clone()]));
+                let rest =
+                    s.mul_add(s.load_head(&input[at.clone()]), deviation, s.load_head(&constant[at.clone()]));
+                s.store_head(s.mul_add(s.load_head(&gradient[at]), s.load_head(dx), rest), dx);
+            }
+        }
+    }
+}

@@ -32,7 +32,7 @@ impl Op for BatchNorm {
         let columns = x.columns();
         require!(x.rank() >= 2 && x.rows() >= 2, "x needs at least 2 rows to have a variance");
         require!(gamma.sizes() == [columns] && beta.sizes() == [columns], "gamma and beta must have {columns} numbers");
-        Ok(Plan { output: x, saved: 2 * columns })
+        Ok(Plan::saving(x, 2 * columns))
     }
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {

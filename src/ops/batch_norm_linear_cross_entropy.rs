@@ -14,7 +14,7 @@
 use super::batch_norm::{EPSILON, Gradient, gradient_of_gamma};
 use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
 use crate::kernels::linear_softmax::{Gradients, Layer};
-use crate::kernels::norm::{self, Activation, Affine};
+use crate::kernels::norm::{self, Affine};
 use crate::parallel::with_scratch;
 use crate::simd::slice;
 use crate::tensor::Shape;
@@ -30,14 +30,14 @@ impl std::fmt::Debug for BatchNormLinearCrossEntropy {
     }
 }
 
-/// What the forward pass leaves: the statistics, two sums for each column, and the gradients for dy = 1.
+/// What the forward pass leaves behind the draft of dx (g for dy = 1): the statistics, two sums for each column, and the
+/// gradients of w and b for dy = 1.
 struct Saved<T> {
     mean: T,
     variance: T,
     sums: T,
     w: T,
     b: T,
-    normalized: T,
 }
 
 impl<T> Saved<T> {
@@ -47,8 +47,8 @@ impl<T> Saved<T> {
         let (variance, rest) = split(rest, inputs);
         let (sums, rest) = split(rest, 2 * inputs);
         let (w, rest) = split(rest, inputs * classes);
-        let (b, normalized) = split(rest, classes);
-        Saved { mean, variance, sums, w, b, normalized }
+        let (b, _) = split(rest, classes);
+        Saved { mean, variance, sums, w, b }
     }
 }
 
@@ -68,11 +68,13 @@ impl Op for BatchNormLinearCrossEntropy {
         require!(x.rows() == self.0.len(), "{} rows for {} labels", x.rows(), self.0.len());
         let largest = self.0.iter().max().copied().unwrap_or(0) as usize;
         require!(largest < w.columns(), "label {largest} with {} classes", w.columns());
-        Ok(Plan { output: Shape::SCALAR, saved: 4 * columns + w.len() + b.len() + x.len() })
+        let saved = x.len() + 4 * columns + w.len() + b.len();
+        Ok(Plan { draft: true, ..Plan::saving(Shape::SCALAR, saved) })
     }
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
         let [x, gamma, beta, w, b] = [0, 1, 2, 3, 4].map(|i| inputs[i].data);
+        let (draft, saved) = saved.split_at_mut(x.len());
         let saved = Saved::cut(saved, gamma.len(), b.len(), <[f32]>::split_at_mut);
         norm::mean_and_variance(x, saved.mean, saved.variance);
         with_scratch(gamma.len() + self.0.len(), |scratch| {
@@ -82,7 +84,7 @@ impl Op for BatchNormLinearCrossEntropy {
             }
             let affine = Affine { mean: saved.mean, scale, shift: beta };
             let mut gradients =
-                Gradients { normalized: saved.normalized, sums: saved.sums, w: saved.w, b: saved.b };
+                Gradients { normalized: draft, sums: saved.sums, w: saved.w, b: saved.b };
             Layer { affine, w, b, labels: &self.0 }.losses_and_gradients(x, losses, &mut gradients);
             output[0] = slice::sum_f64(losses) as f32;
         });
@@ -100,9 +102,7 @@ impl Op for BatchNormLinearCrossEntropy {
             with_scratch(3 * columns, |memory| {
                 let rows = (x.len() / columns) as f32;
                 let coefficients = Gradient { mean, variance, gamma, sums }.coefficients(rows, dy, memory);
-                // The rectifier has been seen to.
-                let g = saved.normalized;
-                norm::input_gradient(x, g, g, Activation::Identity, coefficients, dx);
+                norm::finish_input_gradient(x, coefficients, dx);
             });
         }
         if let Some(dgamma) = dgamma {

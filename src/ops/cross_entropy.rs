@@ -30,7 +30,7 @@ impl Op for CrossEntropy {
         require!(x.rows() == self.0.len(), "{} rows of logits for {} labels", x.rows(), self.0.len());
         let largest = self.0.iter().max().copied().unwrap_or(0) as usize;
         require!(largest < x.columns(), "label {largest} with {} classes", x.columns());
-        Ok(Plan { output: [x.rows()].into(), saved: x.rows() })
+        Ok(Plan::saving([x.rows()], x.rows()))
     }
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
