@@ -12,6 +12,8 @@
 //! convolution of an image that is first up-sampled to twice its size, computed without ever making the larger image.
 
 pub mod direct;
+#[cfg(test)]
+mod errors;
 pub mod plain;
 mod points;
 pub mod upsampled;

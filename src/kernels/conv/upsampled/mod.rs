@@ -103,3 +103,28 @@ impl Upsampled {
         }
     }
 }
+
+/// Both algorithms side by side, for the test of their errors.
+#[cfg(test)]
+pub(super) mod errors {
+    use super::{Folded, Tiles, Upsampled};
+
+    /// y, dx and dw, folded and by Winograd's way.
+    pub(in crate::kernels::conv) fn both(
+        layer: Upsampled,
+        x: &[f32],
+        w: &[f32],
+        dy: &[f32],
+    ) -> [[Vec<f32>; 3]; 2] {
+        let empty = || [vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()], vec![f32::NAN; w.len()]];
+        let (folded, tiles) = (Folded(layer), Tiles::of(layer).expect("a layer that has tiles"));
+        let [mut a, mut b] = [empty(), empty()];
+        folded.forward(x, w, &mut a[0]);
+        folded.input_gradient(w, dy, &mut a[1]);
+        folded.weight_gradient(x, dy, &mut a[2]);
+        tiles.forward(x, w, &mut b[0]);
+        tiles.input_gradient(w, dy, &mut b[1]);
+        tiles.weight_gradient(x, dy, &mut b[2]);
+        [a, b]
+    }
+}
