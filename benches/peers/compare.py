@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 import tomllib
@@ -46,7 +47,7 @@ class Contestant:
         """Runs it once more, unless it has failed before."""
         if self.failure:
             return
-        variables = ("RAYON_NUM_THREADS", "MATMUL_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        variables = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
         environment = os.environ | dict.fromkeys(variables, str(threads)) | self.environment
         try:
             done = subprocess.run(self.command, env=environment, cwd=ROOT, capture_output=True, text=True,
@@ -55,7 +56,7 @@ class Contestant:
             self.failure = f"not done after {PATIENCE_SECONDS} s"
             return
         if done.returncode != 0:
-            self.failure = f"exit code {done.returncode}: {last_line(done.stderr)}"
+            self.failure = f"exit code {done.returncode}: {reason(done.stderr)}"
             return
         try:
             self.results.append(json.loads(last_line(done.stdout)))
@@ -92,6 +93,15 @@ class Comparison:
             found = contestant.results and contestant.results[0].get("numbers")
             if expected and found and expected != found:
                 contestant.failure = f"another model: {found} numbers, not {expected}"
+
+
+def reason(stderr):
+    """The line that says why: of an exception, of a panic, else the last."""
+    lines = stderr.splitlines()
+    for before, line in reversed(list(zip([""] + lines, lines))):
+        if re.match(r"[\w.]*(Error|Exception)\b", line) or "panicked at" in before:
+            return line.strip()
+    return last_line(stderr)
 
 
 def last_line(text):
@@ -150,8 +160,7 @@ def comparisons(options):
             torch("eager", "decoder"),
             torch("compiled", "decoder", "--compile"),
             Contestant("candle", [candle.get("candle-peer"), *sizes], failure=no_candle),
-            Contestant("burn, flex", [burn.get("burn-peer"), "flex", *sizes], failure=no_burn),
-            Contestant("burn, ndarray", [burn.get("burn-peer"), "ndarray", *sizes], failure=no_burn),
+            Contestant("burn (flex)", [burn.get("burn-peer"), *sizes], failure=no_burn),
         ]
 
     held = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
@@ -215,7 +224,7 @@ def number(value):
 def report(all_comparisons, options, machine):
     lines = [f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores ({machine['isa']}), "
              f"{machine['memory_gib']:.0f} GiB, Linux. "
-             f"{options.rounds} rounds of {options.steps} counted steps; batch {options.batch}, "
+             f"Rounds: {options.rounds}, of {options.steps} counted steps each; batch {options.batch}, "
              f"{options.threads} threads unless a row says otherwise. Made by", "",
              f"    {machine['command']}", "",
              "Medians of the rounds' medians. *Ratio*: the median over the rounds (lowest to highest) of how many times "
@@ -230,8 +239,9 @@ def report(all_comparisons, options, machine):
             lines += [row_alone(ours) for ours in comparison.contestants] + [""]
     lines.append("Versions: " + ", ".join(f"{name} {version}" for name, version in machine["versions"].items()) + ".")
     if any(comparison.name == "decoder" for comparison in all_comparisons):
-        lines[-1] += (" candle and burn were built with `-C target-cpu=native` and their AVX-512 products; burn's third "
-                      "back end for CPUs is left out: it compiles through LLVM, which its build downloads.")
+        lines[-1] += (" candle and burn were built with `-C target-cpu=native` and their AVX-512 products. burn's other "
+                      "back ends for CPUs are left out: `ndarray` is deprecated and took more than a hundred times as "
+                      "long, `cpu` compiles through LLVM, which its build downloads.")
     return "\n".join(lines)
 
 

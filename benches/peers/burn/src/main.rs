@@ -2,8 +2,7 @@
 //! backward, Adam.
 //!
 //! The layers are those of `Decoder` in `scripts/torch_reference.py`, from latents and grey levels drawn at random.
-//! `burn-peer flex|ndarray BATCH STEPS` prints one JSON object; RAYON_NUM_THREADS and, for ndarray,
-//! MATMUL_NUM_THREADS set the threads.
+//! `burn-peer BATCH STEPS` prints one JSON object; RAYON_NUM_THREADS sets the threads.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
@@ -64,7 +63,8 @@ impl Decoder {
 }
 
 fn main() {
-    let (device, batch, steps) = arguments();
+    let [batch, steps] = arguments();
+    let device = Device::flex().autodiff();
     let mut decoder = Decoder::new(&device);
     let mut adam = AdamConfig::new().with_epsilon(1e-8).init();
     let cross_entropy = CrossEntropyLossConfig::new().init(&device);
@@ -89,17 +89,10 @@ fn main() {
     report(seconds, loss, decoder.num_params());
 }
 
-fn arguments() -> (Device, usize, usize) {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let device = match arguments.first().map(String::as_str) {
-        Some("flex") => Device::flex(),
-        #[expect(deprecated, reason = "older and still here: whichever of the two is faster is the peer")]
-        Some("ndarray") => Device::ndarray(),
-        _ => panic!("expected flex or ndarray"),
-    };
-    let numbers: Vec<usize> = arguments[1..].iter().map_while(|argument| argument.parse().ok()).collect();
+fn arguments() -> [usize; 2] {
+    let numbers: Vec<usize> = std::env::args().skip(1).map_while(|argument| argument.parse().ok()).collect();
     match numbers[..] {
-        [batch, steps] if batch >= 2 && steps >= 1 => (device.autodiff(), batch, steps),
+        [batch, steps] if batch >= 2 && steps >= 1 => [batch, steps],
         _ => panic!("expected BATCH (2 or more) and STEPS (1 or more)"),
     }
 }
