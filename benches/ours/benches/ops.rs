@@ -36,10 +36,10 @@ fn ops(criterion: &mut Criterion) {
             v[0].linear(v[1], Some(v[2]))
         }),
         (
-            "linear_cross_entropy",
-            vec![[PIXELS, 256].into(), [256, 256].into(), [256].into()],
+            "batch_norm_linear_cross_entropy",
+            vec![[PIXELS, 256].into(), [256].into(), [256].into(), [256, 256].into(), [256].into()],
             PIXELS * 256,
-            |v| v[0].linear_cross_entropy(v[1], v[2], LEVELS.clone()),
+            |v| v[0].batch_norm_linear_cross_entropy([v[1], v[2]], [v[3], v[4]], LEVELS.clone()),
         ),
     ];
     rows::time(criterion, "ops", rows);

@@ -116,8 +116,8 @@ impl DecoderTraining {
     pub fn step(&mut self) -> f32 {
         let mean = {
             let tape = Tape::train(&self.engine, &self.params);
-            let losses = self.decoder.negative_log_likelihood(tape.input(&self.z), &self.levels);
-            let mean = losses.sum().scale(1.0 / self.levels.len() as f32);
+            let loss = self.decoder.negative_log_likelihood(tape.input(&self.z), &self.levels);
+            let mean = loss.scale(1.0 / self.levels.len() as f32);
             let value = mean.read(|numbers| numbers[0]);
             mean.backward(&mut self.gradients);
             value
