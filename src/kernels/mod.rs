@@ -8,6 +8,7 @@ pub mod conv;
 pub mod gemm;
 pub mod linear_softmax;
 pub mod norm;
+pub mod norm_pool;
 pub mod peak;
 pub mod pool;
 pub mod softmax;

@@ -26,13 +26,21 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let corners = Corners { width: self.width, channels: self.channels };
-        for (at, y) in self.y.chunks_exact_mut(self.channels).enumerate() {
-            for (lane, y) in (0..self.channels).step_by(LANES).zip(y.chunks_mut(LANES)) {
-                let [a, b, c, d] =
-                    corners.of(at, lane).map(|from| s.load_head(&self.x[from..from + y.len()]));
-                s.store_head(s.max(s.max(a, b), s.max(c, d)), y);
-            }
+        let (width, channels) = (self.width, self.channels);
+        let rows = self.x.chunks_exact(2 * width * channels);
+        for (x, y) in rows.zip(self.y.chunks_exact_mut(width / 2 * channels)) {
+            Lanes::for_each(
+                channels,
+                #[inline(always)]
+                |lanes| {
+                    for block in 0..width / 2 {
+                        let [a, b, c, d] = corners(width, channels, block);
+                        let top = s.max(lanes.load(s, x, a), lanes.load(s, x, b));
+                        let bottom = s.max(lanes.load(s, x, c), lanes.load(s, x, d));
+                        lanes.store(s, s.max(top, bottom), y, block * channels);
+                    }
+                },
+            );
         }
     }
 }
@@ -64,40 +72,82 @@ impl Kernel for Backward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let corners = Corners { width: self.width, channels: self.channels };
+        let (width, channels) = (self.width, self.channels);
         let zero = s.splat(0.0);
-        for (at, dy) in self.dy.chunks_exact(self.channels).enumerate() {
-            for (lane, dy) in (0..self.channels).step_by(LANES).zip(dy.chunks(LANES)) {
-                let starts = corners.of(at, lane);
-                let values = starts.map(|from| s.load_head(&self.x[from..from + dy.len()]));
-                let [a, b, c, d] = values;
-                let largest = s.max(s.max(a, b), s.max(c, d));
-                // What is left to give away: all of it until the first element equal to the largest takes it.
-                let mut left = s.load_head(dy);
-                for (from, value) in starts.into_iter().zip(values) {
-                    let is_largest = s.equal(value, largest);
-                    s.store_head(s.select(is_largest, left, zero), &mut self.dx[from..from + dy.len()]);
-                    left = s.select(is_largest, zero, left);
-                }
-            }
+        let two_rows = 2 * width * channels;
+        let rows = self.x.chunks_exact(two_rows).zip(self.dx.chunks_exact_mut(two_rows));
+        for ((x, dx), dy) in rows.zip(self.dy.chunks_exact(width / 2 * channels)) {
+            Lanes::for_each(
+                channels,
+                #[inline(always)]
+                |lanes| {
+                    for block in 0..width / 2 {
+                        let at = corners(width, channels, block);
+                        let mut values = [zero; 4];
+                        for (value, at) in values.iter_mut().zip(at) {
+                            *value = lanes.load(s, x, at);
+                        }
+                        let [a, b, c, d] = values;
+                        let largest = s.max(s.max(a, b), s.max(c, d));
+                        // What is left to give away: all of it until the first element equal to the largest takes it.
+                        let mut left = lanes.load(s, dy, block * channels);
+                        for (value, at) in values.into_iter().zip(at) {
+                            let is_largest = s.equal(value, largest);
+                            lanes.store(s, s.select(is_largest, left, zero), dx, at);
+                            left = s.select(is_largest, zero, left);
+                        }
+                    }
+                },
+            );
         }
     }
 }
 
-/// Where the 2x2 block of a pooled pixel lies in the image.
-#[derive(Clone, Copy)]
-struct Corners {
-    width: usize,
-    channels: usize,
+/// Where the four pixels of a block start in two rows of an image, row-major.
+#[inline(always)]
+pub(super) fn corners(width: usize, channels: usize, block: usize) -> [usize; 4] {
+    let (top, bottom) = (2 * block * channels, (width + 2 * block) * channels);
+    [top, top + channels, bottom, bottom + channels]
 }
 
-impl Corners {
-    /// The starts of channel `lane` of the four pixels of block `at`, row-major.
+/// Neighbouring channels that share a vector.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes {
+    first: usize,
+    count: usize,
+}
+
+impl Lanes {
+    /// Calls `work` for every vector of channels. It must be `#[inline(always)]`: then all vectors but a last one that
+    /// is not full have a constant number of lanes, and no masks.
     #[inline(always)]
-    fn of(self, at: usize, lane: usize) -> [usize; 4] {
-        let blocks = self.width / 2;
-        let (row, column) = (at / blocks * 2, at % blocks * 2);
-        [(0, 0), (0, 1), (1, 0), (1, 1)]
-            .map(|(r, c)| ((row + r) * self.width + column + c) * self.channels + lane)
+    pub(super) fn for_each(channels: usize, mut work: impl FnMut(Lanes)) {
+        let whole = channels - channels % LANES;
+        for first in (0..whole).step_by(LANES) {
+            work(Lanes { first, count: LANES });
+        }
+        if whole < channels {
+            work(Lanes { first: whole, count: channels - whole });
+        }
+    }
+
+    /// These channels of the pixel that starts at `pixel`.
+    #[inline(always)]
+    pub(super) fn load<S: Simd>(self, s: S, x: &[f32], pixel: usize) -> S::V {
+        let x = &x[pixel + self.first..pixel + self.first + self.count];
+        match x.try_into() {
+            Ok(whole) => s.load(whole),
+            Err(_) => s.load_head(x),
+        }
+    }
+
+    /// Overwrites these channels of the pixel that starts at `pixel`.
+    #[inline(always)]
+    pub(super) fn store<S: Simd>(self, s: S, v: S::V, y: &mut [f32], pixel: usize) {
+        let y = &mut y[pixel + self.first..pixel + self.first + self.count];
+        match y.as_mut_array() {
+            Some(whole) => s.store(v, whole),
+            None => s.store_head(v, y),
+        }
     }
 }

@@ -58,6 +58,20 @@ impl BatchNorm {
         y
     }
 
+    /// The largest of every 2x2 block of the normalised and rectified x: (batch, height, width, channels) to (batch,
+    /// height / 2, width / 2, channels); in training without holding the normalised image.
+    #[track_caller]
+    pub fn rectified_max_pool<'t>(&self, x: Var<'t>) -> Var<'t> {
+        let tape = x.tape();
+        if !tape.is_training() {
+            return self.forward(x, Relu).max_pool();
+        }
+        let [gamma, beta] = [self.gamma, self.beta].map(|p| tape.param(p));
+        let y = x.batch_norm_max_pool(gamma, beta);
+        self.observe(y, x.shape().rows());
+        y
+    }
+
     /// The sum over the rows of x (rows, channels) of the cross-entropy, in nats, between labels and the logits h w + b
     /// of the normalised and rectified rows h, with w (channels, classes) and b (classes): in training without holding
     /// h or the logits.

@@ -41,9 +41,7 @@ impl Op for BatchNorm {
         let (mean, variance) = saved.split_at_mut(columns);
         norm::mean_and_variance(x, mean, variance);
         with_scratch(columns, |scale| {
-            for c in 0..columns {
-                scale[c] = gamma[c] / (variance[c] + EPSILON).sqrt();
-            }
+            scales(gamma, variance, scale);
             norm::affine(x, Affine { mean, scale, shift: beta }, self.0, output);
         });
     }
@@ -70,6 +68,13 @@ impl Op for BatchNorm {
                 norm::input_gradient(x, y, dy, self.0, coefficients, dx);
             }
         });
+    }
+}
+
+/// What u is multiplied by: gamma / sqrt(v + eps).
+pub(super) fn scales(gamma: &[f32], variance: &[f32], scale: &mut [f32]) {
+    for ((scale, gamma), variance) in scale.iter_mut().zip(gamma).zip(variance) {
+        *scale = gamma / (variance + EPSILON).sqrt();
     }
 }
 
@@ -120,7 +125,7 @@ pub(super) mod tests {
     use super::*;
     use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes};
 
-    fn reference(activation: Activation, x: &Array64, gamma: &Array64, beta: &Array64) -> Array64 {
+    pub(in crate::ops) fn reference(activation: Activation, x: &Array64, gamma: &Array64, beta: &Array64) -> Array64 {
         let (rows, columns) = (x.shape.rows(), x.shape.columns());
         let mut y = x.clone();
         for c in 0..columns {

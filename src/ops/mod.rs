@@ -22,6 +22,7 @@ ops! {
     add,
     batch_norm,
     batch_norm_linear_cross_entropy,
+    batch_norm_max_pool,
     concat,
     conv2d,
     cross_entropy,

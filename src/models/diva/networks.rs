@@ -74,8 +74,8 @@ impl Encoder {
     /// x (batch, 28, 28, 1) to a Gaussian over (batch, latent).
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Normal<'t> {
-        let h = self.norm1.forward(self.conv1.forward(x), Relu).max_pool(); // 12 x 12
-        let h = self.norm2.forward(self.conv2.forward(h), Relu).max_pool(); // 4 x 4
+        let h = self.norm1.rectified_max_pool(self.conv1.forward(x)); // 12 x 12
+        let h = self.norm2.rectified_max_pool(self.conv2.forward(h)); // 4 x 4
         let [batch, height, width, channels] = h.shape().image().expect("pooling gives images");
         self.head.forward(h.reshape([batch, height * width * channels]))
     }

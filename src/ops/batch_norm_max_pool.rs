@@ -1,0 +1,201 @@
+//! Batch normalisation, rectifier and the largest of every 2x2 block of pixels, as one op.
+//!
+//! ```text
+//! z = max(gamma u + beta, 0) with u as in batch_norm.rs,   y[n, i, j, c] = max over u, v in {0, 1} of z[n, 2 i + u, 2 j + v, c]
+//!
+//! g = dy at the first largest pixel of a block with y > 0, else 0
+//! ```
+//!
+//! and from g on as in `batch_norm.rs`. An odd last row or column is left out of y, but counts in the statistics and
+//! has a gradient through them. z is never held: the backward pass finds the largest pixels from x.
+
+use super::batch_norm::{Gradient, gradient_of_gamma, scales};
+use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
+use crate::kernels::norm::{self, Affine};
+use crate::kernels::norm_pool::Images;
+use crate::parallel::with_scratch;
+use crate::tensor::Shape;
+
+#[derive(Clone, Copy, Debug)]
+struct BatchNormMaxPool;
+
+/// Height, width and channels of a batch of images.
+fn size(x: Shape) -> [usize; 3] {
+    let [_, height, width, channels] = x.image().expect("the plan was made for an image");
+    [height, width, channels]
+}
+
+impl Op for BatchNormMaxPool {
+    fn name(&self) -> &'static str {
+        "batch_norm_max_pool"
+    }
+
+    fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch> {
+        let [x, gamma, beta] = arity(inputs)?;
+        let Some([batch, height, width, channels]) = x.image() else {
+            return Err(Mismatch("x must be (batch, height, width, channels)".into()));
+        };
+        require!(height >= 2 && width >= 2, "an image of {height} x {width} has no 2 x 2 block");
+        require!(
+            gamma.sizes() == [channels] && beta.sizes() == [channels],
+            "gamma and beta must have {channels} numbers"
+        );
+        Ok(Plan::saving([batch, height / 2, width / 2, channels], 2 * channels))
+    }
+
+    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
+        let [x, gamma, beta] = [0, 1, 2].map(|i| inputs[i].data);
+        let (mean, variance) = saved.split_at_mut(gamma.len());
+        norm::mean_and_variance(x, mean, variance);
+        with_scratch(gamma.len(), |scale| {
+            scales(gamma, variance, scale);
+            let affine = Affine { mean, scale, shift: beta };
+            Images { x, size: size(inputs[0].shape), affine }.rectified_max_pool(output);
+        });
+    }
+
+    fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
+        let [x, gamma, beta] = [0, 1, 2].map(|i| at.inputs[i].data);
+        let (y, dy) = (at.output.data, at.grad);
+        let channels = gamma.len();
+        let (mean, variance) = at.saved.split_at(channels);
+        let rows = (x.len() / channels) as f32;
+        let [dx, dgamma, dbeta] = gradients else { panic!("{} gradients of three inputs", gradients.len()) };
+        with_scratch(6 * channels, |scratch| {
+            let (scale, scratch) = scratch.split_at_mut(channels);
+            let (sums, coefficients) = scratch.split_at_mut(2 * channels);
+            scales(gamma, variance, scale);
+            let affine = Affine { mean, scale, shift: beta };
+            let images = Images { x, size: size(at.inputs[0].shape), affine };
+            images.gradient_sums(y, dy, sums);
+            let (plain, weighted) = sums.split_at(channels);
+            if let Some(dgamma) = dgamma {
+                gradient_of_gamma(weighted, variance, 1.0, dgamma);
+            }
+            if let Some(dbeta) = dbeta {
+                dbeta.copy_from_slice(plain);
+            }
+            if let Some(dx) = dx {
+                let coefficients = Gradient { mean, variance, gamma, sums }.coefficients(rows, 1.0, coefficients);
+                images.input_gradient(y, dy, coefficients, dx);
+            }
+        });
+    }
+}
+
+impl<'t> Var<'t> {
+    /// Every channel of x (batch, height, width, channels) brought to mean beta and standard deviation gamma over all
+    /// pixels, rectified, and the largest of every 2x2 block of that: (batch, height / 2, width / 2, channels). What
+    /// it saved ([`Var::read_saved`]) are the means, then the biased variances.
+    #[track_caller]
+    pub fn batch_norm_max_pool(self, gamma: Var<'t>, beta: Var<'t>) -> Var<'t> {
+        self.tape().apply(BatchNormMaxPool, &[self, gamma, beta])
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::autograd::gradcheck::{Array64, Case, Sizes};
+    use crate::autograd::{Builder, Engine, Gradients, Init, Layout, Params, Tape};
+    use crate::ops::Activation::Relu;
+    use crate::ops::batch_norm::tests::reference;
+    use crate::rng::Stream;
+
+    /// Of both signs of gamma: with a negative one the smallest x of a block counts.
+    fn case(x: [usize; 4]) -> Case {
+        let channels = [x[3]].into();
+        Case::new(BatchNormMaxPool, [x.into(), channels, channels], move |inputs| {
+            let z = reference(Relu, &inputs[0], &inputs[1], &inputs[2]);
+            Array64::build([x[0], x[1] / 2, x[2] / 2, x[3]], |[n, i, j, c]| {
+                let corners = [(0, 0), (0, 1), (1, 0), (1, 1)];
+                corners.map(|(u, v)| z.at([n, 2 * i + u, 2 * j + v, c])).into_iter().fold(0.0, f64::max)
+            })
+        })
+        .distinct(0)
+        .not_near_zero(1, -1.0, 1.0, 0.5)
+        .between(2, -0.5, 0.5)
+    }
+
+    pub(in crate::ops) fn cases() -> Vec<Case> {
+        let shapes = [
+            [1, 2, 2, 1],
+            [3, 4, 6, 16],
+            [2, 5, 7, 15],
+            [2, 8, 4, 33],
+            [4, 3, 2, 17],
+            [2, 2, 3, 31],
+            [5, 6, 5, 32],
+            [1, 24, 24, 3],
+        ];
+        shapes.map(case).into()
+    }
+
+    /// Channels that pass the rectifier as a whole or not at all: a random input would sometimes hit its kink.
+    pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
+        case([sizes.next(1, 3), sizes.next(2, 9), sizes.next(2, 9), sizes.next(1, 40)]).not_near_zero(2, -1.0, 1.0, 6.0)
+    }
+
+    /// The output, the statistics and the gradients of x, gamma and beta, by `apply`.
+    fn results(
+        x: [usize; 4],
+        apply: impl for<'t> Fn(Var<'t>, Var<'t>, Var<'t>) -> (Var<'t>, Vec<f32>),
+    ) -> (Vec<f32>, Vec<f32>, [Vec<f32>; 3]) {
+        let mut params = Params::new();
+        let mut builder = Builder::new(&mut params, 0);
+        let shapes: [Shape; 3] = [x.into(), [x[3]].into(), [x[3]].into()];
+        let handles = ["x", "gamma", "beta"].map(|name| {
+            let shape = shapes[usize::from(name != "x")];
+            builder.weight(name, shape, Layout::same(shape), Init::Constant(0.0))
+        });
+        for (i, &handle) in handles.iter().enumerate() {
+            let stream = Stream::new(3, "batch_norm_max_pool", &[i as u64]);
+            for (n, value) in params.get_mut(handle).iter_mut().enumerate() {
+                let uniform = stream.uniform(n as u64);
+                // Six values of x: most blocks have several largest pixels, and many have no z above 0.
+                *value = [(uniform * 6.0).floor() - 2.0, uniform * 3.0 - 1.5, uniform * 3.0 - 2.0][i];
+            }
+        }
+        let engine = Engine::new();
+        let mut gradients = Gradients::new(&params);
+        let (y, saved) = {
+            let tape = Tape::train(&engine, &params);
+            let [x, gamma, beta] = handles.map(|handle| tape.param(handle));
+            let (y, saved) = apply(x, gamma, beta);
+            let weights = tape.constant(y.shape(), |weights| {
+                let stream = Stream::new(3, "batch_norm_max_pool/upstream", &[]);
+                weights.iter_mut().enumerate().for_each(|(n, w)| *w = stream.uniform(n as u64) - 0.3);
+            });
+            let output = y.read(<[f32]>::to_vec);
+            (y * weights).sum().backward(&mut gradients);
+            (output, saved)
+        };
+        (y, saved, handles.map(|handle| gradients.get(&params, handle).to_vec()))
+    }
+
+    #[test]
+    fn it_is_batch_norm_and_max_pool_with_equal_pixels_too() {
+        let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        for x in [[3, 8, 6, 16], [4, 7, 5, 33], [9, 24, 24, 20], [1, 2, 2, 7]] {
+            let (y, saved, gradients) = results(x, |x, gamma, beta| {
+                let y = x.batch_norm_max_pool(gamma, beta);
+                (y, y.read_saved(<[f32]>::to_vec))
+            });
+            let (expected_y, expected_saved, expected_gradients) = results(x, |x, gamma, beta| {
+                let z = x.batch_norm(gamma, beta, Relu);
+                (z.max_pool(), z.read_saved(<[f32]>::to_vec))
+            });
+            assert_eq!(bits(&y), bits(&expected_y), "{x:?}");
+            assert_eq!(bits(&saved), bits(&expected_saved), "{x:?}");
+            assert!(y.contains(&0.0) && y.iter().any(|&y| y > 0.0), "{x:?} leaves no case out");
+            for (name, (found, expected)) in ["x", "gamma", "beta"].into_iter().zip(gradients.iter().zip(&expected_gradients)) {
+                let largest = expected.iter().fold(0.0_f32, |largest, g| largest.max(g.abs()));
+                assert!(largest > 0.0, "{name} of {x:?}");
+                for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    let error = (found - expected).abs();
+                    assert!(error <= 1e-6 * largest, "d{name} of {x:?} at {i} is {found}, not {expected}");
+                }
+            }
+        }
+    }
+}
