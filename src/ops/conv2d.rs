@@ -7,7 +7,7 @@
 //! dL/dx correlates dL/dy with w transposed, dL/dw correlates x with dL/dy, dL/db sums dL/dy over places.
 
 use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, require};
-use crate::kernels::conv::{Windows, plain};
+use crate::kernels::conv::{self, Windows, plain};
 use crate::kernels::norm::column_sums;
 use crate::tensor::Shape;
 
@@ -58,7 +58,7 @@ impl Op for Conv2d {
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], _saved: &mut [f32]) {
         let windows = self.planned(inputs[0].shape, inputs[1].shape);
-        plain::forward(&windows, inputs[0].data, inputs[1].data, inputs.get(2).map(|b| b.data), output);
+        conv::forward(&windows, inputs[0].data, inputs[1].data, inputs.get(2).map(|b| b.data), output);
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
@@ -67,7 +67,7 @@ impl Op for Conv2d {
             plain::input_gradient(&windows, at.inputs[1].data, at.grad, dx);
         }
         if let Some(dw) = &mut gradients[1] {
-            plain::weight_gradient(&windows, at.inputs[0].data, at.grad, dw);
+            conv::weight_gradient(&windows, at.inputs[0].data, at.grad, dw);
         }
         if let Some(Some(db)) = gradients.get_mut(2) {
             column_sums(at.grad, db);

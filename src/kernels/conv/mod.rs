@@ -13,6 +13,32 @@ mod windows;
 
 pub use windows::Windows;
 
+/// The most channels of images whose windows are read where they lie.
+const FEW_CHANNELS: usize = 4;
+
+/// Whether the windows are read where they lie: a function of the shape alone.
+fn is_direct(windows: &Windows) -> bool {
+    direct::fits(windows) && !windows.is_pointwise() && windows.channels <= FEW_CHANNELS
+}
+
+/// The convolution, by whichever way is fastest for the shape: see [`plain::forward`].
+pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    if is_direct(windows) {
+        direct::forward(windows, x, w, bias, y);
+    } else {
+        plain::forward(windows, x, w, bias, y);
+    }
+}
+
+/// The gradient of the weights, by whichever way is fastest for the shape: see [`plain::weight_gradient`].
+pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    if is_direct(windows) {
+        direct::weight_gradient(windows, x, dy, dw);
+    } else {
+        plain::weight_gradient(windows, x, dy, dw);
+    }
+}
+
 /// How many images go through one matrix product: enough rows to pay for packing the weights, few enough that every
 /// thread gets some. A function of the shape alone.
 fn images_per_product(images: usize, places: usize) -> usize {
