@@ -105,13 +105,21 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
                 // What is left of this row of the windows, or of the block.
                 let count = (span - within).min(end - k);
                 let offset = row * line + within;
+                let mut numbers = [&self.x[..0]; Q];
+                for (numbers, place) in numbers.iter_mut().zip(places) {
+                    *numbers = &place[offset..][..count];
+                }
+                let mut weights = [&weights[..0]; W];
+                for (weights, column) in weights.iter_mut().zip(columns) {
+                    *weights = &column[k..][..count];
+                }
                 for step in 0..count {
                     let mut vectors = [s.splat(0.0); W];
-                    for (vector, column) in vectors.iter_mut().zip(columns) {
-                        *vector = s.load(&column[k + step]);
+                    for (vector, weights) in vectors.iter_mut().zip(weights) {
+                        *vector = s.load(&weights[step]);
                     }
-                    for (sums, place) in sums.iter_mut().zip(places) {
-                        let x = s.splat(place[offset + step]);
+                    for (sums, numbers) in sums.iter_mut().zip(numbers) {
+                        let x = s.splat(numbers[step]);
                         for (sum, vector) in sums.iter_mut().zip(vectors) {
                             *sum = s.mul_add(x, vector, *sum);
                         }
