@@ -34,15 +34,17 @@ pub(super) fn weight_gradient_on(isa: Isa, windows: &Windows, x: &[f32], dy: &[f
             dw.fill(-0.0);
         }
         match isa {
-            Isa::Avx512 => isa.run(Gradient::<13, 2> { windows: *windows, outputs, x, dy, dw }),
-            _ => isa.run(Gradient::<5, 1> { windows: *windows, outputs, x, dy, dw }),
+            Isa::Avx512 => isa.run(Gradient::<2> { windows: *windows, outputs, x, dy, dw }),
+            _ => isa.run(Gradient::<1> { windows: *windows, outputs, x, dy, dw }),
         }
     });
 }
 
-/// The kernel, by tiles of T numbers k and V vectors of outputs: it adds to dw. With 5 x 5 windows of one channel two
-/// tiles of 13 leave but one sum idle; on AVX2 five tiles of 5, of two registers each, leave none.
-struct Gradient<'a, const T: usize, const V: usize> {
+/// How many k a tile takes. Wider tiles were no faster, and this one leaves no sum idle with kernels of 5x5.
+const TILE: usize = 5;
+
+/// The kernel, by tiles of [`TILE`] numbers k and V vectors of outputs: it adds to dw.
+struct Gradient<'a, const V: usize> {
     windows: Windows,
     outputs: usize,
     x: &'a [f32],
@@ -50,7 +52,7 @@ struct Gradient<'a, const T: usize, const V: usize> {
     dw: &'a mut [f32],
 }
 
-impl<const T: usize, const V: usize> Kernel for Gradient<'_, T, V> {
+impl<const V: usize> Kernel for Gradient<'_, V> {
     type Output = ();
 
     #[inline(always)]
@@ -71,21 +73,21 @@ impl<const T: usize, const V: usize> Kernel for Gradient<'_, T, V> {
     }
 }
 
-impl<const T: usize, const V: usize> Gradient<'_, T, V> {
+impl<const V: usize> Gradient<'_, V> {
     /// All k for W vectors of outputs from `output` on, over the places from `first` to `end`.
     #[inline(always)]
     fn numbers<S: Simd, const W: usize>(&mut self, s: S, block: [usize; 2], output: usize) {
         let inner = self.windows.len();
-        if inner < T {
+        if inner < TILE {
             for k in 0..inner {
                 self.tile::<S, 1, W>(s, block, output, [k, 0]);
             }
             return;
         }
-        for k in (0..inner).step_by(T) {
+        for k in (0..inner).step_by(TILE) {
             // The last tile begins early enough to be whole: what it sums again is left out.
-            let first = k.min(inner - T);
-            self.tile::<S, T, W>(s, block, output, [first, k - first]);
+            let first = k.min(inner - TILE);
+            self.tile::<S, TILE, W>(s, block, output, [first, k - first]);
         }
     }
 
@@ -115,34 +117,45 @@ impl<const T: usize, const V: usize> Gradient<'_, T, V> {
         }
 
         let mut sums = [[s.splat(0.0); W]; R];
+        let (mut row, mut column) = (first / columns, first % columns);
+        let mut corner = (row / rows * height + row % rows) * line + column * channels;
+        row %= rows;
         let mut place = first;
         while place < end {
             // What is left of this row of places, or of the block.
-            let (above, column) = (place / columns, place % columns);
             let count = (columns - column).min(end - place);
-            let corner = (above / rows * height + above % rows) * line + column * channels;
+            let reach = (count - 1) * channels + 1;
             let mut numbers = [&self.x[..0]; R];
             for (numbers, offset) in numbers.iter_mut().zip(offsets) {
-                *numbers = &self.x[corner + offset..][..(count - 1) * channels + 1];
+                *numbers = &self.x[corner + offset..][..reach];
             }
-            let dy = self.dy[place * self.outputs..].chunks_exact(self.outputs).take(count);
-            for (step, dy) in dy.enumerate() {
+            let (mut at, mut index) = (place * self.outputs + output, 0);
+            while index < reach {
+                let dy = &self.dy[at..][..(W - 1) * LANES + last];
                 let mut vectors = [s.splat(0.0); W];
                 for (w, vector) in vectors.iter_mut().enumerate() {
-                    let dy = &dy[output + w * LANES..];
-                    *vector = match dy.first_chunk() {
+                    *vector = match dy[w * LANES..].first_chunk() {
                         Some(dy) => s.load(dy),
-                        None => s.load_head(&dy[..last]),
+                        None => s.load_head(&dy[w * LANES..]),
                     };
                 }
                 for (sums, numbers) in sums.iter_mut().zip(numbers) {
-                    let x = s.splat(numbers[step * channels]);
+                    let x = s.splat(numbers[index]);
                     for (sum, vector) in sums.iter_mut().zip(vectors) {
                         *sum = s.mul_add(x, vector, *sum);
                     }
                 }
+                at += self.outputs;
+                index += channels;
             }
             place += count;
+            // On to the next row, or to the first one of the next image.
+            corner += line - column * channels;
+            (row, column) = (row + 1, 0);
+            if row == rows {
+                row = 0;
+                corner += (height - rows) * line;
+            }
         }
 
         let dw = self.dw[k * self.outputs..].chunks_exact_mut(self.outputs).zip(sums);
