@@ -3,7 +3,8 @@
 //! [`plain`] is the two-dimensional cross-correlation. [`upsampled`] is the transposed convolution of an image that
 //! is first up-sampled to twice its size, computed without ever making the larger image. Both gather the windows of
 //! one image into the rows of a matrix ("im2col") and multiply by the weights; the images are dealt out to threads.
-//! [`direct`] is the first of them for prediction, which gathers nothing.
+//! [`direct`] is the first of them without gathering, for the shapes where that pays, and for prediction.
+//! [`forward`] and [`weight_gradient`] choose.
 
 pub mod direct;
 pub mod plain;
@@ -13,12 +14,14 @@ mod windows;
 
 pub use windows::Windows;
 
-/// The most channels of images whose windows are read where they lie.
-const FEW_CHANNELS: usize = 4;
+/// With as many windows of an image, and more, reading them where they lie was faster than gathering them, whatever
+/// the channels: four times with one channel, a tenth with 32. With fewer, too few tiles share a look at the weights.
+const MANY_WINDOWS: usize = 64;
 
-/// Whether the windows are read where they lie: a function of the shape alone.
+/// Whether windows are read where they lie: a function of the shape alone.
 fn is_direct(windows: &Windows) -> bool {
-    direct::fits(windows) && !windows.is_pointwise() && windows.channels <= FEW_CHANNELS
+    let Windows { stride, padding, .. } = *windows;
+    (stride, padding) == (1, 0) && !windows.is_pointwise() && windows.count() >= MANY_WINDOWS
 }
 
 /// The convolution, by whichever way is fastest for the shape: see [`plain::forward`].

@@ -22,11 +22,6 @@ pub use pooled::PooledConvolution;
 use products::Products;
 pub use weight_gradient::weight_gradient;
 
-/// Whether windows of these sizes can be read where they lie.
-pub fn fits(windows: &Windows) -> bool {
-    windows.stride == 1 && windows.padding == 0
-}
-
 /// How many numbers [`pack`] writes for windows of `inner` numbers.
 pub fn packed_len(inner: usize, outputs: usize) -> usize {
     outputs.div_ceil(LANES) * inner * LANES
@@ -96,43 +91,103 @@ mod tests {
     use super::*;
     use crate::rng::Stream;
 
-    /// Sizes that fill tiles and that do not: (height, width, channels), kernel, outputs, images.
-    const SIZES: [([usize; 3], usize, usize, usize); 9] = [
-        ([28, 28, 1], 5, 32, 3),  // the first layer of an encoder
-        ([12, 12, 32], 5, 64, 2), // the second: more products than a block, whose ends are not those of rows
-        ([12, 12, 3], 5, 6, 18),  // two images to a product
-        ([7, 10, 2], 3, 17, 33),  // three images to a product, sixteen places short of a block each
-        ([6, 9, 1], 2, 48, 5),
-        ([6, 5, 90], 3, 5, 1),
-        ([1, 1, 1], 1, 1, 1),
-        ([3, 4, 13], 3, 33, 2), // fewer places than a tile has
-        ([5, 40, 1], 5, 16, 2),
-    ];
-
     pub(super) fn numbers(purpose: u64, len: usize) -> Vec<f32> {
         let stream = Stream::new(purpose, "direct convolution", &[]);
         (0..len as u64).map(|i| stream.uniform(i) - 0.5).collect()
     }
 
-    /// Calls `work(n, p, o, [k, x])` for every product of x and w: image, place, output, index of w without o, of x.
-    fn each_product(windows: &Windows, images: usize, mut work: impl FnMut([usize; 2], [usize; 2])) {
+    /// Calls `work` with the indices of every (place of y, number of x, row of w) that the definition multiplies.
+    fn for_each_product(windows: &Windows, images: usize, mut work: impl FnMut(usize, usize, usize)) {
         let Windows { width, channels, kernel, .. } = *windows;
         let (rows, columns) = windows.output().unwrap();
-        for n in 0..images {
-            for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
-                for k in 0..windows.len() {
-                    let (u, v, c) = (k / channels / kernel, k / channels % kernel, k % channels);
-                    let at = ((i + u) * width + j + v) * channels + c;
-                    work([(n * rows + i) * columns + j, n * windows.image_len() + at], [k, kernel]);
-                }
+        for place in 0..images * rows * columns {
+            let (n, i, j) = (place / columns / rows, place / columns % rows, place % columns);
+            for k in 0..windows.len() {
+                let (u, v, c) = (k / channels / kernel, k / channels % kernel, k % channels);
+                work(place, n * windows.image_len() + ((i + u) * width + j + v) * channels + c, k);
             }
         }
     }
 
-    fn assert_close(numbers: &[f32], expected: &[f64], tolerance: f64) {
+    #[track_caller]
+    fn assert_close(numbers: &[f32], expected: &[f64], of: &str) {
+        let scale = expected.iter().fold(1e-9, |largest: f64, x| largest.max(x.abs()));
         assert_eq!(numbers.len(), expected.len());
         for (i, (&x, e)) in numbers.iter().zip(expected).enumerate() {
-            assert!((f64::from(x) - e).abs() < tolerance, "number {i}: {x}, expected {e}");
+            assert!((f64::from(x) - e).abs() < 1e-6 * scale, "{of}, number {i}: {x}, expected {e}");
         }
+    }
+
+    /// Numbers that a test may compare to the last bit: the sign of a zero counts.
+    fn bits(numbers: &[f32]) -> Vec<u32> {
+        numbers.iter().map(|x| x.to_bits()).collect()
+    }
+
+    #[test]
+    fn both_passes_equal_the_definition_and_to_the_last_bit_the_plain_way() {
+        for ([height, width, channels], kernel, outputs, images) in [
+            ([28, 28, 1], 5, 32, 3), // the first layer of an encoder: more places than a block, whose end is in a row
+            ([12, 12, 32], 5, 64, 2), // the second: more products of a place than a block, whose end is in a row
+            ([12, 12, 3], 3, 6, 33),  // three images of 100 places at a time, and two
+            ([7, 10, 2], 3, 17, 18),
+            ([6, 9, 1], 2, 48, 5), // fewer products of a place than a tile of the gradient
+            ([6, 5, 90], 3, 5, 1),
+            ([3, 4, 13], 3, 33, 2), // fewer places than a tile
+            ([5, 40, 1], 5, 16, 2),
+            ([1, 1, 1], 1, 1, 1),
+        ] {
+            let windows = Windows { height, width, channels, kernel, stride: 1, padding: 0 };
+            let (inner, places) = (windows.len(), images * windows.count());
+            let (x, w) = (numbers(0, images * windows.image_len()), numbers(1, inner * outputs));
+            let (bias, dy) = (numbers(2, outputs), numbers(3, places * outputs));
+
+            let mut sums = vec![0.0; places * outputs];
+            let mut gradient = vec![0.0; inner * outputs];
+            for_each_product(&windows, images, |place, number, k| {
+                for o in 0..outputs {
+                    sums[place * outputs + o] += f64::from(x[number]) * f64::from(w[k * outputs + o]);
+                    gradient[k * outputs + o] += f64::from(x[number]) * f64::from(dy[place * outputs + o]);
+                }
+            });
+            let biased: Vec<f64> =
+                sums.iter().zip(bias.iter().cycle()).map(|(sum, &b)| sum + f64::from(b)).collect();
+
+            for &isa in Isa::supported() {
+                let of = format!("{windows:?}, {images} images, {outputs} outputs, {}", isa.name());
+                for (bias, expected) in [(None, &sums), (Some(&bias[..]), &biased)] {
+                    let [mut y, mut oracle] = [(); 2].map(|()| vec![f32::NAN; places * outputs]);
+                    forward_on(isa, &windows, &x, &w, bias, &mut y);
+                    assert_close(&y, expected, &of);
+                    plain::forward(&windows, &x, &w, bias, &mut oracle);
+                    assert_eq!(bits(&y), bits(&oracle), "{of}");
+                }
+                let [mut dw, mut oracle] = [(); 2].map(|()| vec![f32::NAN; inner * outputs]);
+                weight_gradient::weight_gradient_on(isa, &windows, &x, &dy, &mut dw);
+                assert_close(&dw, &gradient, &of);
+                plain::weight_gradient(&windows, &x, &dy, &mut oracle);
+                assert_eq!(bits(&dw), bits(&oracle), "{of}");
+            }
+        }
+    }
+
+    /// A product may round to minus zero, which a sum that starts from zero would lose.
+    #[test]
+    fn the_sign_of_zero_is_that_of_the_plain_way() {
+        let windows = Windows { height: 4, width: 4, channels: 1, kernel: 2, stride: 1, padding: 0 };
+        let (x, w, dy) = ([-1e-30; 16], [1e-30; 4 * 3], [1e-30; 9 * 3]);
+        for &isa in Isa::supported() {
+            let (mut y, mut dw) = ([f32::NAN; 9 * 3], [f32::NAN; 4 * 3]);
+            forward_on(isa, &windows, &x, &w, None, &mut y);
+            assert_eq!(bits(&y), [(-0.0_f32).to_bits(); 9 * 3], "{}", isa.name());
+            weight_gradient::weight_gradient_on(isa, &windows, &x, &dy, &mut dw);
+            assert_eq!(bits(&dw), [(-0.0_f32).to_bits(); 4 * 3], "{}", isa.name());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "9 numbers of each of 2 images")]
+    fn an_output_of_other_sizes_is_refused() {
+        let windows = Windows { height: 4, width: 4, channels: 1, kernel: 2, stride: 1, padding: 0 };
+        forward(&windows, &[0.0; 32], &[0.0; 4], None, &mut [0.0; 9]);
     }
 }
