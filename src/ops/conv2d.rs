@@ -128,6 +128,11 @@ pub(super) mod tests {
         let op = |stride, padding| Conv2d { stride, padding };
         vec![
             case([2, 8, 8, 1], 5, 32, op(1, 0), false),
+            // Windows that are read where they lie: the first layer of an encoder, then odd sizes and several groups
+            // of images, of which the last is smaller.
+            case([3, 28, 28, 1], 5, 32, op(1, 0), false),
+            case([33, 10, 12, 2], 3, 17, op(1, 0), true),
+            case([2, 9, 15, 31], 2, 5, op(1, 0), true),
             case([3, 6, 7, 4], 5, 3, op(1, 0), true),
             case([2, 5, 6, 3], 3, 17, op(1, 1), false),
             case([9, 5, 4, 15], 3, 2, op(2, 1), true),

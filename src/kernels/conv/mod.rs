@@ -6,10 +6,10 @@
 //! y[n, i, j, o] = b[o] + sum over (u, v, c) of x[n, s i + u - p, s j + v - p, c] w[u, v, c, o]
 //! ```
 //!
-//! and its gradients; they choose how it is computed, by the shape alone. [`plain`] gathers the windows of a few images
-//! into the rows of a matrix ("im2col") and multiplies by the weights; it takes any shape. `winograd.rs` needs 36 products
-//! where 5 x 5 windows take 100. [`direct`] gathers nothing; it serves prediction. [`upsampled`] is the transposed
-//! convolution of an image that is first up-sampled to twice its size, computed without ever making the larger image.
+//! and its gradients. They choose how it is computed, by the shape alone. [`plain`] gathers the windows of a few images
+//! into the rows of a matrix ("im2col") and multiplies by the weights; it takes any shape. [`direct`] reads the windows
+//! where they lie, here and for prediction. `winograd.rs` needs 36 products where 5 x 5 windows take 100. [`upsampled`] is
+//! the transposed convolution of an image that is first up-sampled to twice its size, without the larger image.
 
 pub mod direct;
 #[cfg(test)]
@@ -24,35 +24,62 @@ pub use windows::Windows;
 
 use winograd::Tiles;
 
+/// With as many windows of an image, and more, reading them where they lie was faster than gathering them, whatever
+/// the channels: four times with one channel, a tenth with 32. With fewer, too few tiles share a look at the weights.
+const MANY_WINDOWS: usize = 64;
+
+/// How a convolution is computed.
+enum Algorithm {
+    Winograd(Tiles),
+    Direct,
+    Plain,
+}
+
+/// The fastest for the shape: a function of it alone.
+fn algorithm(windows: &Windows, outputs: usize) -> Algorithm {
+    let Windows { stride, padding, .. } = *windows;
+    if let Some(tiles) = Tiles::of(windows, outputs) {
+        Algorithm::Winograd(tiles)
+    } else if (stride, padding) == (1, 0) && !windows.is_pointwise() && windows.count() >= MANY_WINDOWS {
+        Algorithm::Direct
+    } else {
+        Algorithm::Plain
+    }
+}
+
 /// y from x (images), w (kernel, kernel, inputs, outputs) and perhaps a bias (outputs).
 pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    match Tiles::of(windows, w.len() / windows.len()) {
-        Some(tiles) if bias.is_none() => tiles.forward(x, w, y),
+    match algorithm(windows, w.len() / windows.len()) {
+        Algorithm::Winograd(tiles) if bias.is_none() => tiles.forward(x, w, y),
+        Algorithm::Direct => direct::forward(windows, x, w, bias, y),
         _ => plain::forward(windows, x, w, bias, y),
     }
 }
 
 /// The gradient of the images, from that of y.
 pub fn input_gradient(windows: &Windows, w: &[f32], dy: &[f32], dx: &mut [f32]) {
-    match Tiles::of(windows, w.len() / windows.len()) {
-        Some(tiles) => tiles.input_gradient(w, dy, dx),
-        None => plain::input_gradient(windows, w, dy, dx),
+    match algorithm(windows, w.len() / windows.len()) {
+        Algorithm::Winograd(tiles) => tiles.input_gradient(w, dy, dx),
+        Algorithm::Direct | Algorithm::Plain => plain::input_gradient(windows, w, dy, dx),
     }
 }
 
 /// The gradient of the weights, from the images and the gradient of y.
 pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    match Tiles::of(windows, dw.len() / windows.len()) {
-        Some(tiles) => tiles.weight_gradient(x, dy, dw),
-        None => plain::weight_gradient(windows, x, dy, dw),
+    match algorithm(windows, dw.len() / windows.len()) {
+        Algorithm::Winograd(tiles) => tiles.weight_gradient(x, dy, dw),
+        Algorithm::Direct => direct::weight_gradient(windows, x, dy, dw),
+        Algorithm::Plain => plain::weight_gradient(windows, x, dy, dw),
     }
 }
 
 /// How many multiply-adds the output of one image takes without a bias, and each gradient.
 pub fn multiply_adds(windows: &Windows, outputs: usize) -> usize {
-    // Zeros of the padding are multiplied like pixels.
-    let gathered = windows.count() * windows.len() * outputs;
-    Tiles::of(windows, outputs).map_or(gathered, |tiles| tiles.multiply_adds())
+    match algorithm(windows, outputs) {
+        Algorithm::Winograd(tiles) => tiles.multiply_adds(),
+        // Zeros of the padding are multiplied like pixels.
+        Algorithm::Direct | Algorithm::Plain => windows.count() * windows.len() * outputs,
+    }
 }
 
 /// How many images go through one matrix product: enough rows to pay for packing the weights, few enough that every

@@ -61,7 +61,27 @@ pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32])
         let pixels = x.len() / rows;
         return gemm_tall(Matrix::new(x, pixels, rows), Matrix::new(dy, pixels, outputs), dw, 8);
     }
+    sum_of_groups(windows, x, dy, dw, |x, dy, dw, start| {
+        let places = dy.len() / outputs;
+        parallel::with_scratch(places * rows, |columns| {
+            windows.gather(x, columns);
+            let columns = Matrix::new(columns, places, rows).transposed();
+            gemm(columns, Matrix::new(dy, places, outputs), dw, start);
+        });
+    });
+}
+
+/// dw as a sum over groups of images, dealt out to threads: `work(x, dy, dw, start)` overwrites dw with that of a group
+/// or, if `start` is [`Start::Kept`], adds it.
+pub(super) fn sum_of_groups(
+    windows: &Windows,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    work: impl Fn(&[f32], &[f32], &mut [f32], Start<'_>) + Sync + Send,
+) {
     let (places, image) = (windows.count(), windows.image_len());
+    let each = places * (dw.len() / windows.len());
     let images = x.len() / image;
     let (share, group) = (images_per_partial(images), images_per_product(images, places));
     parallel::sum_of_partials(images.div_ceil(share), dw, |i, dw| {
@@ -69,12 +89,7 @@ pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32])
         let last = ((i + 1) * share).min(images);
         for first in (i * share..last).step_by(group) {
             let count = group.min(last - first);
-            parallel::with_scratch(count * places * rows, |columns| {
-                windows.gather(&x[first * image..][..count * image], columns);
-                let columns = Matrix::new(columns, count * places, rows).transposed();
-                let dy = &dy[first * places * outputs..][..count * places * outputs];
-                gemm(columns, Matrix::new(dy, count * places, outputs), dw, start);
-            });
+            work(&x[first * image..][..count * image], &dy[first * each..][..count * each], dw, start);
             start = Start::Kept;
         }
     });

@@ -3,6 +3,8 @@
 //! Row (i, j) holds, for u and v in the kernel, the channels of pixel (s i + u - p, s j + v - p), zero outside of the
 //! image: the rows times a (kernel, kernel, inputs) x outputs matrix of weights are the convolution.
 
+use std::ops::Range;
+
 /// The sizes of a convolution of one image: (height, width, channels), kernel, stride, zero padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
@@ -69,13 +71,13 @@ impl Windows {
     }
 
     fn gather_one(&self, image: &[f32], windows: &mut [f32]) {
-        for (span, window) in self.spans().zip(windows.chunks_exact_mut(self.kernel * self.channels)) {
-            let (left, rest) = window.split_at_mut(span.left);
+        self.for_each_span(|span, row| {
+            let (left, rest) = windows[row].split_at_mut(span.left);
             let (inside, right) = rest.split_at_mut(span.len);
             left.fill(0.0);
             inside.copy_from_slice(&image[span.from..span.from + span.len]);
             right.fill(0.0);
-        }
+        });
     }
 
     /// Overwrites images with the sums of all that `windows` holds for each pixel: the transpose of `gather`.
@@ -92,39 +94,40 @@ impl Windows {
 
     fn scatter_one(&self, windows: &[f32], image: &mut [f32]) {
         image.fill(0.0);
-        for (span, window) in self.spans().zip(windows.chunks_exact(self.kernel * self.channels)) {
-            let inside = &window[span.left..span.left + span.len];
+        self.for_each_span(|span, row| {
+            let inside = &windows[row][span.left..span.left + span.len];
             for (pixel, x) in image[span.from..span.from + span.len].iter_mut().zip(inside) {
                 *pixel += x;
             }
-        }
+        });
     }
 
-    /// For each row of each window, in memory order, the part of it that lies in the image.
-    fn spans(&self) -> impl Iterator<Item = Span> + '_ {
+    /// Calls `work` for each row of each window, in memory order: the part of it that lies in the image, and where the
+    /// row lies among the windows.
+    fn for_each_span(&self, mut work: impl FnMut(Span, Range<usize>)) {
         let (rows, columns) = self.output().expect("the kernel is larger than the padded image");
-        let c = self.channels;
-        (0..rows).flat_map(move |i| {
-            (0..columns).flat_map(move |j| {
+        let (c, mut at) = (self.channels, 0);
+        for i in 0..rows {
+            for j in 0..columns {
                 // The columns of the image that the window covers, before and after clipping.
                 let start = (self.stride * j) as isize - self.padding as isize;
                 let left = start.clamp(0, self.width as isize) as usize;
                 let right = (start + self.kernel as isize).clamp(0, self.width as isize) as usize;
-                (0..self.kernel).map(move |u| {
+                let left_zeros = (left as isize - start).clamp(0, self.kernel as isize) as usize;
+                for u in 0..self.kernel {
                     let row = (self.stride * i + u).wrapping_sub(self.padding);
+                    let mut span = Span { left: 0, from: 0, len: 0 };
                     if row < self.height {
-                        let left_zeros = (left as isize - start).clamp(0, self.kernel as isize) as usize;
-                        Span {
-                            left: left_zeros * c,
-                            from: (row * self.width + left) * c,
-                            len: (right - left) * c,
-                        }
-                    } else {
-                        Span { left: 0, from: 0, len: 0 }
+                        span.left = left_zeros * c;
+                        span.from = (row * self.width + left) * c;
+                        span.len = (right - left) * c;
                     }
-                })
-            })
-        })
+                    let end = at + self.kernel * c;
+                    work(span, at..end);
+                    at = end;
+                }
+            }
+        }
     }
 }
 
