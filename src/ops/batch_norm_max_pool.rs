@@ -1,7 +1,8 @@
 //! Batch normalisation, rectifier and the largest of every 2x2 block of pixels, as one op.
 //!
 //! ```text
-//! z = max(gamma u + beta, 0) with u as in batch_norm.rs,   y[n, i, j, c] = max over u, v in {0, 1} of z[n, 2 i + u, 2 j + v, c]
+//! z = max(gamma u + beta, 0) with u as in batch_norm.rs
+//! y[n, i, j, c] = max over p, q in {0, 1} of z[n, 2 i + p, 2 j + q, c]
 //!
 //! g = dy at the first largest pixel of a block with y > 0, else 0
 //! ```
@@ -10,6 +11,7 @@
 //! has a gradient through them. z is never held: the backward pass finds the largest pixels from x.
 
 use super::batch_norm::{Gradient, gradient_of_gamma, scales};
+use super::max_pool::image;
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
 use crate::kernels::norm::{self, Affine};
 use crate::kernels::norm_pool::Images;
@@ -18,12 +20,6 @@ use crate::tensor::Shape;
 
 #[derive(Clone, Copy, Debug)]
 struct BatchNormMaxPool;
-
-/// Height, width and channels of a batch of images.
-fn size(x: Shape) -> [usize; 3] {
-    let [_, height, width, channels] = x.image().expect("the plan was made for an image");
-    [height, width, channels]
-}
 
 impl Op for BatchNormMaxPool {
     fn name(&self) -> &'static str {
@@ -50,7 +46,7 @@ impl Op for BatchNormMaxPool {
         with_scratch(gamma.len(), |scale| {
             scales(gamma, variance, scale);
             let affine = Affine { mean, scale, shift: beta };
-            Images { x, size: size(inputs[0].shape), affine }.rectified_max_pool(output);
+            Images { x, size: image(inputs[0].shape), affine }.rectified_max_pool(output);
         });
     }
 
@@ -66,7 +62,7 @@ impl Op for BatchNormMaxPool {
             let (sums, coefficients) = scratch.split_at_mut(2 * channels);
             scales(gamma, variance, scale);
             let affine = Affine { mean, scale, shift: beta };
-            let images = Images { x, size: size(at.inputs[0].shape), affine };
+            let images = Images { x, size: image(at.inputs[0].shape), affine };
             images.gradient_sums(y, dy, sums);
             let (plain, weighted) = sums.split_at(channels);
             if let Some(dgamma) = dgamma {
@@ -76,7 +72,8 @@ impl Op for BatchNormMaxPool {
                 dbeta.copy_from_slice(plain);
             }
             if let Some(dx) = dx {
-                let coefficients = Gradient { mean, variance, gamma, sums }.coefficients(rows, 1.0, coefficients);
+                let coefficients =
+                    Gradient { mean, variance, gamma, sums }.coefficients(rows, 1.0, coefficients);
                 images.input_gradient(y, dy, coefficients, dx);
             }
         });
@@ -109,7 +106,7 @@ pub(super) mod tests {
             let z = reference(Relu, &inputs[0], &inputs[1], &inputs[2]);
             Array64::build([x[0], x[1] / 2, x[2] / 2, x[3]], |[n, i, j, c]| {
                 let corners = [(0, 0), (0, 1), (1, 0), (1, 1)];
-                corners.map(|(u, v)| z.at([n, 2 * i + u, 2 * j + v, c])).into_iter().fold(0.0, f64::max)
+                corners.map(|(p, q)| z.at([n, 2 * i + p, 2 * j + q, c])).into_iter().fold(0.0, f64::max)
             })
         })
         .distinct(0)
@@ -133,7 +130,8 @@ pub(super) mod tests {
 
     /// Channels that pass the rectifier as a whole or not at all: a random input would sometimes hit its kink.
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
-        case([sizes.next(1, 3), sizes.next(2, 9), sizes.next(2, 9), sizes.next(1, 40)]).not_near_zero(2, -1.0, 1.0, 6.0)
+        case([sizes.next(1, 3), sizes.next(2, 9), sizes.next(2, 9), sizes.next(1, 40)])
+            .not_near_zero(2, -1.0, 1.0, 6.0)
     }
 
     /// The output, the statistics and the gradients of x, gamma and beta, by `apply`.
@@ -156,6 +154,10 @@ pub(super) mod tests {
                 *value = [(uniform * 6.0).floor() - 2.0, uniform * 3.0 - 1.5, uniform * 3.0 - 2.0][i];
             }
         }
+        // All z of a channel are equal where gamma is 0, though its pixels are not.
+        let [_, gamma, beta] = handles;
+        params.get_mut(gamma)[0] = 0.0;
+        params.get_mut(beta)[0] = 0.5;
         let engine = Engine::new();
         let mut gradients = Gradients::new(&params);
         let (y, saved) = {
@@ -188,7 +190,9 @@ pub(super) mod tests {
             assert_eq!(bits(&y), bits(&expected_y), "{x:?}");
             assert_eq!(bits(&saved), bits(&expected_saved), "{x:?}");
             assert!(y.contains(&0.0) && y.iter().any(|&y| y > 0.0), "{x:?} leaves no case out");
-            for (name, (found, expected)) in ["x", "gamma", "beta"].into_iter().zip(gradients.iter().zip(&expected_gradients)) {
+            for (name, (found, expected)) in
+                ["x", "gamma", "beta"].into_iter().zip(gradients.iter().zip(&expected_gradients))
+            {
                 let largest = expected.iter().fold(0.0_f32, |largest, g| largest.max(g.abs()));
                 assert!(largest > 0.0, "{name} of {x:?}");
                 for (i, (found, expected)) in found.iter().zip(expected).enumerate() {

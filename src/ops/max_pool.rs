@@ -13,7 +13,8 @@ use crate::tensor::Shape;
 #[derive(Clone, Copy, Debug)]
 struct MaxPool;
 
-fn image(x: Shape) -> [usize; 3] {
+/// Height, width and channels of the images x.
+pub(super) fn image(x: Shape) -> [usize; 3] {
     let [_, height, width, channels] = x.image().expect("the plan was made for an image");
     [height, width, channels]
 }
