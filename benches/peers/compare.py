@@ -111,10 +111,11 @@ def last_line(text):
 
 # ---- preparation ---------------------------------------------------------------------------------------------------
 def environment_of_python(folder):
-    """The interpreter of the virtual environment, made if it is not there."""
+    """The interpreter of the virtual environment, which is made and filled where that is still to be done."""
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    if subprocess.run([python, "-c", "import torch, numpy, safetensors"], capture_output=True).returncode != 0:
         subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"], check=True)
     return python
 
