@@ -31,7 +31,10 @@ impl Op for BatchNorm {
         let [x, gamma, beta] = arity(inputs)?;
         let columns = x.columns();
         require!(x.rank() >= 2 && x.rows() >= 2, "x needs at least 2 rows to have a variance");
-        require!(gamma.sizes() == [columns] && beta.sizes() == [columns], "gamma and beta must have {columns} numbers");
+        require!(
+            gamma.sizes() == [columns] && beta.sizes() == [columns],
+            "gamma and beta must have {columns} numbers"
+        );
         Ok(Plan::saving(x, 2 * columns))
     }
 
@@ -64,7 +67,8 @@ impl Op for BatchNorm {
                 dbeta.copy_from_slice(plain);
             }
             if let Some(dx) = dx {
-                let coefficients = Gradient { mean, variance, gamma, sums }.coefficients(rows, 1.0, coefficients);
+                let coefficients =
+                    Gradient { mean, variance, gamma, sums }.coefficients(rows, 1.0, coefficients);
                 norm::input_gradient(x, y, dy, self.0, coefficients, dx);
             }
         });
@@ -125,7 +129,12 @@ pub(super) mod tests {
     use super::*;
     use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes};
 
-    pub(in crate::ops) fn reference(activation: Activation, x: &Array64, gamma: &Array64, beta: &Array64) -> Array64 {
+    pub(in crate::ops) fn reference(
+        activation: Activation,
+        x: &Array64,
+        gamma: &Array64,
+        beta: &Array64,
+    ) -> Array64 {
         let (rows, columns) = (x.shape.rows(), x.shape.columns());
         let mut y = x.clone();
         for c in 0..columns {
@@ -144,13 +153,17 @@ pub(super) mod tests {
     fn case(x: impl Into<Shape>, activation: Activation) -> Case {
         let x = x.into();
         let columns = [x.columns()].into();
-        Case::new(BatchNorm(activation), [x, columns, columns], move |x| reference(activation, &x[0], &x[1], &x[2]))
-            .between(1, 0.5, 1.5)
-            .between(2, -0.5, 0.5)
+        Case::new(BatchNorm(activation), [x, columns, columns], move |x| {
+            reference(activation, &x[0], &x[1], &x[2])
+        })
+        .between(1, 0.5, 1.5)
+        .between(2, -0.5, 0.5)
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {
-        let edges = EDGE_SIZES.into_iter().flat_map(|n| [case([7, n], Activation::Relu), case([n + 2, 3], Activation::Identity)]);
+        let edges = EDGE_SIZES
+            .into_iter()
+            .flat_map(|n| [case([7, n], Activation::Relu), case([n + 2, 3], Activation::Identity)]);
         let others = [
             case([3, 5, 4, 16], Activation::Relu),
             case([600, 17], Activation::Identity),

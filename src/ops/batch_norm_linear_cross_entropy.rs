@@ -63,7 +63,10 @@ impl Op for BatchNormLinearCrossEntropy {
         require!(x.rows() >= 2, "x needs at least 2 rows to have a variance");
         require!(x.columns() == w.rows(), "x has {} columns, w has {} rows", x.columns(), w.rows());
         let columns = x.columns();
-        require!(gamma.sizes() == [columns] && beta.sizes() == [columns], "gamma and beta must have {columns} numbers");
+        require!(
+            gamma.sizes() == [columns] && beta.sizes() == [columns],
+            "gamma and beta must have {columns} numbers"
+        );
         require!(b.sizes() == [w.columns()], "b must have {} numbers", w.columns());
         require!(x.rows() == self.0.len(), "{} rows for {} labels", x.rows(), self.0.len());
         let largest = self.0.iter().max().copied().unwrap_or(0) as usize;
@@ -83,8 +86,7 @@ impl Op for BatchNormLinearCrossEntropy {
                 *scale = gamma / (variance + EPSILON).sqrt();
             }
             let affine = Affine { mean: saved.mean, scale, shift: beta };
-            let mut gradients =
-                Gradients { normalized: draft, sums: saved.sums, w: saved.w, b: saved.b };
+            let mut gradients = Gradients { normalized: draft, sums: saved.sums, w: saved.w, b: saved.b };
             Layer { affine, w, b, labels: &self.0 }.losses_and_gradients(x, losses, &mut gradients);
             output[0] = slice::sum_f64(losses) as f32;
         });
@@ -162,8 +164,7 @@ pub(super) mod tests {
             }
         }
         let loss = |r: usize| {
-            let logit =
-                |c: usize| x[4].at([c]) + (0..inputs).map(|i| h[r][i] * x[3].at([i, c])).sum::<f64>();
+            let logit = |c: usize| x[4].at([c]) + (0..inputs).map(|i| h[r][i] * x[3].at([i, c])).sum::<f64>();
             let logits: Vec<f64> = (0..classes).map(logit).collect();
             let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = logits.iter().map(|l| (l - largest).exp()).sum();
@@ -174,8 +175,13 @@ pub(super) mod tests {
 
     fn case(rows: usize, inputs: usize, classes: usize) -> Case {
         let labels = labels(13, rows, classes);
-        let shapes =
-            [[rows, inputs].into(), [inputs].into(), [inputs].into(), [inputs, classes].into(), [classes].into()];
+        let shapes = [
+            [rows, inputs].into(),
+            [inputs].into(),
+            [inputs].into(),
+            [inputs, classes].into(),
+            [classes].into(),
+        ];
         let op = BatchNormLinearCrossEntropy(labels.clone());
         Case::new(op, shapes, move |x| reference(x, &labels, [rows, inputs, classes])).total()
     }
@@ -187,6 +193,8 @@ pub(super) mod tests {
 
     /// Columns that pass the rectifier as a whole or not at all: a random input would sometimes hit its kink.
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
-        case(sizes.next(2, 300), sizes.next(1, 20), sizes.next(2, 40)).between(1, 0.2, 0.8).not_near_zero(2, -1.0, 1.0, 2.0)
+        case(sizes.next(2, 300), sizes.next(1, 20), sizes.next(2, 40))
+            .between(1, 0.2, 0.8)
+            .not_near_zero(2, -1.0, 1.0, 2.0)
     }
 }

@@ -20,7 +20,10 @@ impl Op for Concat {
     fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch> {
         require!(!inputs.is_empty(), "nothing to put side by side");
         let rows = inputs[0].rows();
-        require!(inputs.iter().all(|x| x.rank() == 2 && x.rows() == rows), "the matrices need equal numbers of rows");
+        require!(
+            inputs.iter().all(|x| x.rank() == 2 && x.rows() == rows),
+            "the matrices need equal numbers of rows"
+        );
         Ok(Plan::output([rows, inputs.iter().map(Shape::columns).sum()]))
     }
 

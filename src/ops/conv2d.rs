@@ -99,7 +99,8 @@ pub(super) mod tests {
     use crate::autograd::gradcheck::{Array64, Case, Sizes};
 
     fn reference(op: Conv2d, x: &Array64, w: &Array64, b: Option<&Array64>) -> Array64 {
-        let ([n, height, width, channels], [k, _, _, o]) = (x.shape.image().unwrap(), w.shape.image().unwrap());
+        let ([n, height, width, channels], [k, _, _, o]) =
+            (x.shape.image().unwrap(), w.shape.image().unwrap());
         let along = |size: usize| (size + 2 * op.padding - k) / op.stride + 1;
         Array64::build([n, along(height), along(width), o], |[n, i, j, o]| {
             let mut sum = b.map_or(0.0, |b| b.at([o]));

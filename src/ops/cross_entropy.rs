@@ -36,7 +36,9 @@ impl Op for CrossEntropy {
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
         let (x, columns) = (inputs[0].data, inputs[0].shape.columns());
         softmax::log_sum_exp(x, columns, saved);
-        for (((y, lse), row), &label) in output.iter_mut().zip(saved).zip(x.chunks_exact(columns)).zip(&*self.0) {
+        for (((y, lse), row), &label) in
+            output.iter_mut().zip(saved).zip(x.chunks_exact(columns)).zip(&*self.0)
+        {
             *y = *lse - row[label as usize];
         }
     }
@@ -75,7 +77,11 @@ pub(super) mod tests {
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {
-        EDGE_SIZES[1..].iter().map(|&n| case(3, n)).chain([case(1, 2), case(100, 10), case(80, 256)]).collect()
+        EDGE_SIZES[1..]
+            .iter()
+            .map(|&n| case(3, n))
+            .chain([case(1, 2), case(100, 10), case(80, 256)])
+            .collect()
     }
 
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {

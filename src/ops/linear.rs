@@ -22,7 +22,11 @@ impl Op for Linear {
         let (x, w) = (inputs[0], inputs[1]);
         require!(x.rank() == 2 && w.rank() == 2, "x and w must be matrices");
         require!(x.columns() == w.rows(), "x has {} columns, w has {} rows", x.columns(), w.rows());
-        require!(inputs.get(2).is_none_or(|b| b.sizes() == [w.columns()]), "b must have {} numbers", w.columns());
+        require!(
+            inputs.get(2).is_none_or(|b| b.sizes() == [w.columns()]),
+            "b must have {} numbers",
+            w.columns()
+        );
         Ok(Plan::output([x.rows(), w.columns()]))
     }
 
@@ -83,7 +87,9 @@ pub(super) mod tests {
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {
-        let edges = EDGE_SIZES.into_iter().flat_map(|n| [case(3, n, 5, true), case(n, 4, 2, false), case(2, 3, n, true)]);
+        let edges = EDGE_SIZES
+            .into_iter()
+            .flat_map(|n| [case(3, n, 5, true), case(n, 4, 2, false), case(2, 3, n, true)]);
         edges.chain([case(100, 64, 10, true), case(70, 300, 33, false)]).collect()
     }
 

@@ -57,7 +57,11 @@ pub(super) mod tests {
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {
-        EDGE_SIZES[1..].iter().map(|&n| case(3, n)).chain([case(1, 2), case(100, 10), case(70, 256)]).collect()
+        EDGE_SIZES[1..]
+            .iter()
+            .map(|&n| case(3, n))
+            .chain([case(1, 2), case(100, 10), case(70, 256)])
+            .collect()
     }
 
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {

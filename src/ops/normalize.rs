@@ -26,7 +26,10 @@ impl Op for Normalize {
         let [x, by_column @ ..]: [Shape; 5] = arity(inputs)?;
         let columns = x.columns();
         require!(x.rank() >= 2, "x must have rows and columns");
-        require!(by_column.iter().all(|s| s.sizes() == [columns]), "the other inputs must have {columns} numbers");
+        require!(
+            by_column.iter().all(|s| s.sizes() == [columns]),
+            "the other inputs must have {columns} numbers"
+        );
         Ok(Plan::output(x))
     }
 
@@ -114,7 +117,9 @@ pub(super) mod tests {
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {
-        let edges = EDGE_SIZES.into_iter().flat_map(|n| [case([7, n], Activation::Relu), case([n, 3], Activation::Identity)]);
+        let edges = EDGE_SIZES
+            .into_iter()
+            .flat_map(|n| [case([7, n], Activation::Relu), case([n, 3], Activation::Identity)]);
         edges.chain([case([3, 5, 4, 16], Activation::Relu)]).collect()
     }
 

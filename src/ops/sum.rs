@@ -48,7 +48,8 @@ pub(super) mod tests {
     use crate::ops::elementwise::tests as each;
 
     fn case(shape: Shape) -> Case {
-        Case::new(Sum, [shape], |x| Array64::new(Shape::SCALAR, vec![x[0].data.iter().sum()])).between(0, -1.0, 2.0)
+        Case::new(Sum, [shape], |x| Array64::new(Shape::SCALAR, vec![x[0].data.iter().sum()]))
+            .between(0, -1.0, 2.0)
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {

@@ -44,7 +44,8 @@ impl Op for ToChannelsFirst {
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
-        let [_, height, width, channels] = at.inputs[0].shape.image().expect("the plan was made for an image");
+        let [_, height, width, channels] =
+            at.inputs[0].shape.image().expect("the plan was made for an image");
         if let Some(dx) = &mut gradients[0] {
             transpose(at.grad, channels, height * width, dx);
         }

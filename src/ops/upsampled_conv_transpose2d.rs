@@ -20,7 +20,10 @@ fn sizes(x: Shape, w: Shape) -> Result<Upsampled, Mismatch> {
     let Some([kernel, across, inputs, outputs]) = w.image() else {
         return Err(Mismatch("w must be (kernel, kernel, inputs, outputs)".into()));
     };
-    require!(kernel == across && kernel % 2 == 1, "the kernel must be square and odd, not {kernel} x {across}");
+    require!(
+        kernel == across && kernel % 2 == 1,
+        "the kernel must be square and odd, not {kernel} x {across}"
+    );
     require!(channels == inputs, "x has {channels} channels, w has {inputs} inputs");
     Ok(Upsampled { height, width, inputs, kernel, outputs })
 }
@@ -43,7 +46,8 @@ impl Op for UpsampledConvTranspose2d {
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
-        let layer = sizes(at.inputs[0].shape, at.inputs[1].shape).expect("the plan was made for these shapes");
+        let layer =
+            sizes(at.inputs[0].shape, at.inputs[1].shape).expect("the plan was made for these shapes");
         let (x, w) = (at.inputs[0].data, at.inputs[1].data);
         if let Some(dx) = &mut gradients[0] {
             layer.input_gradient(w, at.grad, dx);
@@ -79,7 +83,8 @@ pub(super) mod tests {
 
     /// Up-samples, then scatters every input pixel times the kernel: the definition of a transposed convolution.
     fn reference(x: &Array64, w: &Array64) -> Array64 {
-        let ([n, height, width, inputs], [k, _, _, outputs]) = (x.shape.image().unwrap(), w.shape.image().unwrap());
+        let ([n, height, width, inputs], [k, _, _, outputs]) =
+            (x.shape.image().unwrap(), w.shape.image().unwrap());
         let (rows, columns) = (2 * height + k - 1, 2 * width + k - 1);
         let mut y = Array64::build([n, rows, columns, outputs], |_| 0.0);
         for n in 0..n {
@@ -88,8 +93,10 @@ pub(super) mod tests {
                     for r in 0..k {
                         for s in 0..k {
                             for o in 0..outputs {
-                                let products = (0..inputs).map(|c| x.at([n, i / 2, j / 2, c]) * w.at([r, s, c, o]));
-                                y.data[((n * rows + i + r) * columns + j + s) * outputs + o] += products.sum::<f64>();
+                                let products =
+                                    (0..inputs).map(|c| x.at([n, i / 2, j / 2, c]) * w.at([r, s, c, o]));
+                                y.data[((n * rows + i + r) * columns + j + s) * outputs + o] +=
+                                    products.sum::<f64>();
                             }
                         }
                     }

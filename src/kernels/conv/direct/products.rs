@@ -141,8 +141,7 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
         let outputs = self.outputs;
         let (pixels, _) = totals.as_chunks::<CORNERS>();
         for (y, corners) in self.y[pixel * outputs..].chunks_exact_mut(outputs).zip(pixels) {
-            for w in 0..W {
-                let mut result = corners[0][w];
+            for (w, mut result) in corners[0].into_iter().enumerate() {
                 if CORNERS == 4 {
                     let (upper, lower) = (s.max(result, corners[1][w]), s.max(corners[2][w], corners[3][w]));
                     result = s.max(s.max(upper, lower), s.splat(0.0));
