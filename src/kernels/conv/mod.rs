@@ -25,7 +25,7 @@ pub use windows::Windows;
 use winograd::Tiles;
 
 /// With as many windows of an image, and more, reading them where they lie was faster than gathering them, whatever
-/// the channels: four times with one channel, a tenth with 32. With fewer, too few tiles share a look at the weights.
+/// the channels (one to 128, measured). With fewer, too few tiles share a look at the weights.
 const MANY_WINDOWS: usize = 64;
 
 /// How a convolution is computed.

@@ -7,9 +7,9 @@
 //! [`forward`] and [`weight_gradient`] are for training; [`PooledConvolution`] is for prediction and goes on to
 //! the rectifier and the maximum of 2x2 while the sums are in registers.
 //!
-//! What decides the bits: the sums are those of gathering the windows and multiplying matrices, in the same blocks of
-//! [`BLOCK`](crate::kernels::gemm) products, so [`super::plain`] is the oracle to the last bit. The portable path is
-//! just that (see [`crate::kernels::gemm`] for the reason).
+//! What decides the bits: the sums are those of gathering the windows and multiplying matrices, in the same order and
+//! the same blocks, so [`super::plain`] is the oracle to the last bit. The portable path is just that (see
+//! [`crate::kernels::gemm`] for the reason).
 
 mod pooled;
 mod products;

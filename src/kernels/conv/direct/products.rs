@@ -4,10 +4,13 @@ use super::Windows;
 use crate::kernels::gemm::BLOCK;
 use crate::simd::{Kernel, LANES, Simd};
 
+/// Places of a tile for what the large ones leave over: sums enough to hide the latency of an addition.
+const FEW: usize = 4;
+
 /// The kernel, by tiles of T places and V vectors of outputs: 12 x 2 sums fill the registers of AVX-512, 4 x 1 or
 /// 6 x 1 halves of a vector each those of AVX2.
 ///
-/// With one CORNER a place becomes a pixel of y as it is. With four, the places whose rows and columns are 2 i, 2 i + 1
+/// With one corner a place becomes a pixel of y as it is. With four, the places whose rows and columns are 2 i, 2 i + 1
 /// and 2 j, 2 j + 1 become one: the largest of the four, or 0 if that is larger.
 pub(super) struct Products<'a, const CORNERS: usize, const T: usize, const V: usize> {
     pub(super) windows: Windows,
@@ -43,16 +46,20 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
     /// All pixels of the outputs of W panels.
     #[inline(always)]
     fn outputs<S: Simd, const W: usize>(&mut self, s: S, panel: usize) {
-        let (pixels, tile) = (self.y.len() / self.outputs, T / CORNERS);
-        if pixels < tile {
-            for pixel in 0..pixels {
-                self.tile::<S, CORNERS, W>(s, panel, pixel);
-            }
-            return;
+        let (pixels, many, few) = (self.y.len() / self.outputs, T / CORNERS, FEW / CORNERS);
+        let mut pixel = 0;
+        while pixel + many <= pixels {
+            self.tile::<S, T, W>(s, panel, pixel);
+            pixel += many;
         }
-        for pixel in (0..pixels).step_by(tile) {
+        while pixel < pixels && few <= pixels {
             // The last tile begins early enough to be whole: what it computes again comes to the same.
-            self.tile::<S, T, W>(s, panel, pixel.min(pixels - tile));
+            self.tile::<S, FEW, W>(s, panel, pixel.min(pixels - few));
+            pixel += few;
+        }
+        while pixel < pixels {
+            self.tile::<S, CORNERS, W>(s, panel, pixel);
+            pixel += 1;
         }
     }
 
@@ -141,9 +148,11 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
         let outputs = self.outputs;
         let (pixels, _) = totals.as_chunks::<CORNERS>();
         for (y, corners) in self.y[pixel * outputs..].chunks_exact_mut(outputs).zip(pixels) {
-            for (w, mut result) in corners[0].into_iter().enumerate() {
+            for (w, &upper_left) in corners[0].iter().enumerate() {
+                let mut result = upper_left;
                 if CORNERS == 4 {
-                    let (upper, lower) = (s.max(result, corners[1][w]), s.max(corners[2][w], corners[3][w]));
+                    let (upper, lower) =
+                        (s.max(upper_left, corners[1][w]), s.max(corners[2][w], corners[3][w]));
                     result = s.max(s.max(upper, lower), s.splat(0.0));
                 }
                 let first = (panel + w) * LANES;
