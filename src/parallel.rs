@@ -23,6 +23,12 @@ pub fn use_threads(threads: usize) -> Result<()> {
         .map_err(|cause| Error::work(format!("cannot start {threads} threads: {cause}")))
 }
 
+/// Runs `work` on one of the threads, so that what it deals out begins there and then. Called from outside of them, every
+/// piece of work first has to wake one, which takes as long as many a small op.
+pub fn on_threads<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 /// How many threads there are: for reports, never for cutting work.
 pub fn threads() -> usize {
     rayon::current_num_threads()

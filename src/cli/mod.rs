@@ -141,7 +141,7 @@ fn run(cli: Cli) -> Result<()> {
         )));
     }
     parallel::use_threads(cli.threads.unwrap_or(0))?;
-    match cli.command {
+    parallel::on_threads(|| match cli.command {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
@@ -150,7 +150,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Weights(command) => command.run(),
         Command::Gradients(command) => command.run(),
         Command::Bench(command) => command.run(),
-    }
+    })
 }
 
 /// Prints a line to standard output.
