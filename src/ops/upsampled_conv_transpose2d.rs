@@ -119,11 +119,13 @@ pub(super) mod tests {
             case([2, 1, 1, 5], 7, 4),
             case([3, 2, 2, 1], 1, 33),
             // Winograd's way: whole tiles, parts of tiles, several groups of images, the model's second layer.
-            case([1, 4, 4, 16], 5, 32),
-            case([3, 5, 6, 16], 5, 32),
-            case([26, 1, 2, 16], 5, 32),
-            case([5, 12, 12, 32], 5, 32),
-            case([2, 3, 8, 48], 5, 64),
+            case([1, 4, 4, 64], 5, 32),
+            case([3, 5, 6, 64], 5, 32),
+            case([26, 1, 2, 64], 5, 32),
+            case([5, 9, 12, 64], 5, 32),
+            case([2, 3, 8, 80], 5, 64),
+            // The folded products of many channels.
+            case([2, 3, 5, 48], 5, 33),
         ]
     }
 
@@ -131,7 +133,7 @@ pub(super) mod tests {
         let kernel = 2 * sizes.next(0, 3) + 1;
         let [images, height, width] = [3, 5, 5].map(|most| sizes.next(1, most));
         if kernel == 5 {
-            return case([images, height, width, 16 * sizes.next(1, 2)], 5, 32);
+            return case([images, height, width, 16 * sizes.next(3, 4)], 5, 32);
         }
         case([images, height, width, sizes.next(1, 5)], kernel, sizes.next(1, 9))
     }

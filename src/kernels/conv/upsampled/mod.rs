@@ -63,7 +63,7 @@ impl Upsampled {
         self.height * self.width * self.inputs
     }
 
-    /// Winograd's way wherever it applies: it needs whole vectors of channels.
+    /// Winograd's way for many channels, in whole vectors.
     fn algorithm(self) -> Algorithm {
         match Tiles::of(self) {
             Some(tiles) => Algorithm::Winograd(tiles),
