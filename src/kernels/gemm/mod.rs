@@ -64,6 +64,12 @@ impl<'a> Matrix<'a> {
         Matrix { data: &self.data[start..], rows: count, ..self }
     }
 
+    /// Columns `from..from + count`.
+    fn columns(self, from: usize, count: usize) -> Self {
+        let start = (from * self.column_stride).min(self.data.len());
+        Matrix { data: &self.data[start..], columns: count, ..self }
+    }
+
     /// Whether every element lies inside `data`.
     fn is_inside(&self) -> bool {
         self.rows == 0
@@ -216,22 +222,59 @@ fn by_matrixmultiply(
     }
 }
 
-/// As [`gemm`], blocks of rows of C dealt out to threads.
+/// Multiply-adds worth a task.
+const TASK: usize = 2 << 20;
+
+/// Rows of a product that is dealt out by columns: packing B weighs more than it would for many.
+const FEW_ROWS: usize = 128;
+
+/// As [`gemm`], blocks of C dealt out to threads.
 ///
 /// # Panics
 /// If the sizes do not fit.
 #[track_caller]
 pub fn gemm_parallel(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
-    /// Multiply-adds worth a task.
-    const TASK: usize = 2 << 20;
     let (k, n) = (a.columns, b.columns);
     if c.is_empty() {
         return;
+    }
+    if a.rows <= FEW_ROWS && n > PANEL {
+        return by_columns(a, b, c, start);
     }
     // A multiple of the tile's rows.
     let rows = (TASK / (k * n).max(1)).next_multiple_of(12).max(36);
     with_packed(b, |b| {
         parallel::for_each_chunk(c, rows * n, |i, c| gemm_packed(a.rows(i * rows, c.len() / n), b, c, start));
+    });
+}
+
+/// The same for few rows: panels of columns are packed by whoever multiplies by them.
+#[track_caller]
+fn by_columns(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
+    let (rows, n) = (a.rows, b.columns);
+    assert_eq!(c.len(), rows * n, "a product of {rows} x {n} into {} numbers", c.len());
+    let width = (TASK / (rows * a.columns).max(1)).next_multiple_of(PANEL).max(PANEL);
+    // Blocks of columns, one behind the other, each row-major.
+    parallel::with_scratch(rows * n, |blocks| {
+        parallel::for_each_chunk(blocks, rows * width, |i, block| {
+            let columns = i * width..i * width + block.len() / rows;
+            if start == Start::Kept {
+                for (block, c) in block.chunks_exact_mut(columns.len()).zip(c.chunks_exact(n)) {
+                    block.copy_from_slice(&c[columns.clone()]);
+                }
+            }
+            let start = match start {
+                Start::Row(row) => Start::Row(&row[columns.clone()]),
+                other => other,
+            };
+            gemm(a, b.columns(columns.start, columns.len()), block, start);
+        });
+        for (i, block) in blocks.chunks(rows * width).enumerate() {
+            let columns = block.len() / rows;
+            for (c, block) in c.chunks_exact_mut(n).zip(block.chunks_exact(columns)) {
+                c[i * width..][..columns].copy_from_slice(block);
+            }
+        }
     });
 }
 
@@ -276,17 +319,28 @@ mod tests {
 
     #[test]
     fn products_equal_the_naive_sum() {
-        for sizes @ [m, k, n] in
-            [[1, 1, 1], [2, 3, 5], [17, 33, 15], [65, 300, 31], [130, 7, 64], [1, 513, 3], [29, 520, 97]]
-        {
+        for sizes @ [m, k, n] in [
+            [1, 1, 1],
+            [2, 3, 5],
+            [17, 33, 15],
+            [65, 300, 31],
+            [130, 7, 64],
+            [1, 513, 3],
+            [29, 520, 97],
+            [100, 1024, 70],
+        ] {
             let (a, b) = (numbers(1, m * k), numbers(2, k * n));
             let expected = naive(&a, &b, sizes);
             let mut c = vec![f32::NAN; m * n];
             gemm(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut c, Start::Zero);
             assert_close(&c, &expected);
-            let mut parallel = vec![f32::NAN; m * n];
-            gemm_parallel(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut parallel, Start::Zero);
-            assert_eq!(c, parallel);
+            let row = numbers(5, n);
+            for start in [Start::Zero, Start::Kept, Start::Row(&row)] {
+                let [mut serial, mut parallel] = [0; 2].map(|_| numbers(6, m * n));
+                gemm(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut serial, start);
+                gemm_parallel(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut parallel, start);
+                assert_eq!(serial, parallel);
+            }
 
             gemm(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut c, Start::Kept);
             assert_close(&c, &expected.iter().map(|x| 2.0 * x).collect::<Vec<_>>());
@@ -301,7 +355,6 @@ mod tests {
             assert_close(&c, &expected);
 
             // Every instruction set to the last bit: the portable one is matrixmultiply.
-            let row = numbers(5, n);
             let mut panels = vec![f32::NAN; packed_len(k, n)];
             pack(bt.transposed(), &mut panels);
             for start in [Start::Zero, Start::Kept, Start::Row(&row)] {
