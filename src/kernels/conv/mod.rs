@@ -22,6 +22,7 @@ mod winograd;
 
 pub use windows::Windows;
 
+use crate::parallel;
 use winograd::Tiles;
 
 /// With as many windows of an image, and more, reading them where they lie was faster than gathering them, whatever
@@ -80,6 +81,19 @@ pub fn multiply_adds(windows: &Windows, outputs: usize) -> usize {
         // Zeros of the padding are multiplied like pixels.
         Algorithm::Direct | Algorithm::Plain => windows.count() * windows.len() * outputs,
     }
+}
+
+/// Weights (taps, inputs, outputs) as (taps, outputs, inputs).
+fn transpose_taps(w: &[f32], inputs: usize, outputs: usize, transposed: &mut [f32]) {
+    let of_tap = inputs * outputs;
+    parallel::for_each_chunk(transposed, of_tap, |tap, transposed| {
+        let w = &w[tap * of_tap..][..of_tap];
+        for (o, row) in transposed.chunks_exact_mut(inputs).enumerate() {
+            for (to, from) in row.iter_mut().zip(w[o..].iter().step_by(outputs)) {
+                *to = *from;
+            }
+        }
+    });
 }
 
 /// How many images go through one matrix product: enough rows to pay for packing the weights, few enough that every

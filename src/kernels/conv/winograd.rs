@@ -15,7 +15,7 @@ use super::points::{
     POINTS, evaluate2, evaluate2_transposed, evaluate5, evaluate5_transposed, interpolate,
     interpolate_transposed, load, store,
 };
-use super::{Windows, images_per_partial};
+use super::{Windows, images_per_partial, transpose_taps};
 use crate::kernels::gemm::{Matrix, PANEL, Packed, Start, gemm_packed, packed_len};
 use crate::parallel::{self, with_scratch};
 use crate::simd::{self, Kernel, LANES, Simd};
@@ -115,14 +115,7 @@ impl Tiles {
         let of_pair = packed_len(outputs, inputs);
         with_scratch(PAIRS * of_pair, |weights| {
             with_scratch(w.len(), |transposed| {
-                let taps = w.chunks_exact(inputs * outputs);
-                for (w, transposed) in taps.zip(transposed.chunks_exact_mut(inputs * outputs)) {
-                    for (o, row) in transposed.chunks_exact_mut(inputs).enumerate() {
-                        for (to, from) in row.iter_mut().zip(w[o..].iter().step_by(outputs)) {
-                            *to = *from;
-                        }
-                    }
-                }
+                transpose_taps(w, inputs, outputs, transposed);
                 evaluate_weights(transposed, outputs, inputs, weights);
             });
             parallel::for_each_chunk(dx, group * image, |i, dx| {

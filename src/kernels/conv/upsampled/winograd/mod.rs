@@ -23,6 +23,7 @@ mod maps;
 
 use super::Upsampled;
 use crate::kernels::conv::points::POINTS;
+use crate::kernels::conv::transpose_taps;
 use crate::kernels::gemm::{Matrix, PANEL, Packed, Start, gemm_packed};
 use crate::parallel::{for_each_chunk, with_scratch};
 use crate::simd::{self, LANES};
@@ -272,14 +273,7 @@ impl Tiles {
         let width = inputs.next_multiple_of(PANEL);
         let step = inputs * outputs;
         with_scratch(w.len(), |transposed| {
-            for_each_chunk(transposed, step, |tap, transposed| {
-                let w = &w[tap * step..][..step];
-                for (o, transposed) in transposed.chunks_exact_mut(inputs).enumerate() {
-                    for (to, from) in transposed.iter_mut().zip(w[o..].iter().step_by(outputs)) {
-                        *to = *from;
-                    }
-                }
-            });
+            transpose_taps(w, inputs, outputs, transposed);
             let map = &Map::new(PANEL * width, |_| PANEL * PANEL, |count| count * PANEL * PANEL);
             for_each_chunk(weights, PRODUCTS * PRODUCTS * PANEL * width, |panel, weights| {
                 if width > inputs {
