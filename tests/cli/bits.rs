@@ -119,7 +119,7 @@ fn a_run_is_verified_and_the_first_epoch_that_differs_is_named() {
     here.with_a_run("run");
     let before = here.names("run");
     let said = here.succeed(&["verify", "run", "--epochs", "2"]);
-    assert!(said.starts_with("epoch   1  recorded ") && said.ends_with("\nrepeats\n"), "{said}");
+    assert!(said.starts_with("epoch 1 repeats: ") && said.ends_with("\nrepeats\n"), "{said}");
     assert_eq!(said.lines().count(), 3);
     let object = here.json(&["verify", "run", "--json"]);
     assert_eq!((&object["repeats"], &object["first_difference"]), (&Value::Bool(true), &Value::Null));
