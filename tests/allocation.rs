@@ -3,7 +3,8 @@
 use diva::autograd::{Builder, Engine, Gradients, Params, Tape};
 use diva::config::Config;
 use diva::data::batches::Part;
-use diva::models::diva::{Diva, Noise, Weights};
+use diva::models::diva::Noise;
+use diva::models::{Diva, Weights};
 use diva::train::dataset;
 use diva::train::trainer::Trainer;
 

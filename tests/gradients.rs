@@ -1,7 +1,7 @@
 //! Losses, gradients and statistics against PyTorch's, for both branches of the loss.
 
 use diva::autograd::{Builder, Params};
-use diva::models::diva::{Diva, Kl, LogitLayout, Settings, Weights};
+use diva::models::{Diva, Kl, LogitLayout, ModelKind, Settings, Weights};
 use diva::store::tensors::TensorFile;
 use diva::train::gradients::{BatchFile, published};
 use diva::train::weights;
@@ -17,6 +17,7 @@ struct Comparison {
 }
 
 const QUARTER: Settings = Settings {
+    kind: ModelKind::Diva,
     encoder_width: 0.25,
     decoder_width: 0.25,
     latent: 64,

@@ -3,7 +3,7 @@
 
 use diva::autograd::{Builder, Params};
 use diva::config::Config;
-use diva::models::diva::{Diva, LabelPredictor};
+use diva::models::Diva;
 use diva::parallel::{scratch_allocations, with_threads};
 use diva::train::{dataset, evaluate};
 
@@ -14,7 +14,7 @@ fn predictions_after_the_first_allocate_no_scratch_memory() {
     let settings = dataset::settings(&config.model, 5, 10, None).unwrap();
     let mut params = Params::new();
     let diva = Diva::new(&mut Builder::new(&mut params, 0), settings);
-    let predictor = LabelPredictor::of_classes(&diva, &params);
+    let predictor = diva.class_predictor(&params);
     // One thread: of several, one that found nothing to do at first would allocate later.
     with_threads(1, || {
         let before = scratch_allocations();

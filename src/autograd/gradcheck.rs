@@ -102,6 +102,8 @@ pub(crate) struct Case {
     /// Errors are measured against the largest number of a result, and against this where all are smaller.
     unit: f64,
     total: bool,
+    /// What the op passes back, as a multiple of the slope of the reference.
+    passes_back: f64,
 }
 
 impl Case {
@@ -119,6 +121,7 @@ impl Case {
             tolerance: 1e-5,
             unit: 1e-30,
             total: false,
+            passes_back: 1.0,
         }
     }
 
@@ -132,6 +135,12 @@ impl Case {
     /// Results are differences of numbers of size 1 and more, so that small ones are what rounding has left.
     pub(crate) fn difference_of_ones(mut self) -> Self {
         self.unit = 1.0;
+        self
+    }
+
+    /// The op passes back the slope of the reference times this number: it is no derivative, on purpose.
+    pub(crate) fn passing_back(mut self, factor: f64) -> Self {
+        self.passes_back = factor;
         self
     }
 
@@ -250,6 +259,7 @@ impl Case {
                 let (up, down) = (moved(1.0), moved(-1.0));
                 let pairs = || up.data.iter().zip(&down.data).zip(upstream.iter().cycle());
                 let slope: f64 = pairs().map(|((u, d), &g)| (u - d) / (2.0 * h) * f64::from(g)).sum();
+                let slope = slope * self.passes_back;
                 // What cancels inside the sums is noise of f32 in proportion to the sums of absolute values.
                 let mass: f64 = pairs().map(|((u, d), &g)| ((u - d) / (2.0 * h) * f64::from(g)).abs()).sum();
                 let ours: f64 = gradient.iter().zip(&step).map(|(&g, s)| f64::from(g) * s).sum();

@@ -110,13 +110,16 @@ impl Watcher for Console {
     }
 
     fn epoch(&mut self, trainer: &Trainer, metrics: &EpochMetrics, selected: bool) {
+        let terms = match (metrics.reconstruction, metrics.divergences()) {
+            (Some(reconstruction), Some(kl)) => {
+                format!("loss {:8.1}  reconstruction {reconstruction:7.1}  kl {kl:5.1}", metrics.loss)
+            }
+            _ => format!("loss {:8.4}", metrics.loss),
+        };
         self.say(&format!(
-            "epoch {:3}/{}  loss {:8.1}  reconstruction {:7.1}  kl {:5.1}  accuracy {} (training domains), {} ({}){}",
+            "epoch {:3}/{}  {terms}  accuracy {} (training domains), {} ({}){}",
             metrics.epoch,
             trainer.config().train.epochs,
-            metrics.loss,
-            metrics.reconstruction,
-            metrics.kl_d + metrics.kl_x + metrics.kl_y,
             percent(metrics.train_accuracy),
             percent(metrics.test_accuracy),
             trainer.split().test_domain,

@@ -4,7 +4,6 @@ use super::saved_run::SavedRun;
 use super::{percent, say, say_json};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::models::diva::LabelPredictor;
 use crate::train::{dataset, evaluate};
 use clap::Args;
 use serde::Serialize;
@@ -45,7 +44,7 @@ impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
         let saved = SavedRun::load(&self.run)?;
         let split = dataset::load(&saved.config)?;
-        let predictor = LabelPredictor::of_classes(&saved.diva, &saved.params);
+        let predictor = saved.model.class_predictor(&saved.params);
         let predict = |data: &Dataset| evaluate::predict(&predictor, data);
         let row = |domain: &str, role, correct: usize, images: usize| Row {
             domain: domain.to_owned(),

@@ -36,7 +36,13 @@ impl Generate {
         let folder = self.out.as_ref().unwrap_or(&self.run);
         durable::create_folder(folder)?;
         let path = folder.join(run_pictures::RECONSTRUCTIONS);
-        durable::write(&path, &reconstructions(&saved.diva, &saved.params, &split))?;
+        let Some(png) = reconstructions(&saved.model, &saved.params, &split) else {
+            return Err(Error::request(format!(
+                "{} has no decoder, so there are no reconstructions",
+                self.run.display()
+            )));
+        };
+        durable::write(&path, &png)?;
         say(&format!("the reconstructions are in {}", path.display()))
     }
 }

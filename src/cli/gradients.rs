@@ -2,8 +2,8 @@
 
 use super::saved_run::load_weights;
 use super::{ConfigArguments, say};
-use crate::error::Result;
-use crate::models::diva::Weights;
+use crate::error::{Error, Result};
+use crate::models::{Model, Weights};
 use crate::train::gradients::{BatchFile, published};
 use clap::Args;
 use std::path::PathBuf;
@@ -40,7 +40,12 @@ impl Gradients {
             seed: None,
         };
         let config = arguments.resolve()?;
-        let (diva, params) = load_weights(&config, &self.weights, |_| None)?;
+        let (model, params) = load_weights(&config, &self.weights, |_| None)?;
+        let Model::Diva(diva) = model else {
+            return Err(Error::request(
+                "gradients are compared for model.kind = \"diva\" and its ablations only",
+            ));
+        };
         let BatchFile { mut batch, noise } = BatchFile::read(&self.batch, &diva)?;
         if self.unlabelled {
             batch.classes = None;

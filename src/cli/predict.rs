@@ -5,7 +5,7 @@ use super::{percent, say, say_json};
 use crate::autograd::{Engine, Params, Tape};
 use crate::data::image;
 use crate::error::Result;
-use crate::models::diva::{LabelPredictor, SIDE, argmax};
+use crate::models::{LabelPredictor, SIDE, argmax};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -34,10 +34,12 @@ struct Prediction {
     probability: f32,
     /// q(y | mean of q(zy|x)), by class.
     class_probabilities: Vec<f32>,
-    /// The training domain that q(d | mean of q(zd|x)) finds likeliest.
-    domain: String,
+    /// The training domain that q(d | mean of q(zd|x)) finds likeliest, if the model can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
     /// By training domain.
-    domain_probabilities: Vec<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain_probabilities: Option<Vec<f32>>,
 }
 
 #[derive(Serialize)]
@@ -57,21 +59,22 @@ impl Predict {
         // All are read before the first answer: a wrong one is named before anything is printed.
         let images =
             files.iter().map(|file| image::read_grey(file, SIDE, SIDE)).collect::<Result<Vec<_>>>()?;
-        let of_class = LabelPredictor::of_classes(&saved.diva, &saved.params);
-        let of_domain = LabelPredictor::of_domains(&saved.diva, &saved.params);
+        let of_class = saved.model.class_predictor(&saved.params);
+        let of_domain = saved.model.domain_predictor(&saved.params);
         let mut predictions = Vec::new();
         for (files, images) in files.chunks(BATCH).zip(images.chunks(BATCH)) {
             let pixels: Vec<f32> = images.iter().flatten().map(|&level| f32::from(level) / 255.0).collect();
-            let (classes, nearest) = (answers(&of_class, &pixels), answers(&of_domain, &pixels));
-            for ((file, class), domain) in files.iter().zip(classes).zip(nearest) {
-                let name = domains.get(domain.label as usize).cloned();
+            let mut nearest = of_domain.as_ref().map(|of_domain| answers(of_domain, &pixels).into_iter());
+            for (file, class) in files.iter().zip(answers(&of_class, &pixels)) {
+                let domain = nearest.as_mut().and_then(Iterator::next);
+                let name = |label: u32| domains.get(label as usize).map_or(label.to_string(), String::clone);
                 predictions.push(Prediction {
                     file: file.display().to_string(),
                     class: class.label,
                     probability: class.probabilities[class.label as usize],
                     class_probabilities: class.probabilities,
-                    domain: name.unwrap_or_else(|| domain.label.to_string()),
-                    domain_probabilities: domain.probabilities,
+                    domain: domain.as_ref().map(|domain| name(domain.label)),
+                    domain_probabilities: domain.map(|domain| domain.probabilities),
                 });
             }
         }
@@ -80,7 +83,9 @@ impl Predict {
         }
         for p in &predictions {
             let share = percent(f64::from(p.probability));
-            say(&format!("{}: class {} ({share}), most like training domain {}", p.file, p.class, p.domain))?;
+            let domain =
+                p.domain.as_ref().map_or(String::new(), |name| format!(", most like training domain {name}"));
+            say(&format!("{}: class {} ({share}){domain}", p.file, p.class))?;
         }
         Ok(())
     }

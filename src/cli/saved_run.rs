@@ -1,9 +1,9 @@
 //! The selected model of a run's folder, ready for use.
 
 use crate::autograd::{Builder, Params};
-use crate::config::Config;
+use crate::config::{Config, ModelKind};
 use crate::error::{Error, Result};
-use crate::models::diva::Diva;
+use crate::models::Model;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::{dataset, run, weights};
@@ -12,7 +12,7 @@ use std::path::Path;
 /// A configuration with a model and its parameters.
 pub(super) struct SavedRun {
     pub(super) config: Config,
-    pub(super) diva: Diva,
+    pub(super) model: Model,
     pub(super) params: Params,
 }
 
@@ -31,8 +31,8 @@ impl SavedRun {
         }
         let config = run::read_config(&files.config(), &[])?;
         // p(y) enters the loss of unlabelled images only, and no saved model is asked for a loss: any will do.
-        let (diva, params) = load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
-        Ok(SavedRun { config, diva, params })
+        let (model, params) = load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
+        Ok(SavedRun { config, model, params })
     }
 
     /// The names of the training domains, in the order of their labels.
@@ -47,13 +47,34 @@ pub(super) fn load_weights(
     config: &Config,
     path: &Path,
     class_counts: impl Fn(usize) -> Option<Vec<usize>>,
-) -> Result<(Diva, Params)> {
+) -> Result<(Model, Params)> {
     let file = TensorFile::read(path)?;
-    let domains = weights::outputs(&file, "qd.fc1.weight", path)?;
-    let classes = weights::outputs(&file, "qy.fc1.weight", path)?;
+    let (model, mut params) = empty_model(config, &file, path, class_counts)?;
+    weights::import(&mut params, &file, path)?;
+    Ok((model, params))
+}
+
+/// The same with parameters that are all 0.
+pub(super) fn empty_model(
+    config: &Config,
+    file: &TensorFile,
+    path: &Path,
+    class_counts: impl Fn(usize) -> Option<Vec<usize>>,
+) -> Result<(Model, Params)> {
+    let (of_domain, of_class) = match config.model.kind {
+        // These have no parameter that knows the number of domains.
+        ModelKind::DivaNoZd => (None, "qy.fc1.weight"),
+        ModelKind::Classifier => (None, "qy.fc2.weight"),
+        ModelKind::Dann => (Some("qd.fc2.weight"), "qy.fc2.weight"),
+        ModelKind::Diva | ModelKind::DivaNoZx | ModelKind::Vae => (Some("qd.fc1.weight"), "qy.fc1.weight"),
+    };
+    let domains = match of_domain {
+        Some(name) => weights::outputs(file, name, path)?,
+        None => config.data.training_domains().len(),
+    };
+    let classes = weights::outputs(file, of_class, path)?;
     let settings = dataset::settings(&config.model, domains, classes, class_counts(classes).as_deref())?;
     let mut params = Params::new();
-    let diva = Diva::new(&mut Builder::without_start(&mut params), settings);
-    weights::import(&mut params, &file, path)?;
-    Ok((diva, params))
+    let model = Model::new(&mut Builder::without_start(&mut params), settings);
+    Ok((model, params))
 }

@@ -1,17 +1,15 @@
 //! `diva weights`
 
-use super::saved_run::load_weights;
+use super::saved_run::{empty_model, load_weights};
 use super::{ConfigArguments, say};
-use crate::autograd::{Builder, Params};
 use crate::error::{Error, Result};
-use crate::models::diva::Diva;
 use crate::optim::Adam;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::state::{Progress, State};
-use crate::train::{dataset, run, weights};
+use crate::train::{run, weights};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 
@@ -70,12 +68,9 @@ fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
 
 /// The parameters of a run's checkpoint. How many domains and classes there are is asked of `best.safetensors`.
 fn last_parameters(files: &RunFolder, config: &crate::config::Config) -> Result<TensorFile> {
-    let (best, path) = (TensorFile::read(&files.best())?, files.best());
-    let domains = weights::outputs(&best, "qd.fc1.weight", &path)?;
-    let classes = weights::outputs(&best, "qy.fc1.weight", &path)?;
-    let settings = dataset::settings(&config.model, domains, classes, Some(&vec![1; classes]))?;
-    let mut params = Params::new();
-    Diva::new(&mut Builder::without_start(&mut params), settings);
+    let path = files.best();
+    let (_, params) =
+        empty_model(config, &TensorFile::read(&path)?, &path, |classes| Some(vec![1; classes]))?;
     let adam = Adam::new(&params, config.train.learning_rate);
     let mut state = State { params, adam, progress: Progress::default() };
     let path = files.checkpoint();

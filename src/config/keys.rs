@@ -4,6 +4,7 @@
 //! writing a configuration, comparing two. A new key is a field in `sections.rs`, a row here and a line in
 //! each preset.
 
+use super::ModelKind;
 use super::write::shown;
 use crate::error::{Error, Result};
 use toml::Value;
@@ -16,6 +17,14 @@ pub(super) struct Key {
     pub(super) takes: Takes,
     /// Whether it decides what a run has computed after a given number of epochs.
     pub(super) decides_results: bool,
+}
+
+impl Key {
+    /// Whether it decides what a run of this kind of model has computed after a given number of epochs: DANN's schedule
+    /// is one over the whole training.
+    pub(super) fn decides_results_of(&self, kind: ModelKind) -> bool {
+        self.decides_results || (kind == ModelKind::Dann && self.name == "train.epochs")
+    }
 }
 
 /// The values that a key takes.
@@ -68,6 +77,7 @@ pub(super) const KEYS: &[Key] = &[
     key("data.protocol", Takes::OneOf(&["published", "disjoint-test"])),
     key("data.unlabelled.subsets", Takes::Whole(0, 1_000)),
     key("data.unlabelled.domains", Takes::Domains(0)),
+    key("data.unlabelled.images", Takes::OneOf(&["used", "left-out"])),
     key("model.kind", Takes::OneOf(&["diva", "diva-no-zd", "diva-no-zx", "vae", "classifier", "dann"])),
     key("model.networks", Takes::OneOf(&["lenet", "resnet"])),
     key("model.encoder_width", WIDTH),

@@ -22,7 +22,7 @@ mod write;
 
 pub use sections::{
     DataConfig, DomainName, Kl, Likelihood, LogitLayout, ModelConfig, ModelKind, Networks, PriorY, Protocol,
-    Source, TrainConfig, Unlabelled,
+    Source, TrainConfig, Unlabelled, UnlabelledImages,
 };
 
 use crate::error::Result;

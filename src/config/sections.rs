@@ -50,6 +50,19 @@ pub struct Unlabelled {
     pub subsets: usize,
     /// Domains from which no class is known at all.
     pub domains: Vec<DomainName>,
+    /// Whether these images are trained on. Left out, there is the control experiment: the same labelled images, and
+    /// models with as many outputs for domains.
+    pub images: UnlabelledImages,
+}
+
+/// Whether unlabelled images are trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnlabelledImages {
+    /// They are.
+    Used,
+    /// They are not, though their domains are counted.
+    LeftOut,
 }
 
 /// `[model]`: what is trained, and under which likelihood and priors.

@@ -7,15 +7,14 @@
 
 use super::keys::{KEYS, either};
 use super::write::{look_up, shown};
-use super::{Config, DomainName, PriorY, Source};
+use super::{Config, DomainName, ModelKind, PriorY, Source};
 use crate::error::{Error, Result};
 use toml::Value;
 
 /// Keys of which this version carries out only some values, with those values as TOML writes them. This is
 /// the one place that grows with the program.
-const AVAILABLE: [(&str, &[&str]); 5] = [
+const AVAILABLE: [(&str, &[&str]); 4] = [
     ("preset", &["\"quick\"", "\"rotated-mnist\""]),
-    ("model.kind", &["\"diva\""]),
     ("model.networks", &["\"lenet\""]),
     ("model.likelihood", &["\"categorical\""]),
     ("data.source", &["\"embedded\"", "\"idx\""]),
@@ -87,6 +86,13 @@ pub(super) fn validate_for_training(config: &Config) -> Result<()> {
             "data.unlabelled.domains = {} is not usable; a training domain with labels must be left",
             list(&data.unlabelled.domains)
         )));
+    }
+    let has_unlabelled = data.unlabelled.subsets > 0 || !data.unlabelled.domains.is_empty();
+    if config.model.kind == ModelKind::Classifier && has_unlabelled {
+        return Err(Error::request(
+            "model.kind = \"classifier\" is not usable with data.unlabelled: it learns nothing from images without \
+             their class",
+        ));
     }
     if let PriorY::Probabilities(probabilities) = &config.model.prior_y
         && probabilities.len() != DIGITS

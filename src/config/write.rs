@@ -33,13 +33,13 @@ impl Config {
     /// equal, two runs agree bit for bit as far as both go.
     ///
     /// It leaves out `data.path` (what lies there decides, not where), `train.epochs` (the first epochs of a
-    /// longer run are those of a shorter one), `train.checkpoint_seconds` (when to save) and `preset` (a name).
+    /// longer run are those of a shorter one, but for DANN), `train.checkpoint_seconds` (when to save) and `preset` (a name).
     ///
     /// # Panics
     /// As [`Config::to_toml`].
     pub fn identity(&self) -> String {
         let table = self.to_table();
-        let deciding = KEYS.iter().filter(|key| key.decides_results);
+        let deciding = KEYS.iter().filter(|key| key.decides_results_of(self.model.kind));
         deciding.map(|key| format!("{} = {}\n", key.name, shown(look_up(&table, key)))).collect()
     }
 
@@ -50,7 +50,7 @@ impl Config {
     /// As [`Config::to_toml`].
     pub fn differences_that_matter(&self, asked: &Config) -> Vec<String> {
         let (here, there) = (self.to_table(), asked.to_table());
-        let deciding = KEYS.iter().filter(|key| key.decides_results);
+        let deciding = KEYS.iter().filter(|key| key.decides_results_of(self.model.kind));
         deciding
             .map(|key| (key.name, look_up(&here, key), look_up(&there, key)))
             .filter(|(_, here, there)| here != there)

@@ -7,6 +7,7 @@
 use super::Dataset;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
+use std::ops::Range;
 
 /// Whether the class of an image is told to the training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,31 +18,69 @@ pub enum Part {
     Unlabelled,
 }
 
-/// The steps of one epoch: batches of labelled images and, if there are any, of unlabelled ones in between.
+/// How labelled and unlabelled images share an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turns {
+    /// A step is on a batch of one part or of the other.
+    Alternating,
+    /// A step is on a labelled batch and on what is due of the unlabelled ones.
+    Together,
+}
+
+/// The steps of one epoch: batches of labelled images and, if there are any, of unlabelled ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch {
     labelled: BatchOrder,
     unlabelled: Option<BatchOrder>,
-    /// Of each step, its part and which batch of that part it is.
-    steps: Vec<(Part, usize)>,
+    /// Of each step, its labelled batches and its unlabelled ones.
+    steps: Vec<[Range<usize>; 2]>,
+}
+
+/// The images of a step, as indices into the data of each part; one of the two may be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepIndices<'a> {
+    /// Of those whose classes are known.
+    pub labelled: &'a [usize],
+    /// Of those of which only the domain is.
+    pub unlabelled: &'a [usize],
+}
+
+impl StepIndices<'_> {
+    /// The number of images of both parts.
+    pub fn images(&self) -> usize {
+        self.labelled.len() + self.unlabelled.len()
+    }
 }
 
 impl Epoch {
-    /// Epoch `epoch` of a run with seed `seed`, on so many labelled and unlabelled images in batches of `batch`.
+    /// Epoch `epoch` of a run with seed `seed`, on so many images of both parts in batches of `batch`.
     ///
-    /// The part with fewer batches takes every step i with i mod p = 1 (counted from 0; p = all batches / its own,
-    /// rounded down), labelled batches if there are as many of each; the other part takes the rest, and what is left
-    /// of either comes last. These are the published interleavings: with k unlabelled batches to a labelled one, i is
-    /// labelled if i mod (k + 1) = 1; with one unlabelled domain of five, i is unlabelled if i mod 5 = 1.
+    /// Alternating, the part with fewer batches takes every step i with i mod p = 1 (counted from 0; p = all batches /
+    /// its own, rounded down), labelled batches if there are as many of each; the other part takes the rest, and what
+    /// is left of either comes last. These are the published interleavings: with k unlabelled batches to a labelled
+    /// one, i is labelled if i mod (k + 1) = 1; with one unlabelled domain of five, i is unlabelled if i mod 5 = 1.
+    /// Together, there are as many steps as labelled batches, and the unlabelled ones are dealt out to them evenly.
     ///
     /// # Errors
     /// If `batch` is below 2 or above the number of images of either part; no unlabelled images are no error.
-    pub fn new(seed: u64, epoch: u64, labelled: usize, unlabelled: usize, batch: usize) -> Result<Self> {
+    pub fn new(
+        [seed, epoch]: [u64; 2],
+        [labelled, unlabelled]: [usize; 2],
+        batch: usize,
+        turns: Turns,
+    ) -> Result<Self> {
         let labelled = BatchOrder::new(seed, "batches", epoch, labelled, batch)?;
         let unlabelled = (unlabelled > 0)
             .then(|| BatchOrder::new(seed, "unlabelled batches", epoch, unlabelled, batch))
             .transpose()?;
-        let steps = interleave(labelled.len(), unlabelled.as_ref().map_or(0, BatchOrder::len));
+        let (ours, others) = (labelled.len(), unlabelled.as_ref().map_or(0, BatchOrder::len));
+        let steps = match turns {
+            Turns::Alternating => alternate(ours, others),
+            Turns::Together => {
+                let due = |i: usize| i * others / ours;
+                (0..ours).map(|i| [i..i + 1, due(i)..due(i + 1)]).collect()
+            }
+        };
         Ok(Epoch { labelled, unlabelled, steps })
     }
 
@@ -51,37 +90,34 @@ impl Epoch {
         self.steps.len()
     }
 
-    /// The images of step `index`, as indices into the data of their part.
+    /// The images of step `index`.
     ///
     /// # Panics
     /// If there is no such step.
     #[track_caller]
-    pub fn step(&self, index: usize) -> (Part, &[usize]) {
+    pub fn step(&self, index: usize) -> StepIndices<'_> {
         assert!(index < self.len(), "step {index} of {} was asked for", self.len());
-        let (part, batch) = self.steps[index];
-        let order = match part {
-            Part::Labelled => &self.labelled,
-            Part::Unlabelled => self.unlabelled.as_ref().expect("its steps come from its batches"),
-        };
-        (part, order.batch(batch))
+        let [labelled, unlabelled] = &self.steps[index];
+        StepIndices {
+            labelled: self.labelled.batches(labelled),
+            unlabelled: self.unlabelled.as_ref().map_or(&[], |order| order.batches(unlabelled)),
+        }
     }
 }
 
-/// The parts of an epoch with so many batches of each, and which of its batches each step takes.
-fn interleave(labelled: usize, unlabelled: usize) -> Vec<(Part, usize)> {
-    let (rare, common) = match labelled <= unlabelled {
-        true => ((Part::Labelled, labelled), (Part::Unlabelled, unlabelled)),
-        false => ((Part::Unlabelled, unlabelled), (Part::Labelled, labelled)),
-    };
-    let all = rare.1 + common.1;
-    let period = all.checked_div(rare.1).unwrap_or(usize::MAX);
+/// The steps of an epoch with so many batches of each part, one batch a step.
+fn alternate(labelled: usize, unlabelled: usize) -> Vec<[Range<usize>; 2]> {
+    let labelled_is_rare = labelled <= unlabelled;
+    let (rare, common) = if labelled_is_rare { (labelled, unlabelled) } else { (unlabelled, labelled) };
+    let all = rare + common;
+    let period = all.checked_div(rare).unwrap_or(usize::MAX);
     let (mut rares, mut commons) = (0, 0);
     let step = |i: usize| {
-        let is_due = i % period == 1 && rares < rare.1;
-        let (part, count) =
-            if is_due || commons == common.1 { (rare.0, &mut rares) } else { (common.0, &mut commons) };
+        let takes_rare = (i % period == 1 && rares < rare) || commons == common;
+        let count = if takes_rare { &mut rares } else { &mut commons };
+        let (batch, none) = (*count..*count + 1, 0..0);
         *count += 1;
-        (part, *count - 1)
+        if takes_rare == labelled_is_rare { [batch, none] } else { [none, batch] }
     };
     (0..all).map(step).collect()
 }
@@ -112,9 +148,10 @@ impl BatchOrder {
         self.order.len().div_ceil(self.batch)
     }
 
-    fn batch(&self, index: usize) -> &[usize] {
-        let start = index * self.batch;
-        &self.order[start..self.order.len().min(start + self.batch)]
+    /// The images of neighbouring batches.
+    fn batches(&self, which: &Range<usize>) -> &[usize] {
+        let end = |batches: usize| self.order.len().min(batches * self.batch);
+        &self.order[end(which.start)..end(which.end)]
     }
 }
 
@@ -180,7 +217,7 @@ mod tests {
     use super::*;
 
     fn all(order: &BatchOrder) -> Vec<usize> {
-        (0..order.len()).flat_map(|i| order.batch(i).to_vec()).collect()
+        (0..order.len()).flat_map(|i| order.batches(&(i..i + 1)).to_vec()).collect()
     }
 
     #[test]
@@ -189,7 +226,7 @@ mod tests {
             [(10, 5, vec![5, 5]), (11, 3, vec![3, 3, 3, 2]), (4, 4, vec![4]), (5000, 100, vec![100; 50])]
         {
             let order = BatchOrder::new(1, "batches", 2, images, batch).unwrap();
-            assert_eq!((0..order.len()).map(|i| order.batch(i).len()).collect::<Vec<_>>(), sizes);
+            assert_eq!((0..order.len()).map(|i| order.batches(&(i..i + 1)).len()).collect::<Vec<_>>(), sizes);
             let mut seen = all(&order);
             seen.sort_unstable();
             assert_eq!(seen, (0..images).collect::<Vec<_>>());
@@ -222,18 +259,19 @@ mod tests {
         assert_eq!(all(&BatchOrder::new(3, "batches", 4, 7, 7).unwrap()), [0, 5, 6, 2, 3, 4, 1]);
     }
 
-    /// The parts as letters; each part's batches must come in their order.
+    /// The parts as letters; each part's batches must come in their order, one a step.
     fn parts(labelled: usize, unlabelled: usize) -> String {
-        let steps = interleave(labelled, unlabelled);
-        for (part, count) in [(Part::Labelled, labelled), (Part::Unlabelled, unlabelled)] {
-            let batches: Vec<usize> = steps.iter().filter(|step| step.0 == part).map(|step| step.1).collect();
+        let steps = alternate(labelled, unlabelled);
+        for (part, count) in [labelled, unlabelled].into_iter().enumerate() {
+            let batches: Vec<usize> = steps.iter().flat_map(|step| step[part].clone()).collect();
             assert_eq!(batches, (0..count).collect::<Vec<_>>());
         }
-        steps.iter().map(|step| if step.0 == Part::Labelled { 'L' } else { 'u' }).collect()
+        assert!(steps.iter().all(|[a, b]| a.len() + b.len() == 1));
+        steps.iter().map(|[labelled, _]| if labelled.len() == 1 { 'L' } else { 'u' }).collect()
     }
 
     #[test]
-    fn parts_take_turns_as_published() {
+    fn parts_alternate_as_published() {
         // "+k": step i is labelled if i mod (k + 1) = 1.
         for k in [1, 3, 5, 9] {
             let expected: String =
@@ -252,22 +290,38 @@ mod tests {
     }
 
     #[test]
+    fn unlabelled_batches_are_dealt_out_evenly_where_steps_take_both() {
+        let counts = |images| {
+            let epoch = Epoch::new([3, 4], images, 10, Turns::Together).unwrap();
+            let steps = (0..epoch.len()).map(|i| epoch.step(i));
+            let mut seen: Vec<usize> = steps.clone().flat_map(|step| step.unlabelled.to_vec()).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..images[1]).collect::<Vec<_>>());
+            steps.map(|step| [step.labelled.len(), step.unlabelled.len()]).collect::<Vec<_>>()
+        };
+        assert_eq!(counts([40, 10]), [[10, 0], [10, 0], [10, 0], [10, 10]]);
+        assert_eq!(counts([20, 40]), [[10, 20], [10, 20]]);
+        assert_eq!(counts([20, 33]), [[10, 20], [10, 13]]);
+        assert_eq!(counts([20, 0]), [[10, 0], [10, 0]]);
+    }
+
+    #[test]
     fn each_part_of_an_epoch_is_shuffled_for_itself() {
-        let epoch = Epoch::new(3, 4, 20, 40, 10).unwrap();
-        let (labelled, alone) =
-            (Epoch::new(3, 4, 20, 0, 10).unwrap(), BatchOrder::new(3, "batches", 4, 20, 10).unwrap());
-        assert_eq!((epoch.len(), labelled.len()), (6, 2));
-        assert_eq!(labelled.step(1), (Part::Labelled, alone.batch(1)));
+        let epoch = |images| Epoch::new([3, 4], images, 10, Turns::Alternating).unwrap();
+        let (both, labelled) = (epoch([20, 40]), epoch([20, 0]));
+        let alone = BatchOrder::new(3, "batches", 4, 20, 10).unwrap();
+        assert_eq!((both.len(), labelled.len()), (6, 2));
+        assert_eq!(labelled.step(1), StepIndices { labelled: alone.batches(&(1..2)), unlabelled: &[] });
         // Labelled images come in the order in which they come without the others.
-        assert_eq!(epoch.step(1), labelled.step(0));
-        assert_eq!(epoch.step(4), labelled.step(1));
-        let mut others: Vec<usize> =
-            [0, 2, 3, 5].into_iter().flat_map(|i| epoch.step(i).1.to_vec()).collect();
-        assert!([0, 2, 3, 5].into_iter().all(|i| epoch.step(i).0 == Part::Unlabelled));
+        assert_eq!(both.step(1), labelled.step(0));
+        assert_eq!(both.step(4), labelled.step(1));
+        let others = [0, 2, 3, 5].map(|i| both.step(i));
+        assert!(others.iter().all(|step| step.labelled.is_empty() && step.images() == 10));
+        let mut others: Vec<usize> = others.iter().flat_map(|step| step.unlabelled.to_vec()).collect();
         assert_ne!(others, (0..40).collect::<Vec<_>>());
         others.sort_unstable();
         assert_eq!(others, (0..40).collect::<Vec<_>>());
-        let message = Epoch::new(3, 4, 20, 5, 10).unwrap_err().to_string();
+        let message = Epoch::new([3, 4], [20, 5], 10, Turns::Alternating).unwrap_err().to_string();
         assert!(message.contains("5 images into batches of 10"), "{message}");
     }
 

@@ -34,6 +34,8 @@ pub struct RotatedDigits {
     pub subset: Option<Vec<usize>>,
     /// Angles, some of `angles`, whose digits are trained on without their class.
     pub unlabelled_angles: Vec<f64>,
+    /// Whether there are to be unlabelled images at all; without, their angles still count as domains.
+    pub with_unlabelled: bool,
     /// How many further subsets of digits are trained on without their class, in the other training domains.
     pub unlabelled_subsets: usize,
     /// Which digits are tested on.
@@ -91,7 +93,7 @@ pub fn build(options: &RotatedDigits, train: &Digits, test: Option<&Digits>, see
     };
     Ok(Split {
         train: turned(train, &chosen, &angles, 0),
-        unlabelled: Some(unlabelled).filter(|data| !data.is_empty()),
+        unlabelled: Some(unlabelled).filter(|data| options.with_unlabelled && !data.is_empty()),
         test: test_images,
         disjoint_test,
         domain_names: angles.iter().chain(&unlabelled_angles).map(f64::to_string).collect(),
@@ -198,6 +200,7 @@ mod tests {
             per_class: 20,
             subset: None,
             unlabelled_angles: vec![],
+            with_unlabelled: true,
             unlabelled_subsets: 0,
             protocol: Protocol::Published,
             with_disjoint_test: false,
@@ -278,6 +281,14 @@ mod tests {
         assert_eq!(split.train.image(203), plain.train.image(403));
         assert_eq!((split.train.domains[203], &split.test.domains), (1, &vec![5; 200]));
         assert_eq!((&plain.test.pixels, plain.unlabelled), (&split.test.pixels, None));
+
+        let control = RotatedDigits { with_unlabelled: false, ..options };
+        let control = build(&control, &digits, None, 7).unwrap();
+        assert_eq!(
+            control,
+            Split { unlabelled: None, train: split.train, test: split.test, ..control.clone() }
+        );
+        assert_eq!(control.domain_names, split.domain_names);
     }
 
     #[test]

@@ -87,6 +87,19 @@ impl Frozen {
         self.push(Layer::Linear { weight, bias }, [1, 1, shape.columns()])
     }
 
+    /// Adds a linear layer with its batch normalisation.
+    ///
+    /// # Panics
+    /// If it has another number of inputs.
+    #[track_caller]
+    pub fn normalized_linear(mut self, linear: &Linear, norm: &BatchNorm, params: &Params) -> Self {
+        self = self.linear(linear, params);
+        if let Some(Layer::Linear { weight, bias }) = self.layers.last_mut() {
+            fold(norm, params, weight, bias);
+        }
+        self
+    }
+
     /// Adds a rectifier.
     pub fn relu(self) -> Self {
         let output = self.output;
@@ -161,21 +174,28 @@ impl Frozen {
     }
 }
 
-/// The weights and the bias of a convolution followed by batch normalisation, found in f64 and rounded once.
+/// The weights and the bias of a convolution followed by batch normalisation.
 fn folded(conv: &Conv, norm: &BatchNorm, params: &Params) -> (Buffer, Buffer) {
-    let affine = norm.scale_and_shift(params);
     let mut weight = Buffer::from(params.get(conv.weight));
+    let mut bias = conv.bias.map_or_else(
+        || Buffer::zeros(params.entry(conv.weight).shape.columns()),
+        |bias| Buffer::from(params.get(bias)),
+    );
+    fold(norm, params, &mut weight, &mut bias);
+    (weight, bias)
+}
+
+/// Takes batch normalisation into weights, a row for each input, and bias: in f64, rounded once.
+fn fold(norm: &BatchNorm, params: &Params, weight: &mut [f32], bias: &mut [f32]) {
+    let affine = norm.scale_and_shift(params);
     for row in weight.chunks_exact_mut(affine.len()) {
         for (w, (scale, _)) in row.iter_mut().zip(&affine) {
             *w = (f64::from(*w) * scale) as f32;
         }
     }
-    let mut bias = Buffer::zeros(affine.len());
-    for (o, (b, (scale, shift))) in bias.iter_mut().zip(&affine).enumerate() {
-        let own = conv.bias.map_or(0.0, |bias| params.get(bias)[o]);
-        *b = (f64::from(own) * scale + shift) as f32;
+    for (b, (scale, shift)) in bias.iter_mut().zip(&affine) {
+        *b = (f64::from(*b) * scale + shift) as f32;
     }
-    (weight, bias)
 }
 
 #[cfg(test)]
@@ -197,6 +217,7 @@ mod tests {
         let conv2 = Conv::new(&mut root.scope("conv2"), 7, 18, 2, Bias::Without);
         let norm2 = BatchNorm::new(&mut root.scope("norm2"), 18, Features::Plain);
         let linear1 = Linear::new(&mut root.scope("linear1"), 2 * 18, 9, Bias::With, Features::Plain);
+        let norm3 = BatchNorm::new(&mut root.scope("norm3"), 9, Features::Plain);
         let linear2 = Linear::new(&mut root.scope("linear2"), 9, 4, Bias::Without, Features::Plain);
         for (i, param) in params.handles().enumerate() {
             // Variances must be positive; weights of either sign keep the rectifiers from being idle.
@@ -212,7 +233,7 @@ mod tests {
         let frozen = Frozen::new([8, 13, 1])
             .convolution(&conv1, &norm1, &params)
             .convolution(&conv2, &norm2, &params)
-            .linear(&linear1, &params)
+            .normalized_linear(&linear1, &norm3, &params)
             .relu()
             .linear(&linear2, &params);
         assert_eq!((frozen.inputs(), frozen.outputs()), (104, 4));
@@ -223,7 +244,7 @@ mod tests {
         let tape = Tape::inference(&engine, &params);
         let h = norm1.forward(conv1.forward(tape.input(&images)), Activation::Relu).max_pool();
         let h = norm2.forward(conv2.forward(h), Activation::Relu).max_pool().reshape([23, 36]);
-        let expected = linear2.forward(linear1.forward(h).relu());
+        let expected = linear2.forward(norm3.forward(linear1.forward(h), Activation::Relu));
         expected.read(|expected| {
             let largest = expected.iter().fold(0.0, |l: f32, x| l.max(x.abs()));
             assert!(largest > 0.1, "nothing comes out");

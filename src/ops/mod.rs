@@ -37,6 +37,7 @@ ops! {
     normal_log_prob,
     normalize,
     relu,
+    reverse_gradient,
     scale,
     shift,
     softplus,

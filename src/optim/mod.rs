@@ -4,4 +4,4 @@ mod adam;
 mod schedule;
 
 pub use adam::Adam;
-pub use schedule::warm_up;
+pub use schedule::{reversal, warm_up};

@@ -57,27 +57,33 @@ fn loss_plot(metrics: &[EpochMetrics], weights: &TrainConfig) -> Plot {
         .axes("epoch", "nats an image")
         .series("loss", series(6), metrics.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect());
     for (number, name) in TERMS.into_iter().enumerate() {
-        let points = metrics.iter().map(|epoch| [epoch.epoch as f64, terms(epoch, weights)[number]]);
-        plot = plot.series(name, series(number), points.collect());
+        let term = |epoch: &EpochMetrics| Some([epoch.epoch as f64, terms(epoch, weights)[number]?]);
+        let points: Vec<_> = metrics.iter().filter_map(term).collect();
+        if !points.is_empty() {
+            plot = plot.series(name, series(number), points);
+        }
     }
     plot
 }
 
-const TERMS: [&str; 6] =
-    ["reconstruction", "class from zy", "domain from zd", "KL of zd", "KL of zx", "KL of zy"];
+const TERMS: [&str; 7] = ["reconstruction", "class", "domain", "KL of zd", "KL of zx", "KL of zy", "KL of z"];
 
-/// The weighted terms of an epoch's loss, in the order of [`TERMS`].
-fn terms(epoch: &EpochMetrics, weights: &TrainConfig) -> [f64; 6] {
+/// The weighted terms of an epoch's loss, in the order of [`TERMS`], as far as the model has them.
+fn terms(epoch: &EpochMetrics, weights: &TrainConfig) -> [Option<f64>; 7] {
+    // The terms of a model without reconstruction have no weights.
+    let weight = |alpha: f64| if epoch.reconstruction.is_some() { alpha } else { 1.0 };
     let unlabelled = epoch.unlabelled_share.unwrap_or(0.0);
-    let class =
-        (1.0 - unlabelled) * weights.alpha_y * epoch.ce_y + unlabelled * epoch.entropy_y.unwrap_or(0.0);
+    let class = (1.0 - unlabelled) * weight(weights.alpha_y) * epoch.ce_y
+        + unlabelled * epoch.entropy_y.unwrap_or(0.0);
+    let divergence = |kl: Option<f64>| kl.map(|kl| epoch.beta * kl);
     [
         epoch.reconstruction,
-        class,
-        weights.alpha_d * epoch.ce_d,
-        epoch.beta * epoch.kl_d,
-        epoch.beta * epoch.kl_x,
-        epoch.beta * epoch.kl_y,
+        Some(class),
+        epoch.ce_d.map(|ce_d| weight(weights.alpha_d) * ce_d),
+        divergence(epoch.kl_d),
+        divergence(epoch.kl_x),
+        divergence(epoch.kl_y),
+        divergence(epoch.kl),
     ]
 }
 
@@ -116,8 +122,8 @@ mod tests {
         for unlabelled in ["data.unlabelled.domains=[]", "data.unlabelled.domains=[0]"] {
             let (epoch, config) = trained(unlabelled);
             let terms = terms(&epoch, &config.train);
-            assert!(terms.iter().all(|term| *term != 0.0), "{terms:?}");
-            let sum: f64 = terms.iter().sum();
+            assert!(terms[..6].iter().all(|term| term.is_some_and(|term| term != 0.0)), "{terms:?}");
+            let sum: f64 = terms.into_iter().flatten().sum();
             assert!((sum - epoch.loss).abs() < 1e-6 * epoch.loss, "{sum} and {}", epoch.loss);
         }
     }
@@ -178,7 +184,7 @@ mod tests {
         let place = |name| find(&drawn, name, INK)[..].to_vec();
         let first = place("reconstruction");
         assert_eq!(first.len(), 1);
-        for (number, name) in TERMS.into_iter().enumerate() {
+        for (number, name) in TERMS[..6].iter().enumerate() {
             let [left, top] = [first[0][0], first[0][1] + number * 28];
             assert_eq!(place(name), [[left, top]], "{name}");
             // the piece of line before the name

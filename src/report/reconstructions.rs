@@ -8,22 +8,22 @@ use super::text::degrees;
 use super::{Grid, Picture};
 use crate::autograd::{Engine, Params, Tape};
 use crate::data::{Dataset, Split};
-use crate::models::diva::{Diva, argmax};
+use crate::models::{Model, argmax};
 use crate::train::dataset;
 
 /// Pixels of the picture for a pixel of an image.
 const SCALE: usize = 2;
 
 /// A PNG file of the first image of each class, as it is and reconstructed, for each training domain and the unseen
-/// one. A class that a domain does not have leaves its cells blank.
+/// one. A class that a domain does not have leaves its cells blank. Nothing if the model has no decoder.
 ///
 /// # Panics
 /// If the split has no image, or the model is not for images of its size.
-pub fn reconstructions(diva: &Diva, params: &Params, split: &Split) -> Vec<u8> {
-    grid(diva, params, split).to_png()
+pub fn reconstructions(model: &Model, params: &Params, split: &Split) -> Option<Vec<u8>> {
+    Some(grid(model, params, split)?.to_png())
 }
 
-fn grid(diva: &Diva, params: &Params, split: &Split) -> Grid {
+fn grid(model: &Model, params: &Params, split: &Split) -> Option<Grid> {
     let engine = Engine::new();
     let classes = 0..split.classes as u32;
     let has_labels = |domain: u32| split.train.domains.contains(&domain);
@@ -42,31 +42,32 @@ fn grid(diva: &Diva, params: &Params, split: &Split) -> Grid {
             classes.clone().map(|class| (0..data.len()).find(|i| is_of(class, i))).collect();
         let indices: Vec<usize> = found.iter().copied().flatten().collect();
         let originals = indices.iter().map(|&i| picture(data, data.image(i).to_vec()));
-        let reconstructed = reconstruct(diva, params, &engine, data, &indices);
+        let reconstructed = reconstruct(model, params, &engine, data, &indices)?;
         grid = grid
             .row(format!("original, {name}"), in_columns(&found, originals))
             .row("reconstruction", in_columns(&found, reconstructed.into_iter()));
     }
-    grid
+    Some(grid)
 }
 
 /// The images `indices` as the model gives them back.
 fn reconstruct(
-    diva: &Diva,
+    model: &Model,
     params: &Params,
     engine: &Engine,
     data: &Dataset,
     indices: &[usize],
-) -> Vec<Picture> {
+) -> Option<Vec<Picture>> {
     if indices.is_empty() {
-        return Vec::new();
+        return Some(Vec::new());
     }
     let tape = Tape::inference(engine, params);
-    let logits = diva.reconstruction_logits(tape.input(&dataset::images(data, indices)));
+    let logits = model.reconstruction_logits(tape.input(&dataset::images(data, indices)))?;
     let columns = logits.shape().columns();
     let levels = logits.read(|numbers| argmax(numbers, columns).collect::<Vec<u32>>());
     let grey = |&level: &u32| u8::try_from(level).expect("a pixel has 256 grey levels");
-    levels.chunks_exact(data.values()).map(|image| picture(data, image.iter().map(grey).collect())).collect()
+    let images = levels.chunks_exact(data.values());
+    Some(images.map(|image| picture(data, image.iter().map(grey).collect())).collect())
 }
 
 fn picture(data: &Dataset, pixels: Vec<u8>) -> Picture {
@@ -82,14 +83,14 @@ fn in_columns(found: &[Option<usize>], mut pictures: impl Iterator<Item = Pictur
 mod tests {
     use super::*;
     use crate::autograd::Builder;
-    use crate::config::{Config, LogitLayout};
+    use crate::config::Config;
     use crate::data::embedded;
     use crate::parallel;
     use crate::report::canvas::tests::find;
     use crate::report::palette::{INK, WHITE};
 
     /// Digits at 0, 15 and, unseen, 75 degrees, one of each class, and a narrow model for them.
-    fn digits(layout: &str) -> (Diva, Params, Split) {
+    fn digits(layout: &str) -> (Model, Params, Split) {
         let narrow = [
             "data.domains=[0, 15, 75]",
             "data.per_class=1",
@@ -104,8 +105,8 @@ mod tests {
         let split = dataset::load(&config).unwrap();
         let settings = dataset::settings(&config.model, split.domain_names.len(), 10, None).unwrap();
         let mut params = Params::new();
-        let diva = Diva::new(&mut Builder::new(&mut params, 3), settings);
-        (diva, params, split)
+        let model = Model::new(&mut Builder::new(&mut params, 3), settings);
+        (model, params, split)
     }
 
     /// The corner of the cells: a margin of 16 and the longest label, "reconstruction" of 14 letters of 12 less a
@@ -128,8 +129,8 @@ mod tests {
 
     #[test]
     fn every_digit_stands_above_its_reconstruction() {
-        let (diva, params, split) = digits("per-pixel");
-        let drawn = grid(&diva, &params, &split).render();
+        let (model, params, split) = digits("per-pixel");
+        let drawn = grid(&model, &params, &split).unwrap().render();
         // 6 rows of 56 with separators of 2, below them a gap of 10 and two lines of note
         let lattice = [10 * 58 + 2, 6 * 58 + 2];
         let expected = [CORNER[0] + lattice[0] + 16, CORNER[1] + lattice[1] + 10 + (22 + 18) + 16];
@@ -152,7 +153,7 @@ mod tests {
             assert_eq!(cell(&drawn, 0, class), all.image(digit), "class {class} at 0 degrees");
             assert_eq!(cell(&drawn, 4, class), test.image(class), "class {class} at 75 degrees");
             let tape = Tape::inference(&engine, &params);
-            let logits = diva.reconstruction_logits(tape.input(&dataset::images(test, &[class])));
+            let logits = model.reconstruction_logits(tape.input(&dataset::images(test, &[class]))).unwrap();
             let likeliest: Vec<u8> = logits.read(|logits| {
                 let of_pixel = |row: &[f32]| {
                     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -172,16 +173,16 @@ mod tests {
     #[test]
     fn both_layouts_of_the_logits_are_read() {
         for layout in ["per-pixel", "published"] {
-            let (diva, mut params, split) = digits(layout);
+            let (model, mut params, split) = digits(layout);
             let weight = params.find("px.de3.0.weight").unwrap();
             params.get_mut(weight).fill(0.0);
             let bias = params.find("px.de3.0.bias").unwrap();
             params.get_mut(bias).fill(0.0);
             params.get_mut(bias)[200] = 1.0;
-            let drawn = grid(&diva, &params, &split).render();
-            let expected: Vec<u8> = match diva.settings().logits {
-                LogitLayout::PerPixel => vec![200; 784],
-                LogitLayout::Published => (0..784).map(|pixel| if pixel == 612 { 128 } else { 0 }).collect(),
+            let drawn = grid(&model, &params, &split).unwrap().render();
+            let expected: Vec<u8> = match layout {
+                "per-pixel" => vec![200; 784],
+                _ => (0..784).map(|pixel| if pixel == 612 { 128 } else { 0 }).collect(),
             };
             for (row, class) in [(1, 0), (3, 9), (5, 4)] {
                 assert_eq!(cell(&drawn, row, class), expected, "{layout}, row {row}, class {class}");
@@ -191,12 +192,12 @@ mod tests {
 
     #[test]
     fn the_first_of_each_class_is_shown_and_a_missing_class_is_blank() {
-        let (diva, params, mut split) = digits("per-pixel");
+        let (model, params, mut split) = digits("per-pixel");
         let flat = |levels: &[u8]| levels.iter().flat_map(|&level| [level; 784]).collect();
         // domain 1 has no class 4; the test domain has two images of class 1
         split.train = Dataset::new([28, 28, 1], flat(&[10, 20, 30]), vec![4, 0, 0], vec![0, 1, 0]);
         split.test = Dataset::new([28, 28, 1], flat(&[40, 50, 60]), vec![1, 1, 3], vec![2, 2, 2]);
-        let drawn = grid(&diva, &params, &split).render();
+        let drawn = grid(&model, &params, &split).unwrap().render();
         for (row, column, level) in [(0, 4, 10), (2, 0, 20), (0, 0, 30), (4, 1, 40), (4, 3, 60)] {
             assert_eq!(cell(&drawn, row, column), [level; 784], "row {row}, column {column}");
         }
@@ -207,12 +208,15 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_byte() {
-        let (diva, params, split) = digits("published");
-        let bytes =
-            [1, 2].map(|threads| parallel::with_threads(threads, || reconstructions(&diva, &params, &split)));
+        let (model, params, split) = digits("published");
+        let bytes = [1, 2]
+            .map(|threads| parallel::with_threads(threads, || reconstructions(&model, &params, &split)));
         assert_eq!(bytes[0], bytes[1]);
         let levels =
             |picture: &Picture| picture.pixels.iter().copied().collect::<std::collections::BTreeSet<u8>>();
-        assert!(levels(&grid(&diva, &params, &split).render()).len() > 200, "a picture without content");
+        assert!(
+            levels(&grid(&model, &params, &split).unwrap().render()).len() > 200,
+            "a picture without content"
+        );
     }
 }

@@ -30,7 +30,9 @@ pub fn draw(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
     let metrics = run::read_metrics(&folder.metrics())?;
     let (split, config) = (trainer.split(), trainer.config());
     let write = |name: &str, png: &[u8]| durable::write(&folder.path().join(name), png);
-    write(RECONSTRUCTIONS, &reconstructions(trainer.diva(), &selected, split))?;
+    if let Some(png) = reconstructions(trainer.model(), &selected, split) {
+        write(RECONSTRUCTIONS, &png)?;
+    }
     write(ACCURACY, &curves::accuracy(&metrics, &split.test_domain))?;
     write(LOSS, &curves::loss(&metrics, &config.train))
 }

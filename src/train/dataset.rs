@@ -1,12 +1,12 @@
 //! From a configuration to images, and from images to batches.
 
-use crate::config::{Config, DomainName, ModelConfig, PriorY, Protocol, Source};
-use crate::data::batches::Part;
+use crate::config::{Config, DomainName, ModelConfig, PriorY, Protocol, Source, UnlabelledImages};
+use crate::data::batches::{Part, StepIndices};
 use crate::data::idx::{self, Half};
 use crate::data::rotated::{self, RotatedDigits};
 use crate::data::{Dataset, Split, embedded, subset};
 use crate::error::{Error, Result};
-use crate::models::diva::{Batch, Settings};
+use crate::models::{Batch, Settings, StepImages};
 use crate::tensor::Tensor;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub fn load(config: &Config) -> Result<Split> {
         per_class: data.per_class,
         subset: subset.map(|file| subset::read_indices(Path::new(file), train.len())).transpose()?,
         unlabelled_angles: data.unlabelled.domains.iter().map(angle).collect::<Result<_>>()?,
+        with_unlabelled: data.unlabelled.images == UnlabelledImages::Used,
         unlabelled_subsets: data.unlabelled.subsets,
         protocol: match data.protocol {
             Protocol::Published => rotated::Protocol::Published,
@@ -92,6 +93,7 @@ pub fn settings(
         }
     };
     Ok(Settings {
+        kind: model.kind,
         encoder_width: model.encoder_width,
         decoder_width: model.decoder_width,
         latent: model.latent,
@@ -106,6 +108,16 @@ pub fn settings(
 /// How many images of each class there are.
 pub fn class_counts(data: &Dataset, classes: usize) -> Vec<usize> {
     (0..classes as u32).map(|class| data.classes.iter().filter(|&&c| c == class).count()).collect()
+}
+
+/// The images of a step.
+pub fn step_images(split: &Split, indices: StepIndices<'_>) -> StepImages {
+    let of =
+        |data: &Dataset, indices: &[usize], part| (!indices.is_empty()).then(|| batch(data, indices, part));
+    StepImages {
+        labelled: of(&split.train, indices.labelled, Part::Labelled),
+        unlabelled: split.unlabelled.as_ref().and_then(|data| of(data, indices.unlabelled, Part::Unlabelled)),
+    }
 }
 
 /// The images `indices` with their domains, and with their classes if these may be looked at.

@@ -1,7 +1,7 @@
 //! How well classes are recognised, by the mean of q(zy|x), without training anything.
 
 use crate::data::Dataset;
-use crate::models::diva::{LabelPredictor, argmax};
+use crate::models::{LabelPredictor, argmax};
 use crate::tensor::Buffer;
 
 /// Images that are turned from bytes to f32 together.

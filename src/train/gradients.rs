@@ -2,7 +2,8 @@
 
 use crate::autograd::{Engine, Gradients, Params, Role, Tape};
 use crate::error::{Error, Result};
-use crate::models::diva::{Batch, Diva, Noise, SIDE, Weights};
+use crate::models::diva::Noise;
+use crate::models::{Batch, Diva, SIDE, Weights};
 use crate::store::tensors::TensorFile;
 use crate::tensor::Tensor;
 use std::path::Path;

@@ -6,26 +6,35 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One line of `metrics.jsonl`: losses in nats, averaged over the images of the epoch, and accuracies in 0..1.
+/// One line of `metrics.jsonl`: losses in nats, averaged over the images of the epoch, and accuracies in 0..1. A term
+/// that the model does not have is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// Counted from 1.
     pub epoch: usize,
     /// The weight of the divergences in this epoch.
     pub beta: f64,
-    /// The weighted sum of the terms.
+    /// The weighted sum of the terms; of a model that minimises means, the mean.
     pub loss: f64,
     /// -log p(x|z)
-    pub reconstruction: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconstruction: Option<f64>,
+    /// log q(z|x) - log p(z), of a model with a single latent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl: Option<f64>,
     /// log q(zd|x) - log p(zd|d)
-    pub kl_d: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_d: Option<f64>,
     /// log q(zx|x) - log p(zx)
-    pub kl_x: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_x: Option<f64>,
     /// log q(zy|x) - log p(zy|y)
-    pub kl_y: f64,
-    /// The cross-entropy of q(d|zd).
-    pub ce_d: f64,
-    /// The cross-entropy of q(y|zy), averaged over the labelled images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_y: Option<f64>,
+    /// The cross-entropy of the domain classifier, q(d|zd).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ce_d: Option<f64>,
+    /// The cross-entropy of the class classifier, q(y|zy), averaged over the labelled images.
     pub ce_y: f64,
     /// log q(y|zy) - log p(y) under q(y|zy), averaged over the unlabelled images, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,6 +100,13 @@ pub struct SelectedEpoch {
     /// On digits of the unseen domain that training has seen at no angle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disjoint_test_accuracy: Option<f64>,
+}
+
+impl EpochMetrics {
+    /// All divergences together, if there are any.
+    pub fn divergences(&self) -> Option<f64> {
+        [self.kl, self.kl_d, self.kl_x, self.kl_y].into_iter().flatten().reduce(|sum, kl| sum + kl)
+    }
 }
 
 impl SelectedEpoch {

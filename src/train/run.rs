@@ -117,7 +117,7 @@ pub fn train(
             }
         }
         let trained = watcher.seconds();
-        let images: usize = (first..order.len()).map(|i| order.step(i).1.len()).sum();
+        let images: usize = (first..order.len()).map(|i| order.step(i).images()).sum();
         let (mut metrics, improved) = trainer.end_epoch();
         let checkpoint = trainer.checkpoint().map_err(|cause| keeping(&cause, folder, &saved.1))?.to_bytes();
         metrics.state_sha256 = sha256_hex(&checkpoint);

@@ -5,11 +5,11 @@ use super::state::{Progress, State};
 use super::{dataset, evaluate};
 use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
 use crate::config::Config;
-use crate::data::batches::{Epoch, Part};
+use crate::data::batches::{Epoch, Turns};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::models::diva::{Batch, Diva, LabelPredictor, Noise, Weights};
-use crate::optim::{Adam, warm_up};
+use crate::models::{Model, ModelKind, Step, StepImages, Weights};
+use crate::optim::{Adam, reversal, warm_up};
 use crate::store::checkpoint::Checkpoint;
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const HOPELESS: f32 = 1000.0;
 pub struct Trainer {
     config: Config,
     split: Split,
-    diva: Diva,
+    model: Model,
     state: State,
     engine: Engine,
     gradients: Gradients,
@@ -47,11 +47,19 @@ impl Trainer {
         let settings =
             dataset::settings(&config.model, split.domain_names.len(), split.classes, Some(&counts))?;
         let mut params = Params::new();
-        let diva = Diva::new(&mut Builder::new(&mut params, config.seed), settings);
+        let model = Model::new(&mut Builder::new(&mut params, config.seed), settings);
         let adam = Adam::new(&params, config.train.learning_rate);
         let gradients = Gradients::new(&params);
         let state = State { params, adam, progress: Progress::default() };
-        Ok(Trainer { config, split, diva, state, engine: Engine::new(), gradients, detects_anomalies: false })
+        Ok(Trainer {
+            config,
+            split,
+            model,
+            state,
+            engine: Engine::new(),
+            gradients,
+            detects_anomalies: false,
+        })
     }
 
     /// From now on, looks at the results of every op of every step, so that the first that is no finite number ends
@@ -73,8 +81,8 @@ impl Trainer {
     }
 
     /// The model.
-    pub fn diva(&self) -> &Diva {
-        &self.diva
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// All that is saved.
@@ -120,8 +128,12 @@ impl Trainer {
     /// If the batches of the configuration do not fit the data.
     pub fn order(&self) -> Result<Epoch> {
         let unlabelled = self.split.unlabelled.as_ref().map_or(0, Dataset::len);
-        let (seed, batch) = (self.config.seed, self.config.train.batch);
-        Epoch::new(seed, self.epoch() as u64, self.split.train.len(), unlabelled, batch)
+        let turns = match self.config.model.kind {
+            ModelKind::Dann => Turns::Together,
+            _ => Turns::Alternating,
+        };
+        let images = [self.split.train.len(), unlabelled];
+        Epoch::new([self.config.seed, self.epoch() as u64], images, self.config.train.batch, turns)
     }
 
     /// The next step of the epoch in progress.
@@ -130,19 +142,14 @@ impl Trainer {
     /// If a term of the loss or a gradient is not a finite number, or the loss has exploded. The parameters are then as
     /// they were.
     pub fn step(&mut self, order: &Epoch) -> Result<StepLoss> {
-        let (part, indices) = order.step(self.state.progress.batches);
-        let images = match (part, &self.split.unlabelled) {
-            (Part::Unlabelled, Some(unlabelled)) => unlabelled,
-            _ => &self.split.train,
-        };
-        let step = self.step_on(&dataset::batch(images, indices, part))?;
+        let indices = order.step(self.state.progress.batches);
+        let unlabelled = indices.unlabelled.len();
+        let step = self.step_on(&dataset::step_images(&self.split, indices), order.len())?;
         let progress = &mut self.state.progress;
         progress.batches += 1;
         progress.steps += 1;
         progress.images += step.images;
-        if part == Part::Unlabelled {
-            progress.unlabelled_images += step.images;
-        }
+        progress.unlabelled_images += unlabelled;
         for &(name, term) in &step.terms {
             match progress.sums.iter_mut().find(|(known, _)| known == name) {
                 Some((_, sum)) => *sum += f64::from(term),
@@ -152,14 +159,15 @@ impl Trainer {
         Ok(step)
     }
 
-    /// Forward, backward and Adam on one batch.
-    fn step_on(&mut self, batch: &Batch) -> Result<StepLoss> {
-        let (terms, mut bad) = self.differentiate(batch);
+    /// Forward, backward and Adam on the images of one of `steps` steps of an epoch.
+    fn step_on(&mut self, images: &StepImages, steps: usize) -> Result<StepLoss> {
+        let step = self.describe(steps);
+        let (terms, mut bad) = self.differentiate(images, &step);
         let mut anomaly = self.engine.take_anomaly();
         if bad.is_some() && anomaly.is_none() {
             // Nothing has changed yet: the same pass again, with an eye on every op.
             self.engine.detect_anomalies(true);
-            bad = self.differentiate(batch).1;
+            bad = self.differentiate(images, &step).1;
             anomaly = self.engine.take_anomaly();
             self.engine.detect_anomalies(self.detects_anomalies);
         }
@@ -171,7 +179,7 @@ impl Trainer {
             };
             return Err(self.diverged(&self.place(), &first));
         }
-        let step = StepLoss { terms, images: batch.domains.len() };
+        let step = StepLoss { terms, images: images.len() };
         if let Some(what) = self.exploded(&step) {
             return Err(self.diverged(&self.place(), &what));
         }
@@ -180,21 +188,33 @@ impl Trainer {
         Ok(step)
     }
 
+    /// What the next step knows besides its images.
+    fn describe(&self, steps: usize) -> Step {
+        let settings = &self.config.train;
+        let number = self.state.progress.steps;
+        Step {
+            seed: self.config.seed,
+            number,
+            weights: Weights {
+                beta: warm_up(self.epoch(), settings.warmup) as f32,
+                alpha_d: settings.alpha_d as f32,
+                alpha_y: settings.alpha_y as f32,
+            },
+            reversal: reversal(number as f64 / (settings.epochs * steps) as f64) as f32,
+        }
+    }
+
     /// Fills the gradients. Returns the terms of the loss, and what is not finite among them or the gradients.
-    fn differentiate(&mut self, batch: &Batch) -> (Vec<(&'static str, f32)>, Option<String>) {
-        let (settings, images) = (&self.config.train, batch.domains.len());
-        let steps = self.state.progress.steps;
-        let noise = Noise::of_step(self.config.seed, steps, images, self.diva.settings().latent);
-        let weights = Weights {
-            beta: warm_up(self.epoch(), settings.warmup) as f32,
-            alpha_d: settings.alpha_d as f32,
-            alpha_y: settings.alpha_y as f32,
-        };
+    fn differentiate(
+        &mut self,
+        images: &StepImages,
+        step: &Step,
+    ) -> (Vec<(&'static str, f32)>, Option<String>) {
         let terms = {
             let tape = Tape::train(&self.engine, &self.state.params);
-            let loss = self.diva.loss(&tape, batch, &noise, weights);
+            let loss = self.model.loss(&tape, images, step);
             let mut terms = loss.terms;
-            terms.push(("loss", loss.total.item()));
+            terms.push(("loss", loss.sum));
             loss.total.backward(&mut self.gradients);
             terms
         }; // the tape hands its buffers back here, and lets go of the parameters
@@ -260,7 +280,7 @@ impl Trainer {
 
     fn evaluate(&self, epoch: usize) -> EpochMetrics {
         let Split { train, test, disjoint_test, domain_names, .. } = &self.split;
-        let predictor = LabelPredictor::of_classes(&self.diva, &self.state.params);
+        let predictor = self.model.class_predictor(&self.state.params);
         let predict = |data| evaluate::predict(&predictor, data);
         let on_train = predict(train);
         let by_domain = evaluate::correct_by_domain(train, &on_train, domain_names.len());
@@ -270,21 +290,22 @@ impl Trainer {
         let progress = &self.state.progress;
         let (images, unlabelled) = (progress.images, progress.unlabelled_images);
         let mean_over = |images: usize, name: &str| {
-            let sum = progress.sums.iter().find(|(term, _)| term == name).map_or(0.0, |(_, sum)| *sum);
-            sum / images.max(1) as f64
+            let (_, sum) = progress.sums.iter().find(|(term, _)| term == name)?;
+            Some(sum / images as f64)
         };
         let mean = |name| mean_over(images, name);
         EpochMetrics {
             epoch,
             beta: warm_up(epoch, self.config.train.warmup),
-            loss: mean("loss"),
+            loss: mean("loss").unwrap_or(0.0),
             reconstruction: mean("reconstruction"),
+            kl: mean("kl"),
             kl_d: mean("kl_d"),
             kl_x: mean("kl_x"),
             kl_y: mean("kl_y"),
             ce_d: mean("ce_d"),
-            ce_y: mean_over(images - unlabelled, "ce_y"),
-            entropy_y: (unlabelled > 0).then(|| mean_over(unlabelled, "entropy_y")),
+            ce_y: mean_over(images - unlabelled, "ce_y").unwrap_or(0.0),
+            entropy_y: mean_over(unlabelled, "entropy_y"),
             unlabelled_share: (unlabelled > 0).then(|| unlabelled as f64 / images as f64),
             train_accuracy: evaluate::accuracy(train, &on_train),
             domain_accuracy,

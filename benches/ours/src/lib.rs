@@ -2,8 +2,9 @@
 
 use diva::autograd::{Builder, Engine, Gradients, Init, Layout, Param, Params, Tape, Var};
 use diva::config::Config;
-use diva::models::diva::networks::{Decoder, LEVELS};
-use diva::models::diva::{Batch, Diva, Noise, SIDE, Weights};
+use diva::models::diva::Noise;
+use diva::models::networks::{Decoder, LEVELS};
+use diva::models::{Batch, Diva, SIDE, Weights};
 use diva::optim::Adam;
 use diva::rng::Stream;
 use diva::simd::Isa;

@@ -8,7 +8,8 @@ use super::{say, say_json};
 use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::models::diva::{Batch, Diva, LabelPredictor, Noise, SIDE, Weights, argmax};
+use crate::models::diva::Noise;
+use crate::models::{Batch, Diva, SIDE, Weights, argmax};
 use crate::optim::Adam;
 use crate::parallel;
 use crate::rng::Stream;
@@ -221,7 +222,7 @@ impl Subject {
 
     /// The same for predictions.
     fn predictions(self, count: usize) -> (Vec<f64>, usize) {
-        let predictor = LabelPredictor::of_classes(&self.diva, &self.params);
+        let predictor = self.diva.class_predictor(&self.params);
         let labels = predictor.labels();
         let mut logits = vec![0.0; self.batch.domains.len() * labels];
         let mut predicted = vec![0; self.batch.domains.len()];

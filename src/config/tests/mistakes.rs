@@ -161,7 +161,6 @@ fn every_mistake_in_a_file_has_its_sentence() {
             "model.width = 0.5 contradicts model.decoder_width = 1.0; give both widths, or one for both",
         ),
         // known, but not in this version
-        ("model.kind = \"dann\"", "model.kind = \"dann\" is not available in this version; it has diva"),
         (
             "model.networks = \"resnet\"",
             "model.networks = \"resnet\" is not available in this version; it has lenet",
@@ -230,7 +229,10 @@ fn every_mistake_in_an_override_has_its_sentence() {
         ),
         ("train.epochs=", "train.epochs = \"\" is not usable; it takes a whole number from 1 to 1000000"),
         ("preset=quick", "--set preset=\"quick\" is not usable; a preset is chosen with --preset NAME"),
-        ("model.kind=vae", "model.kind = \"vae\" is not available in this version; it has diva"),
+        (
+            "model.networks=resnet",
+            "model.networks = \"resnet\" is not available in this version; it has lenet",
+        ),
         ("train={epoch=1}", "unknown key train.epoch; did you mean train.epochs?"),
     ];
     assert_refused(&rows, |text| with(&[text]).map(drop));
@@ -285,6 +287,11 @@ fn what_training_cannot_obtain_is_refused_for_training_alone() {
             "data = { source = \"embedded\", domains = [0, \"C116P77\"], test_domain = 0 }",
             "data.domains = [0, \"C116P77\"] is not usable with rotated digits; it takes angles between -360 \
              and 360 degrees",
+        ),
+        (
+            "data.source = \"embedded\"\nmodel.kind = \"classifier\"\ndata.unlabelled.subsets = 1",
+            "model.kind = \"classifier\" is not usable with data.unlabelled: it learns nothing from images without \
+             their class",
         ),
         (
             "data.source = \"embedded\"\nmodel.prior_y = [0.12, 0.88]",

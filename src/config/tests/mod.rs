@@ -5,7 +5,7 @@ mod round_trip;
 
 use super::{
     Config, DataConfig, DomainName, Kl, Likelihood, LogitLayout, ModelConfig, ModelKind, Networks, PRESETS,
-    PriorY, Protocol, Source, TrainConfig, Unlabelled, keys,
+    PriorY, Protocol, Source, TrainConfig, Unlabelled, UnlabelledImages, keys,
 };
 use crate::error::Result;
 use toml::Table;
@@ -36,7 +36,7 @@ fn published() -> Config {
             test_domain: DomainName::Angle(75.0),
             per_class: 100,
             protocol: Protocol::Published,
-            unlabelled: Unlabelled { subsets: 0, domains: vec![] },
+            unlabelled: Unlabelled { subsets: 0, domains: vec![], images: UnlabelledImages::Used },
         },
         model: ModelConfig {
             kind: ModelKind::Diva,
@@ -155,7 +155,8 @@ fn overrides_are_toml_values_or_bare_words() {
     assert_eq!(config.data.test_domain, DomainName::Angle(22.5));
     assert_eq!(config.model.prior_y, PriorY::Training);
     assert_eq!(config.train.alpha_d, 16.0);
-    assert_eq!(config.data.unlabelled, Unlabelled { subsets: 2, domains: vec![] });
+    let images = UnlabelledImages::Used;
+    assert_eq!(config.data.unlabelled, Unlabelled { subsets: 2, domains: vec![], images });
     assert_eq!(config.data.subset_file, None);
 }
 
@@ -173,8 +174,8 @@ fn every_name_of_every_choice_is_read_and_written_as_it_is_spelled() {
             tried += 1;
         }
     }
-    // preset, source, protocol, kind, networks, likelihood, layout, kl
-    assert_eq!(tried, 4 + 5 + 2 + 6 + 2 + 2 + 2 + 2);
+    // preset, source, protocol, unlabelled images, kind, networks, likelihood, layout, kl
+    assert_eq!(tried, 4 + 5 + 2 + 2 + 6 + 2 + 2 + 2 + 2);
 }
 
 #[test]
@@ -198,6 +199,7 @@ protocol = \"published\"
 [data.unlabelled]
 subsets = 0
 domains = []
+images = \"used\"
 
 [model]
 kind = \"diva\"
@@ -213,6 +215,15 @@ fn the_identity_leaves_out_what_may_change_on_resumption() {
     let identity = here.identity();
     assert!(identity.starts_with("seed = 0\ndata.source = \"idx\"\ndata.subset_file = \"\"\n"), "{identity}");
     assert!(identity.ends_with("train.alpha_y = 3500.0\ntrain.patience = 100\n"), "{identity}");
+
+    // DANN's schedule is one over all epochs.
+    let with_epochs = |epochs| {
+        let mut config = here.clone();
+        (config.model.kind, config.train.epochs) = (ModelKind::Dann, epochs);
+        config
+    };
+    assert_ne!(with_epochs(5).identity(), with_epochs(6).identity());
+    assert_eq!(with_epochs(5).differences_that_matter(&with_epochs(6)).len(), 1);
 
     let mut there = here.clone();
     there.preset = "quick".into();
@@ -236,6 +247,8 @@ fn every_other_key_is_a_difference_that_matters() {
         ("data.protocol=disjoint-test", "\"published\"", "\"disjoint-test\""),
         ("data.unlabelled.subsets=1", "0", "1"),
         ("data.unlabelled.domains=[20]", "[]", "[20]"),
+        ("data.unlabelled.images=left-out", "\"used\"", "\"left-out\""),
+        ("model.kind=vae", "\"diva\"", "\"vae\""),
         ("model.encoder_width=0.5", "1.0", "0.5"),
         ("model.decoder_width=0.75", "0.125", "0.75"),
         ("model.latent=32", "64", "32"),
@@ -257,6 +270,6 @@ fn every_other_key_is_a_difference_that_matters() {
         assert_ne!(here.identity(), there.identity(), "{change}");
     }
     let free = ["preset", "data.path", "train.epochs", "train.checkpoint_seconds"];
-    let single = ["model.kind", "model.networks", "model.likelihood"]; // one value each in this version
+    let single = ["model.networks", "model.likelihood"]; // one value each in this version
     assert_eq!(changes.len() + free.len() + single.len(), keys::KEYS.len());
 }

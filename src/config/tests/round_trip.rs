@@ -3,7 +3,7 @@
 use super::{of_file, published, with};
 use crate::config::{
     Config, DataConfig, DomainName, Kl, LogitLayout, ModelConfig, PriorY, Protocol, Source, TrainConfig,
-    Unlabelled, keys,
+    Unlabelled, UnlabelledImages, keys,
 };
 use proptest::prelude::*;
 
@@ -39,9 +39,10 @@ prop_compose! {
         protocol in prop::sample::select(&[Protocol::Published, Protocol::DisjointTest]),
         subsets in 0..=1_000_usize,
         unlabelled in different_domains(0),
+        images in prop::sample::select(&[UnlabelledImages::Used, UnlabelledImages::LeftOut]),
     ) -> DataConfig {
         let test_domain = test.get(&domains).clone();
-        let unlabelled = Unlabelled { subsets, domains: unlabelled };
+        let unlabelled = Unlabelled { subsets, domains: unlabelled, images };
         DataConfig { source, path, subset_file, domains, test_domain, per_class, protocol, unlabelled }
     }
 }

@@ -11,72 +11,76 @@
 //! auxiliary:   q(d|zd) q(y|zy)                            linear classifiers
 //! ```
 //!
-//! [`networks`] holds the parts, `elbo.rs` the objective, `predict.rs` what a finished model is asked for.
+//! The ablations leave out zd with its prior and classifier, or zx. `elbo.rs` is the objective.
 
 mod elbo;
-pub mod networks;
-mod predict;
 
-pub use crate::config::{Kl, LogitLayout};
-pub use elbo::{Batch, Loss, Noise, Weights};
-pub use predict::LabelPredictor;
+pub use elbo::Noise;
 
-use crate::autograd::{Builder, Var};
-use networks::{AuxiliaryClassifier, ConditionalPrior, Decoder, Encoder};
-
-/// The sizes and choices that define a model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Scales the channel counts of the encoders: int(channels * width).
-    pub encoder_width: f64,
-    /// Scales those of the decoder.
-    pub decoder_width: f64,
-    /// The dimensions of each latent.
-    pub latent: usize,
-    /// How many domains are trained on.
-    pub domains: usize,
-    /// How many classes there are.
-    pub classes: usize,
-    /// How the decoder's logits are read.
-    pub logits: LogitLayout,
-    /// How the divergence from the prior is found.
-    pub kl: Kl,
-    /// p(y) for images without a label, one probability a class.
-    pub prior_y: Vec<f64>,
-}
+use super::networks::{AuxiliaryClassifier, ConditionalPrior, Decoder, Encoder};
+use super::{LabelPredictor, ModelKind, SIDE, Settings};
+use crate::autograd::{Builder, Params, Var};
+use crate::nn::Frozen;
 
 /// The model: handles of its parameters, and its settings.
 #[derive(Clone, Debug)]
 pub struct Diva {
     settings: Settings,
     decoder: Decoder,
-    prior_domain: ConditionalPrior,
-    prior_class: ConditionalPrior,
-    encode_domain: Encoder,
-    encode_residual: Encoder,
-    encode_class: Encoder,
-    classify_domain: AuxiliaryClassifier,
-    classify_class: AuxiliaryClassifier,
+    domain: Option<LabelLatent>,
+    residual: Option<Encoder>,
+    class: LabelLatent,
 }
 
-/// Rows and columns of the images.
-pub const SIDE: usize = 28;
+/// A latent that belongs to a label: zd to the domain, zy to the class.
+#[derive(Clone, Copy, Debug)]
+struct LabelLatent {
+    /// p(z|label)
+    prior: ConditionalPrior,
+    /// q(z|x)
+    encoder: Encoder,
+    /// q(label|z)
+    classifier: AuxiliaryClassifier,
+}
+
+impl LabelLatent {
+    fn predictor(&self, params: &Params) -> LabelPredictor {
+        let mean = self.encoder.freeze_mean(Frozen::new([SIDE, SIDE, 1]), params);
+        LabelPredictor::new(self.classifier.freeze(mean, params))
+    }
+
+    #[track_caller]
+    fn logits_of_mean<'t>(&self, images: Var<'t>) -> Var<'t> {
+        self.classifier.forward(self.encoder.forward(images).mean)
+    }
+}
 
 impl Diva {
     /// Makes the parameters, under their published names and in their published order.
     pub fn new(builder: &mut Builder<'_>, settings: Settings) -> Self {
-        let Settings { encoder_width, decoder_width, latent, domains, classes, .. } = settings;
-        Diva {
-            decoder: Decoder::new(&mut builder.scope("px"), decoder_width, 3 * latent),
-            prior_domain: ConditionalPrior::new(&mut builder.scope("pzd"), domains, latent),
-            prior_class: ConditionalPrior::new(&mut builder.scope("pzy"), classes, latent),
-            encode_domain: Encoder::new(&mut builder.scope("qzd"), encoder_width, latent),
-            encode_residual: Encoder::new(&mut builder.scope("qzx"), encoder_width, latent),
-            encode_class: Encoder::new(&mut builder.scope("qzy"), encoder_width, latent),
-            classify_domain: AuxiliaryClassifier::new(&mut builder.scope("qd"), latent, domains),
-            classify_class: AuxiliaryClassifier::new(&mut builder.scope("qy"), latent, classes),
-            settings,
-        }
+        let Settings { kind, encoder_width, decoder_width, latent, domains, classes, .. } = settings;
+        let (has_zd, has_zx) = (kind != ModelKind::DivaNoZd, kind != ModelKind::DivaNoZx);
+        let latents = 1 + usize::from(has_zd) + usize::from(has_zx);
+
+        let decoder = Decoder::new(&mut builder.scope("px"), decoder_width, latents * latent);
+        let mut prior = |name: &str, labels| ConditionalPrior::new(&mut builder.scope(name), labels, latent);
+        let (p_zd, p_zy) = (has_zd.then(|| prior("pzd", domains)), prior("pzy", classes));
+        let mut encoder = |name: &str| Encoder::new(&mut builder.scope(name), encoder_width, latent);
+        let (q_zd, q_zx) = (has_zd.then(|| encoder("qzd")), has_zx.then(|| encoder("qzx")));
+        let q_zy = encoder("qzy");
+        let mut classifier =
+            |name: &str, labels| AuxiliaryClassifier::new(&mut builder.scope(name), latent, labels);
+        let q_d = has_zd.then(|| classifier("qd", domains));
+        let q_y = classifier("qy", classes);
+
+        let domain = match (p_zd, q_zd, q_d) {
+            (Some(prior), Some(encoder), Some(classifier)) => {
+                Some(LabelLatent { prior, encoder, classifier })
+            }
+            _ => None,
+        };
+        let class = LabelLatent { prior: p_zy, encoder: q_zy, classifier: q_y };
+        Diva { settings, decoder, domain, residual: q_zx, class }
     }
 
     /// The settings that it was made with.
@@ -87,39 +91,30 @@ impl Diva {
     /// The class logits of images (batch, 28, 28, 1), from the mean of q(zy|x): (batch, classes).
     #[track_caller]
     pub fn class_logits<'t>(&self, images: Var<'t>) -> Var<'t> {
-        self.classify_class.forward(self.encode_class.forward(images).mean)
+        self.class.logits_of_mean(images)
     }
 
-    /// The domain logits of images, from the mean of q(zd|x): (batch, domains).
+    /// The domain logits of images, from the mean of q(zd|x): (batch, domains); nothing without zd.
     #[track_caller]
-    pub fn domain_logits<'t>(&self, images: Var<'t>) -> Var<'t> {
-        self.classify_domain.forward(self.encode_domain.forward(images).mean)
+    pub fn domain_logits<'t>(&self, images: Var<'t>) -> Option<Var<'t>> {
+        Some(self.domain?.logits_of_mean(images))
     }
 
-    /// The pixel logits that the decoder gives for the means of all three latents of images: the reconstruction.
+    /// What predicts classes with the present parameters, by zy: [`Diva::class_logits`] without a tape.
+    pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
+        self.class.predictor(params)
+    }
+
+    /// What predicts domains with the present parameters, by zd; nothing without zd.
+    pub fn domain_predictor(&self, params: &Params) -> Option<LabelPredictor> {
+        Some(self.domain?.predictor(params))
+    }
+
+    /// The pixel logits that the decoder gives for the means of all latents of images: the reconstruction.
     #[track_caller]
     pub fn reconstruction_logits<'t>(&self, images: Var<'t>) -> Var<'t> {
-        let means =
-            [&self.encode_domain, &self.encode_residual, &self.encode_class].map(|q| q.forward(images).mean);
-        self.pixel_logits(Var::concat(&means))
+        let encoders = [self.domain.map(|latent| latent.encoder), self.residual, Some(self.class.encoder)];
+        let means: Vec<Var<'t>> = encoders.into_iter().flatten().map(|q| q.forward(images).mean).collect();
+        self.decoder.pixel_logits(Var::concat(&means), self.settings.logits)
     }
-
-    /// The decoder's logits of z (batch, 3 latent), one row of 256 for every pixel in row-major order.
-    #[track_caller]
-    fn pixel_logits<'t>(&self, z: Var<'t>) -> Var<'t> {
-        let logits = self.decoder.forward(z);
-        let rows = logits.shape().len() / networks::LEVELS;
-        match self.settings.logits {
-            LogitLayout::PerPixel => logits.reshape([rows, networks::LEVELS]),
-            // The authors' code reads the (batch, 256, 28, 28) block as rows of 256 without moving the channels last.
-            LogitLayout::Published => logits.to_channels_first().reshape([rows, networks::LEVELS]),
-        }
-    }
-}
-
-/// The index of the largest logit of every row of `columns`: the predicted label, the lowest of equals.
-pub fn argmax(logits: &[f32], columns: usize) -> impl Iterator<Item = u32> {
-    let largest =
-        move |row: &[f32]| (0..columns).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-    logits.chunks_exact(columns).map(move |row| largest(row) as u32)
 }

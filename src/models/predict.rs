@@ -1,33 +1,20 @@
-//! Prediction of a label, by the mean of its latent, without a tape.
+//! Prediction of a label without a tape.
 //!
-//! q(y | mean of q(zy|x)) needs one of the three encoders, of its two heads the one of the mean, and nothing of the
-//! decoder. [`Diva::class_logits`] is the same by the tape, which the tests compare it with.
+//! Of a model with latents the mean decides: q(y | mean of q(zy|x)) needs one encoder, of its two heads the one of the
+//! mean, and nothing of the decoder. The tests compare with the same by the tape.
 
-use super::networks::{AuxiliaryClassifier, Encoder};
-use super::{Diva, SIDE};
-use crate::autograd::Params;
 use crate::nn::Frozen;
 
-/// An encoder and its classifier, with the values that the parameters had when it was made.
+/// Networks from images to the logits of labels, with the values that the parameters had when it was made.
 #[derive(Clone, Debug)]
 pub struct LabelPredictor {
     network: Frozen,
 }
 
 impl LabelPredictor {
-    /// Predicts classes, by zy.
-    pub fn of_classes(diva: &Diva, params: &Params) -> Self {
-        Self::new(&diva.encode_class, &diva.classify_class, params)
-    }
-
-    /// Predicts domains, by zd.
-    pub fn of_domains(diva: &Diva, params: &Params) -> Self {
-        Self::new(&diva.encode_domain, &diva.classify_domain, params)
-    }
-
-    fn new(encoder: &Encoder, classifier: &AuxiliaryClassifier, params: &Params) -> Self {
-        let mean = encoder.freeze_mean(Frozen::new([SIDE, SIDE, 1]), params);
-        LabelPredictor { network: classifier.freeze(mean, params) }
+    /// Predicts by a network from images to logits.
+    pub(super) fn new(network: Frozen) -> Self {
+        LabelPredictor { network }
     }
 
     /// How many labels there are.
@@ -49,9 +36,9 @@ impl LabelPredictor {
 mod tests {
     use super::*;
     use crate::autograd::gradcheck::CHOOSING;
-    use crate::autograd::{Builder, Engine, Gradients, Role, Tape};
+    use crate::autograd::{Builder, Engine, Gradients, Params, Role, Tape};
     use crate::data::embedded;
-    use crate::models::diva::{Kl, LogitLayout, Settings, argmax};
+    use crate::models::{Diva, Kl, LogitLayout, ModelKind, SIDE, Settings, argmax};
     use crate::optim::Adam;
     use crate::parallel::with_threads;
     use crate::simd::Isa;
@@ -63,6 +50,7 @@ mod tests {
     /// and the classes modulo 5, called domains.
     fn model_and_digits() -> (Diva, Params, Tensor) {
         let settings = Settings {
+            kind: ModelKind::Diva,
             encoder_width: 1.0,
             decoder_width: 0.05,
             latent: 64,
@@ -89,7 +77,7 @@ mod tests {
             let tape = Tape::train(&engine, &params);
             let x = tape.input(&images);
             let of_class = diva.class_logits(x).cross_entropy(classes.clone()).sum();
-            let of_domain = diva.domain_logits(x).cross_entropy(domains.clone()).sum();
+            let of_domain = diva.domain_logits(x).unwrap().cross_entropy(domains.clone()).sum();
             (of_class + of_domain).backward(&mut gradients);
             drop(tape);
             if step < 6 {
@@ -121,8 +109,8 @@ mod tests {
         let tape = Tape::inference(&engine, &params);
         let x = tape.input(&images);
         for (predictor, expected) in [
-            (LabelPredictor::of_classes(&diva, &params), diva.class_logits(x)),
-            (LabelPredictor::of_domains(&diva, &params), diva.domain_logits(x)),
+            (diva.class_predictor(&params), diva.class_logits(x)),
+            (diva.domain_predictor(&params).unwrap(), diva.domain_logits(x).unwrap()),
         ] {
             let found = logits(&predictor, images.data());
             expected.read(|expected| {
@@ -141,7 +129,7 @@ mod tests {
     #[test]
     fn logits_do_not_depend_on_company_threads_or_instruction_set() {
         let (diva, params, images) = model_and_digits();
-        let predictor = LabelPredictor::of_classes(&diva, &params);
+        let predictor = diva.class_predictor(&params);
         let together = logits(&predictor, images.data());
         for threads in [1, 2, 3] {
             assert_eq!(with_threads(threads, || logits(&predictor, images.data())), together, "{threads}");

@@ -1,10 +1,14 @@
-//! The networks of the rotated-MNIST model, layer by layer, under their published names.
+//! The networks for digits of 28 x 28 pixels, layer by layer, under their published names: what the models are made of.
 
 use crate::autograd::{Builder, Params, Tape, Var};
+use crate::config::LogitLayout;
 use crate::nn::{BatchNorm, Bias, Conv, Features, Frozen, Linear, PointwiseConv, UpsampledConvTranspose};
 use crate::ops::Activation::Relu;
 use crate::prob::Normal;
 use std::sync::Arc;
+
+/// Rows and columns of the images.
+pub const SIDE: usize = 28;
 
 /// Grey levels of a pixel: what the decoder gives logits for.
 pub const LEVELS: usize = 256;
@@ -42,54 +46,82 @@ impl GaussianHead {
     }
 }
 
-/// q(z|x): two convolutions, each with batch normalisation, rectifier and pooling, and a Gaussian head.
+/// Two convolutions, each with batch normalisation, rectifier and pooling: an image becomes a vector of features.
 #[derive(Clone, Copy, Debug)]
-pub struct Encoder {
+pub struct Trunk {
     conv1: Conv,
     norm1: BatchNorm,
     conv2: Conv,
     norm2: BatchNorm,
+    channels: usize,
+}
+
+impl Trunk {
+    /// The layers, of which the last has int(64 width) channels.
+    pub fn new(builder: &mut Builder<'_>, width: f64) -> Self {
+        let (a, b) = (scaled(32, width), scaled(64, width));
+        Trunk {
+            conv1: Conv::new(&mut builder.scope("0"), 1, a, 5, Bias::Without),
+            norm1: BatchNorm::new(&mut builder.scope("1"), a, Features::Plain),
+            conv2: Conv::new(&mut builder.scope("4"), a, b, 5, Bias::Without),
+            norm2: BatchNorm::new(&mut builder.scope("5"), b, Features::Plain),
+            channels: b,
+        }
+    }
+
+    /// The number of features of an image.
+    pub fn features(&self) -> usize {
+        16 * self.channels
+    }
+
+    /// How a layer sees these features: as an image of 4 x 4 pixels.
+    pub fn layout(&self) -> Features {
+        Features::FromImage { channels: self.channels }
+    }
+
+    /// x (batch, 28, 28, 1) to (batch, features).
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        let h = self.norm1.rectified_max_pool(self.conv1.forward(x)); // 12 x 12
+        let h = self.norm2.rectified_max_pool(self.conv2.forward(h)); // 4 x 4
+        let [batch, ..] = h.shape().image().expect("pooling gives images");
+        h.reshape([batch, self.features()])
+    }
+
+    /// Adds the layers, with the present parameters, to a network of images (28, 28, 1).
+    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
+        network.convolution(&self.conv1, &self.norm1, params).convolution(&self.conv2, &self.norm2, params)
+    }
+}
+
+/// q(z|x): a trunk and a Gaussian head.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoder {
+    trunk: Trunk,
     head: GaussianHead,
 }
 
 impl Encoder {
     /// An encoder into `latent` dimensions.
     pub fn new(builder: &mut Builder<'_>, width: f64, latent: usize) -> Self {
-        let (a, b) = (scaled(32, width), scaled(64, width));
-        let mut trunk = builder.scope("encoder");
-        let conv1 = Conv::new(&mut trunk.scope("0"), 1, a, 5, Bias::Without);
-        let norm1 = BatchNorm::new(&mut trunk.scope("1"), a, Features::Plain);
-        let conv2 = Conv::new(&mut trunk.scope("4"), a, b, 5, Bias::Without);
-        let norm2 = BatchNorm::new(&mut trunk.scope("5"), b, Features::Plain);
-        let features = Features::FromImage { channels: b };
-        Encoder {
-            conv1,
-            norm1,
-            conv2,
-            norm2,
-            head: GaussianHead::new(builder, ["fc11.0", "fc12.0"], b * 16, latent, features),
-        }
+        let trunk = Trunk::new(&mut builder.scope("encoder"), width);
+        let head = GaussianHead::new(builder, ["fc11.0", "fc12.0"], trunk.features(), latent, trunk.layout());
+        Encoder { trunk, head }
     }
 
     /// x (batch, 28, 28, 1) to a Gaussian over (batch, latent).
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Normal<'t> {
-        let h = self.norm1.rectified_max_pool(self.conv1.forward(x)); // 12 x 12
-        let h = self.norm2.rectified_max_pool(self.conv2.forward(h)); // 4 x 4
-        let [batch, height, width, channels] = h.shape().image().expect("pooling gives images");
-        self.head.forward(h.reshape([batch, height * width * channels]))
+        self.head.forward(self.trunk.forward(x))
     }
 
     /// Adds the layers to the mean, with the present parameters, to a network of images (28, 28, 1).
     pub fn freeze_mean(&self, network: Frozen, params: &Params) -> Frozen {
-        network
-            .convolution(&self.conv1, &self.norm1, params)
-            .convolution(&self.conv2, &self.norm2, params)
-            .linear(&self.head.mean, params)
+        self.trunk.freeze(network, params).linear(&self.head.mean, params)
     }
 }
 
-/// p(x|zd, zx, zy): a linear layer to a 4x4 image, two up-sampled transposed convolutions, and 256 logits a pixel.
+/// p(x|z): a linear layer to a 4x4 image, two up-sampled transposed convolutions, and 256 logits a pixel.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
     linear: Linear,
@@ -125,10 +157,31 @@ impl Decoder {
         self.logits.forward(self.norm2.forward(self.features(z), Relu))
     }
 
-    /// -log p(x|z) of all pixels together, for grey levels x (batch * 28 * 28): without holding the logits.
+    /// The logits of z, one row of 256 for every pixel in row-major order.
     #[track_caller]
-    pub fn negative_log_likelihood<'t>(&self, z: Var<'t>, levels: &Arc<[u32]>) -> Var<'t> {
-        self.logits.cross_entropy(&self.norm2, self.features(z), levels)
+    pub fn pixel_logits<'t>(&self, z: Var<'t>, layout: LogitLayout) -> Var<'t> {
+        let logits = self.forward(z);
+        let rows = logits.shape().len() / LEVELS;
+        match layout {
+            LogitLayout::PerPixel => logits.reshape([rows, LEVELS]),
+            // The authors' code reads the (batch, 256, 28, 28) block as rows of 256 without moving the channels last.
+            LogitLayout::Published => logits.to_channels_first().reshape([rows, LEVELS]),
+        }
+    }
+
+    /// -log p(x|z) of all pixels together, for grey levels x (batch * 28 * 28): without holding the logits, unless
+    /// their layout asks for it.
+    #[track_caller]
+    pub fn negative_log_likelihood<'t>(
+        &self,
+        z: Var<'t>,
+        levels: &Arc<[u32]>,
+        layout: LogitLayout,
+    ) -> Var<'t> {
+        match layout {
+            LogitLayout::PerPixel => self.logits.cross_entropy(&self.norm2, self.features(z), levels),
+            LogitLayout::Published => self.pixel_logits(z, layout).cross_entropy(levels.clone()).sum(),
+        }
     }
 
     /// What the last normalisation sees: (batch, 28, 28, channels).
@@ -203,5 +256,52 @@ impl AuxiliaryClassifier {
     /// Adds the classifier, with the present parameters, to a network that ends in z.
     pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
         network.relu().linear(&self.linear, params)
+    }
+}
+
+/// q(label|features) of the models without latents: a hidden layer with batch normalisation and rectifier, and a linear
+/// layer of logits.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassifierHead {
+    hidden: Linear,
+    norm: BatchNorm,
+    linear: Linear,
+}
+
+impl ClassifierHead {
+    /// Features of the hidden layer.
+    pub const HIDDEN: usize = 1024;
+
+    /// A classifier of `labels` labels on the features of a trunk.
+    pub fn new(builder: &mut Builder<'_>, trunk: &Trunk, labels: usize) -> Self {
+        let (features, hidden) = (trunk.features(), Self::HIDDEN);
+        ClassifierHead {
+            hidden: Linear::new(&mut builder.scope("fc1.0"), features, hidden, Bias::Without, trunk.layout()),
+            norm: BatchNorm::new(&mut builder.scope("fc1.1"), hidden, Features::Plain),
+            linear: Linear::new(&mut builder.scope("fc2"), hidden, labels, Bias::With, Features::Plain),
+        }
+    }
+
+    /// Features (batch, features) to logits (batch, labels).
+    #[track_caller]
+    pub fn forward<'t>(&self, features: Var<'t>) -> Var<'t> {
+        self.linear.forward(self.hidden(features))
+    }
+
+    /// The same with half of the hidden features left out and the others doubled: those where `keep` (batch, 1024) is
+    /// 0 and those where it is 2 (Srivastava et al.: "Dropout", JMLR 2014).
+    #[track_caller]
+    pub fn forward_with_dropout<'t>(&self, features: Var<'t>, keep: Var<'t>) -> Var<'t> {
+        self.linear.forward(self.hidden(features) * keep)
+    }
+
+    #[track_caller]
+    fn hidden<'t>(&self, features: Var<'t>) -> Var<'t> {
+        self.norm.forward(self.hidden.forward(features), Relu)
+    }
+
+    /// Adds the layers, with the present parameters, to a network that ends in the features.
+    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
+        network.normalized_linear(&self.hidden, &self.norm, params).relu().linear(&self.linear, params)
     }
 }

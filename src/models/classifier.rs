@@ -1,0 +1,44 @@
+//! The baseline that is told nothing of domains: a convolutional network, trained by cross-entropy.
+//!
+//! It is the trunk of the encoders, a hidden layer of 1024, and logits. The authors do not print theirs for rotated
+//! MNIST.
+
+use super::networks::{ClassifierHead, Trunk};
+use super::{Batch, LabelPredictor, Loss, SIDE, Settings};
+use crate::autograd::{Builder, Params, Tape};
+use crate::nn::Frozen;
+
+/// A trunk and a class head.
+#[derive(Clone, Copy, Debug)]
+pub struct Classifier {
+    trunk: Trunk,
+    head: ClassifierHead,
+}
+
+impl Classifier {
+    /// Makes the parameters.
+    pub fn new(builder: &mut Builder<'_>, settings: &Settings) -> Self {
+        let trunk = Trunk::new(&mut builder.scope("encoder"), settings.encoder_width);
+        let head = ClassifierHead::new(&mut builder.scope("qy"), &trunk, settings.classes);
+        Classifier { trunk, head }
+    }
+
+    /// The mean cross-entropy of a labelled batch.
+    ///
+    /// # Panics
+    /// If its classes are not known.
+    #[track_caller]
+    pub fn loss<'t>(&self, tape: &'t Tape<'t>, batch: &Batch) -> Loss<'t> {
+        let classes = batch.classes.clone().expect("a classifier learns from classes");
+        let ce_y =
+            self.head.forward(self.trunk.forward(tape.input(&batch.images))).cross_entropy(classes).sum();
+        let sum = ce_y.item();
+        Loss { total: ce_y.scale(1.0 / batch.len() as f32), sum, terms: vec![("ce_y", sum)] }
+    }
+
+    /// What predicts classes with the present parameters.
+    pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
+        let features = self.trunk.freeze(Frozen::new([SIDE, SIDE, 1]), params);
+        LabelPredictor::new(self.head.freeze(features, params))
+    }
+}

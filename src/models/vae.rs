@@ -1,0 +1,78 @@
+//! The ablation with a single latent: a VAE that carries both classifiers on one z as wide as DIVA's three together.
+//!
+//! ```text
+//! L = - log p(x|z) + b KL(q(z|x) || N(0, I)) + a_d CE(q(d|z), d) + a_y CE(q(y|z), y)
+//! ```
+//!
+//! For images without a class the last term is left out.
+
+use super::networks::{AuxiliaryClassifier, Decoder, Encoder};
+use super::{Batch, LabelPredictor, Loss, SIDE, Settings, Step, divergence};
+use crate::autograd::{Builder, Params, Tape, Var};
+use crate::nn::Frozen;
+use crate::prob::Normal;
+
+/// An encoder, a decoder and two classifiers.
+#[derive(Clone, Debug)]
+pub struct Vae {
+    settings: Settings,
+    decoder: Decoder,
+    encoder: Encoder,
+    classify_domain: AuxiliaryClassifier,
+    classify_class: AuxiliaryClassifier,
+}
+
+impl Vae {
+    /// Makes the parameters; z has three times the dimensions of one of DIVA's latents.
+    pub fn new(builder: &mut Builder<'_>, settings: Settings) -> Self {
+        let latent = 3 * settings.latent;
+        Vae {
+            decoder: Decoder::new(&mut builder.scope("px"), settings.decoder_width, latent),
+            encoder: Encoder::new(&mut builder.scope("qz"), settings.encoder_width, latent),
+            classify_domain: AuxiliaryClassifier::new(&mut builder.scope("qd"), latent, settings.domains),
+            classify_class: AuxiliaryClassifier::new(&mut builder.scope("qy"), latent, settings.classes),
+            settings,
+        }
+    }
+
+    /// The loss of a batch: without the term of the classes if these are not known.
+    #[track_caller]
+    pub fn loss<'t>(&self, tape: &'t Tape<'t>, batch: &Batch, step: &Step) -> Loss<'t> {
+        let q = self.encoder.forward(tape.input(&batch.images));
+        let z = q.sample(tape.input(&step.normal(0, batch.len(), 3 * self.settings.latent)));
+        let p = Normal::standard(tape, z.shape());
+        let reconstruction = self.decoder.negative_log_likelihood(z, &batch.levels, self.settings.logits);
+        let kl = divergence(q, p, z, self.settings.kl).sum();
+        let ce_d = self.classify_domain.forward(z).cross_entropy(batch.domains.clone()).sum();
+        let mut total = reconstruction + kl.scale(step.weights.beta) + ce_d.scale(step.weights.alpha_d);
+        let mut terms =
+            vec![("reconstruction", reconstruction.item()), ("kl", kl.item()), ("ce_d", ce_d.item())];
+        if let Some(classes) = &batch.classes {
+            let ce_y = self.classify_class.forward(z).cross_entropy(classes.clone()).sum();
+            total = total + ce_y.scale(step.weights.alpha_y);
+            terms.push(("ce_y", ce_y.item()));
+        }
+        Loss { total, sum: total.item(), terms }
+    }
+
+    /// The pixel logits that the decoder gives for the mean of q(z|x).
+    #[track_caller]
+    pub fn reconstruction_logits<'t>(&self, images: Var<'t>) -> Var<'t> {
+        self.decoder.pixel_logits(self.encoder.forward(images).mean, self.settings.logits)
+    }
+
+    /// What predicts classes with the present parameters.
+    pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
+        self.predictor(&self.classify_class, params)
+    }
+
+    /// What predicts domains with the present parameters.
+    pub fn domain_predictor(&self, params: &Params) -> LabelPredictor {
+        self.predictor(&self.classify_domain, params)
+    }
+
+    fn predictor(&self, classifier: &AuxiliaryClassifier, params: &Params) -> LabelPredictor {
+        let mean = self.encoder.freeze_mean(Frozen::new([SIDE, SIDE, 1]), params);
+        LabelPredictor::new(classifier.freeze(mean, params))
+    }
+}
