@@ -16,10 +16,10 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Makes the parameters.
-    pub fn new(builder: &mut Builder<'_>, settings: &Settings) -> Self {
+    /// Makes the parameters, of a head with so many hidden features.
+    pub fn new(builder: &mut Builder<'_>, settings: &Settings, hidden: usize) -> Self {
         let trunk = Trunk::new(&mut builder.scope("encoder"), settings.encoder_width);
-        let head = ClassifierHead::new(&mut builder.scope("qy"), &trunk, settings.classes);
+        let head = ClassifierHead::new(&mut builder.scope("qy"), &trunk, hidden, settings.classes);
         Classifier { trunk, head }
     }
 

@@ -10,9 +10,10 @@
 //! ```
 
 use super::networks::{ClassifierHead, Trunk};
-use super::{Batch, LabelPredictor, Loss, SIDE, Settings, Step};
+use super::{Batch, LabelPredictor, Loss, SIDE, Settings};
 use crate::autograd::{Builder, Params, Tape, Var};
 use crate::nn::Frozen;
+use crate::tensor::Tensor;
 
 /// A trunk, a class head and a domain head.
 #[derive(Clone, Copy, Debug)]
@@ -23,17 +24,18 @@ pub struct Dann {
 }
 
 impl Dann {
-    /// Makes the parameters.
-    pub fn new(builder: &mut Builder<'_>, settings: &Settings) -> Self {
+    /// Makes the parameters, of heads with so many hidden features.
+    pub fn new(builder: &mut Builder<'_>, settings: &Settings, hidden: usize) -> Self {
         let trunk = Trunk::new(&mut builder.scope("encoder"), settings.encoder_width);
-        Dann {
-            class: ClassifierHead::new(&mut builder.scope("qy"), &trunk, settings.classes),
-            domain: ClassifierHead::new(&mut builder.scope("qd"), &trunk, settings.domains),
-            trunk,
-        }
+        let mut head =
+            |name: &str, labels| ClassifierHead::new(&mut builder.scope(name), &trunk, hidden, labels);
+        let (class, domain) = (head("qy", settings.classes), head("qd", settings.domains));
+        Dann { trunk, class, domain }
     }
 
-    /// The loss of a labelled batch and, if there is one, an unlabelled one; `step` gives dropout and reversal.
+    /// The loss of a labelled batch and, if there is one, an unlabelled one. What dropout multiplies the hidden features
+    /// by (batch, hidden) is asked of `keep` with the number of a use (0: class head, 1: domain head, 2: domain head on
+    /// the unlabelled batch) and the batch.
     ///
     /// # Panics
     /// If the classes of the labelled batch are not known.
@@ -43,20 +45,23 @@ impl Dann {
         tape: &'t Tape<'t>,
         batch: &Batch,
         unlabelled: Option<&Batch>,
-        step: &Step,
+        keep: impl Fn(u64, &Batch) -> Tensor,
+        reversal: f32,
     ) -> Loss<'t> {
-        let keep =
-            |which: u64, batch: &Batch| tape.input(&step.dropout(which, batch.len(), ClassifierHead::HIDDEN));
         let of_domain = |features: Var<'t>, which: u64, batch: &Batch| {
-            let reversed = features.reverse_gradient(step.reversal);
-            let logits = self.domain.forward_with_dropout(reversed, keep(which, batch));
+            let reversed = features.reverse_gradient(reversal);
+            let logits = self.domain.forward_with_dropout(reversed, tape.input(&keep(which, batch)));
             logits.cross_entropy(batch.domains.clone()).sum()
         };
         let mean = |sum: Var<'t>, batch: &Batch| sum.scale(1.0 / batch.len() as f32);
 
         let classes = batch.classes.clone().expect("a class head learns from classes");
         let features = self.trunk.forward(tape.input(&batch.images));
-        let ce_y = self.class.forward_with_dropout(features, keep(0, batch)).cross_entropy(classes).sum();
+        let ce_y = self
+            .class
+            .forward_with_dropout(features, tape.input(&keep(0, batch)))
+            .cross_entropy(classes)
+            .sum();
         let ce_d = of_domain(features, 1, batch);
         let mut total = mean(ce_y, batch) + mean(ce_d, batch);
         let mut terms = vec![("ce_d", ce_d.item()), ("ce_y", ce_y.item())];

@@ -24,6 +24,9 @@ use crate::rng::Stream;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
+/// Hidden features of the heads of the models without latents.
+const HIDDEN: usize = 1024;
+
 /// The sizes and choices that define a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -152,8 +155,8 @@ impl Model {
                 Model::Diva(Box::new(Diva::new(builder, settings)))
             }
             ModelKind::Vae => Model::Vae(Box::new(Vae::new(builder, settings))),
-            ModelKind::Classifier => Model::Classifier(Box::new(Classifier::new(builder, &settings))),
-            ModelKind::Dann => Model::Dann(Box::new(Dann::new(builder, &settings))),
+            ModelKind::Classifier => Model::Classifier(Box::new(Classifier::new(builder, &settings, HIDDEN))),
+            ModelKind::Dann => Model::Dann(Box::new(Dann::new(builder, &settings, HIDDEN))),
         }
     }
 
@@ -172,13 +175,15 @@ impl Model {
             }
             (Model::Vae(vae), StepImages { labelled: Some(batch), unlabelled: None })
             | (Model::Vae(vae), StepImages { labelled: None, unlabelled: Some(batch) }) => {
-                vae.loss(tape, batch, step)
+                let noise = step.normal(0, batch.len(), 3 * vae.settings().latent);
+                vae.loss(tape, batch, &noise, step.weights)
             }
             (Model::Classifier(classifier), StepImages { labelled: Some(batch), unlabelled: None }) => {
                 classifier.loss(tape, batch)
             }
             (Model::Dann(dann), StepImages { labelled: Some(batch), unlabelled }) => {
-                dann.loss(tape, batch, unlabelled.as_ref(), step)
+                let keep = |which, batch: &Batch| step.dropout(which, batch.len(), HIDDEN);
+                dann.loss(tape, batch, unlabelled.as_ref(), keep, step.reversal)
             }
             _ => panic!(
                 "a step on labelled: {}, unlabelled: {} images",

@@ -269,12 +269,9 @@ pub struct ClassifierHead {
 }
 
 impl ClassifierHead {
-    /// Features of the hidden layer.
-    pub const HIDDEN: usize = 1024;
-
     /// A classifier of `labels` labels on the features of a trunk.
-    pub fn new(builder: &mut Builder<'_>, trunk: &Trunk, labels: usize) -> Self {
-        let (features, hidden) = (trunk.features(), Self::HIDDEN);
+    pub fn new(builder: &mut Builder<'_>, trunk: &Trunk, hidden: usize, labels: usize) -> Self {
+        let features = trunk.features();
         ClassifierHead {
             hidden: Linear::new(&mut builder.scope("fc1.0"), features, hidden, Bias::Without, trunk.layout()),
             norm: BatchNorm::new(&mut builder.scope("fc1.1"), hidden, Features::Plain),
@@ -288,7 +285,7 @@ impl ClassifierHead {
         self.linear.forward(self.hidden(features))
     }
 
-    /// The same with half of the hidden features left out and the others doubled: those where `keep` (batch, 1024) is
+    /// The same with half of the hidden features left out and the others doubled: those where `keep` (batch, hidden) is
     /// 0 and those where it is 2 (Srivastava et al.: "Dropout", JMLR 2014).
     #[track_caller]
     pub fn forward_with_dropout<'t>(&self, features: Var<'t>, keep: Var<'t>) -> Var<'t> {

@@ -7,10 +7,11 @@
 //! For images without a class the last term is left out.
 
 use super::networks::{AuxiliaryClassifier, Decoder, Encoder};
-use super::{Batch, LabelPredictor, Loss, SIDE, Settings, Step, divergence};
+use super::{Batch, LabelPredictor, Loss, SIDE, Settings, Weights, divergence};
 use crate::autograd::{Builder, Params, Tape, Var};
 use crate::nn::Frozen;
 use crate::prob::Normal;
+use crate::tensor::Tensor;
 
 /// An encoder, a decoder and two classifiers.
 #[derive(Clone, Debug)]
@@ -35,24 +36,30 @@ impl Vae {
         }
     }
 
-    /// The loss of a batch: without the term of the classes if these are not known.
+    /// The loss of a batch, with the noise of the sample (batch, 3 latent): without the term of the classes if these are
+    /// not known.
     #[track_caller]
-    pub fn loss<'t>(&self, tape: &'t Tape<'t>, batch: &Batch, step: &Step) -> Loss<'t> {
+    pub fn loss<'t>(&self, tape: &'t Tape<'t>, batch: &Batch, noise: &Tensor, weights: Weights) -> Loss<'t> {
         let q = self.encoder.forward(tape.input(&batch.images));
-        let z = q.sample(tape.input(&step.normal(0, batch.len(), 3 * self.settings.latent)));
+        let z = q.sample(tape.input(noise));
         let p = Normal::standard(tape, z.shape());
         let reconstruction = self.decoder.negative_log_likelihood(z, &batch.levels, self.settings.logits);
         let kl = divergence(q, p, z, self.settings.kl).sum();
         let ce_d = self.classify_domain.forward(z).cross_entropy(batch.domains.clone()).sum();
-        let mut total = reconstruction + kl.scale(step.weights.beta) + ce_d.scale(step.weights.alpha_d);
+        let mut total = reconstruction + kl.scale(weights.beta) + ce_d.scale(weights.alpha_d);
         let mut terms =
             vec![("reconstruction", reconstruction.item()), ("kl", kl.item()), ("ce_d", ce_d.item())];
         if let Some(classes) = &batch.classes {
             let ce_y = self.classify_class.forward(z).cross_entropy(classes.clone()).sum();
-            total = total + ce_y.scale(step.weights.alpha_y);
+            total = total + ce_y.scale(weights.alpha_y);
             terms.push(("ce_y", ce_y.item()));
         }
         Loss { total, sum: total.item(), terms }
+    }
+
+    /// The settings that it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The pixel logits that the decoder gives for the mean of q(z|x).

@@ -92,6 +92,13 @@ pub fn published(diva: &Diva, params: &Params, batch: &Batch, noise: &Noise, wei
         file.insert(name, &[1], &[value]);
     }
     loss.total.backward(&mut gradients);
+    insert_gradients(&mut file, params, &gradients);
+    file
+}
+
+/// Adds the gradient of every weight (`grad.NAME`) and every statistic after the step (`after.NAME`), in the published
+/// names and orders.
+pub fn insert_gradients(file: &mut TensorFile, params: &Params, gradients: &Gradients) {
     for param in params.handles() {
         let entry = params.entry(param);
         let kind = match entry.role {
@@ -101,5 +108,4 @@ pub fn published(diva: &Diva, params: &Params, batch: &Batch, noise: &Noise, wei
         let values = entry.layout.to_published(gradients.get(params, param));
         file.insert(format!("{kind}.{}", entry.name), &entry.layout.shape, &values);
     }
-    file
 }
