@@ -1,6 +1,7 @@
 //! Runs from beginning to end: what they leave, and that they can be repeated and prolonged bit for bit.
 
 use super::{Folder, assert_same_run, finished_run, metrics_without_clock, success, text, train};
+use diva::data::image::encode_grey;
 use diva::simd::Isa;
 use diva::store::checkpoint::{Checkpoint, sha256_hex};
 use serde_json::Value;
@@ -162,4 +163,49 @@ fn folders_without_a_name_count_from_two_and_the_newest_is_resumed() {
     };
     assert_eq!((epochs("runs/quick-seed7"), epochs("runs/quick-seed7-2")), (2, 3));
     assert_eq!(here.names("."), ["runs"]);
+}
+
+/// Every kind of model trains, is interrupted and goes on, and answers what it can be asked.
+#[test]
+fn every_kind_of_model_trains_to_the_same_bytes_and_answers() {
+    for (kind, knows_domains, reconstructs) in [
+        ("diva-no-zd", false, true),
+        ("diva-no-zx", true, true),
+        ("vae", true, true),
+        ("classifier", false, false),
+        ("dann", false, false),
+    ] {
+        let here = Folder::new();
+        let kind = format!("model.kind={kind}");
+        let mut settings = vec!["--set", &kind];
+        if !kind.ends_with("classifier") {
+            settings.extend(["--set", "data.unlabelled.subsets=1"]);
+        }
+        here.succeed(&train("whole", &settings));
+        // DANN's schedule is one over all epochs, so it cannot be stopped by asking for fewer.
+        let stopped = [&settings[..], &["--set", "train.checkpoint_seconds=0"]].concat();
+        here.succeed(&train("parts", &stopped));
+        assert_same_run(&here, "whole", "parts");
+
+        let metrics = metrics_without_clock(&here.read("whole/metrics.jsonl"));
+        let has = |name: &str| metrics[1].get(name).is_some();
+        assert_eq!((has("reconstruction"), has("ce_y")), (reconstructs, true), "{kind}");
+        assert_eq!(
+            (has("kl_d"), has("kl_x"), has("kl")),
+            (kind.ends_with("no-zx"), kind.ends_with("no-zd"), kind.ends_with("vae"),)
+        );
+        assert_eq!(here.join("whole/reconstructions.png").exists(), reconstructs, "{kind}");
+        assert!(here.json(&["evaluate", "whole", "--json"])["test_accuracy"].is_number());
+        assert!(here.succeed(&["verify", "whole"]).ends_with("repeats\n"));
+        here.succeed(&["weights", "export", "whole", "--out", "weights"]);
+        here.succeed(&["weights", "import", "weights", "whole/config.toml", "--out", "imported"]);
+        fs::write(here.join("one.png"), encode_grey(28, 28, &[7; 784])).unwrap();
+        let answer = here.json(&["predict", "whole", "one.png", "--json"]);
+        assert_eq!(answer["predictions"][0].get("domain").is_some(), knows_domains, "{kind}");
+        let said = here.succeed(&["predict", "whole", "one.png"]);
+        assert_eq!(said.contains("most like training domain"), knows_domains, "{said}");
+        if !reconstructs {
+            here.refuse(&["generate", "whole", "reconstructions"], 2, &["whole has no decoder"]);
+        }
+    }
 }
