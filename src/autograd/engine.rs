@@ -5,10 +5,35 @@
 
 use super::op::{Op, Point, View};
 use super::work::{Pass, Run};
+use crate::simd::slice;
 use crate::tensor::{Buffer, Shape};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// The first result of an op that is not a finite number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// The name of the op.
+    pub op: &'static str,
+    /// The shape of the op's output.
+    pub output: Shape,
+    /// The names of the parameters among its inputs.
+    pub parameters: Vec<String>,
+    /// Whether it was the output; otherwise a gradient of an input.
+    pub forward: bool,
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Anomaly { op, output, parameters, forward } = self;
+        write!(f, "{op} ")?;
+        if !parameters.is_empty() {
+            write!(f, "with {} ", parameters.join(", "))?;
+        }
+        write!(f, "(output {output}, {} pass)", if *forward { "forward" } else { "backward" })
+    }
+}
 
 /// Is told of every run of an op, and has to let it happen by calling its second argument, once.
 pub type Observer = Box<dyn Fn(Run<'_>, &mut dyn FnMut()) + Send>;
@@ -19,6 +44,8 @@ pub struct Engine {
     free: RefCell<BTreeMap<usize, Vec<Buffer>>>,
     misses: Cell<usize>,
     observer: Option<Observer>,
+    detects_anomalies: Cell<bool>,
+    anomaly: RefCell<Option<Anomaly>>,
 }
 
 impl Engine {
@@ -35,6 +62,31 @@ impl Engine {
     /// How often a buffer had to be allocated because none of its length was free.
     pub fn misses(&self) -> usize {
         self.misses.get()
+    }
+
+    /// From now on, looks for numbers that are not finite in what every op computes, or stops doing so. It takes time.
+    pub fn detect_anomalies(&self, detect: bool) {
+        self.detects_anomalies.set(detect);
+    }
+
+    /// The first anomaly that was found since this was last asked.
+    pub fn take_anomaly(&self) -> Option<Anomaly> {
+        self.anomaly.take()
+    }
+
+    /// Keeps what `describe` says of an op's results unless they are finite, an older anomaly is known, or nobody
+    /// wants to know.
+    pub(crate) fn inspect<'a>(
+        &self,
+        results: impl IntoIterator<Item = &'a [f32]>,
+        describe: impl FnOnce() -> Anomaly,
+    ) {
+        if !self.detects_anomalies.get() || self.anomaly.borrow().is_some() {
+            return;
+        }
+        if !results.into_iter().all(slice::all_finite) {
+            *self.anomaly.borrow_mut() = Some(describe());
+        }
     }
 
     /// A buffer of `len` numbers, whatever they are.

@@ -268,12 +268,18 @@ fn what_training_cannot_obtain_is_refused_for_training_alone() {
             "data.source = \"synthetic-cells\" is not available in this version; it has embedded or idx",
         ),
         (
-            "data.unlabelled.subsets = 3",
-            "data.unlabelled.subsets = 3 is not available in this version; it has 0",
+            "data.source = \"embedded\"\ndata.unlabelled.domains = [20]",
+            "data.unlabelled.domains = [20] is not usable; 20 is no training domain, and it takes some of \
+             data.domains = [0, 15, 30, 45, 60, 75] other than data.test_domain = 75",
         ),
         (
-            "data.unlabelled.domains = [20]",
-            "data.unlabelled.domains = [20] is not available in this version; it has []",
+            "data.source = \"embedded\"\ndata.unlabelled.domains = [30, 75]",
+            "data.unlabelled.domains = [30, 75] is not usable; 75 is no training domain, and it takes some of \
+             data.domains = [0, 15, 30, 45, 60, 75] other than data.test_domain = 75",
+        ),
+        (
+            "data = { source = \"embedded\", domains = [0, 30], test_domain = 0, unlabelled.domains = [30] }",
+            "data.unlabelled.domains = [30] is not usable; a training domain with labels must be left",
         ),
         (
             "data = { source = \"embedded\", domains = [0, \"C116P77\"], test_domain = 0 }",
