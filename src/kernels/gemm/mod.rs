@@ -445,9 +445,10 @@ mod tests {
         });
         assert!(message.contains("panels of 1152921504606846977 x 1 are too many"), "{message}");
         let nothing = Matrix::new(&[], 1 << 63, 0);
-        for isa in Isa::supported() {
+        for &isa in Isa::supported() {
             let message = refusal(|| {
-                gemm_packed(nothing, Packed { isa: *isa, ..Packed::new(&[], 0, 2) }, &mut [], Start::Zero)
+                let packed = Packed { isa, ..Packed::new(&[], 0, 2) };
+                gemm_packed(nothing, packed, &mut [], Start::Zero);
             });
             assert!(message.contains("a product of 9223372036854775808 x 2 into 0 numbers"), "{message}");
         }
