@@ -143,3 +143,48 @@ impl fmt::Debug for Engine {
         write!(f, "Engine({free} free buffers{observed})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autograd::{Builder, Gradients, Init, Layout, Params, Tape, Var};
+    use crate::tensor::Tensor;
+
+    /// The anomaly of `compute` applied to a weight named `w` that holds `weight`, and its backward pass.
+    fn anomaly_of(
+        weight: f32,
+        detects: bool,
+        compute: impl for<'t> FnOnce(Var<'t>, Var<'t>) -> Var<'t>,
+    ) -> Option<Anomaly> {
+        let engine = Engine::new();
+        engine.detect_anomalies(detects);
+        let mut params = Params::new();
+        let shape = Shape::from([2]);
+        let handle =
+            Builder::new(&mut params, 0).weight("w", shape, Layout::same(shape), Init::Constant(weight));
+        let mut gradients = Gradients::new(&params);
+        let tape = Tape::train(&engine, &params);
+        let ones = tape.input(&Tensor::new([2], &[1.0, 1.0]));
+        compute(tape.param(handle), ones).sum().backward(&mut gradients);
+        drop(tape);
+        let found = engine.take_anomaly();
+        assert_eq!(engine.take_anomaly(), None, "it is told once");
+        found
+    }
+
+    #[test]
+    fn the_first_op_with_a_result_that_is_not_finite_is_named() {
+        // exp(100) is beyond f32; the sums and products after it are not finite either.
+        let found = anomaly_of(100.0, true, |w, one| (w * one).exp() * one + w).unwrap();
+        let expected = Anomaly { op: "exp", output: Shape::from([2]), parameters: Vec::new(), forward: true };
+        assert_eq!(found, expected);
+        assert_eq!(found.to_string(), "exp (output [2], forward pass)");
+
+        // ln(1e-40) is finite, its slope 1e40 is not; the op that sees the weight is named with it.
+        let found = anomaly_of(1e-40, true, |w, _| w.ln()).unwrap();
+        assert_eq!(found.to_string(), "ln with w (output [2], backward pass)");
+
+        assert_eq!(anomaly_of(100.0, false, |w, _| w.exp()), None, "nobody wants to know");
+        assert_eq!(anomaly_of(1.0, true, |w, one| (w * one).exp().ln()), None);
+    }
+}

@@ -50,12 +50,13 @@ impl Verify {
             )));
         }
         recorded.truncate(self.epochs);
-        let tell = |epoch: &RepeatedEpoch| match self.json {
-            true => Ok(()),
-            false => say(&format!(
-                "epoch {:3}  recorded {}  found {}",
-                epoch.epoch, epoch.recorded_sha256, epoch.found_sha256
-            )),
+        let tell = |done: &RepeatedEpoch| {
+            let RepeatedEpoch { epoch, recorded_sha256: recorded, found_sha256: found } = done;
+            match (self.json, done.repeats()) {
+                (true, _) => Ok(()),
+                (false, true) => say(&format!("epoch {epoch} repeats: {found}")),
+                (false, false) => say(&format!("epoch {epoch} differs: {found}, recorded was {recorded}")),
+            }
         };
         let epochs = verify::verify(config, &recorded, tell)?;
         let first_difference = epochs.iter().find(|epoch| !epoch.repeats()).map(|epoch| epoch.epoch);

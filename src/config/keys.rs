@@ -79,7 +79,7 @@ pub(super) const KEYS: &[Key] = &[
     key("model.prior_y", Takes::Prior),
     free_key("train.epochs", Takes::Whole(1, MOST_EPOCHS)),
     key("train.batch", Takes::Whole(2, 65_536)),
-    key("train.learning_rate", Takes::Number(1e-12, 1.0)),
+    key("train.learning_rate", Takes::Number(1e-12, 1e6)),
     key("train.warmup", Takes::Whole(0, MOST_EPOCHS)),
     key("train.alpha_d", ALPHA),
     key("train.alpha_y", ALPHA),

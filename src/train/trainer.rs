@@ -13,6 +13,9 @@ use crate::optim::{Adam, warm_up};
 use crate::store::checkpoint::Checkpoint;
 use std::collections::BTreeMap;
 
+/// A loss of so many times what guessing costs is no loss that training comes back from.
+const HOPELESS: f32 = 1000.0;
+
 /// A model in training.
 #[derive(Debug)]
 pub struct Trainer {
@@ -124,7 +127,8 @@ impl Trainer {
     /// The next step of the epoch in progress.
     ///
     /// # Errors
-    /// If the loss or one of its terms is not a finite number. The parameters are then as they were.
+    /// If a term of the loss or a gradient is not a finite number, or the loss has exploded. The parameters are then as
+    /// they were.
     pub fn step(&mut self, order: &Epoch) -> Result<StepLoss> {
         let (part, indices) = order.step(self.state.progress.batches);
         let images = match (part, &self.split.unlabelled) {
@@ -165,12 +169,15 @@ impl Trainer {
                 Some(op) => format!("{what}; the first op with a result that is not finite is {op}"),
                 None => what,
             };
-            let step = self.state.progress.batches + 1;
-            return Err(self.diverged(&format!("epoch {}, step {step}", self.epoch()), &first));
+            return Err(self.diverged(&self.place(), &first));
+        }
+        let step = StepLoss { terms, images: batch.domains.len() };
+        if let Some(what) = self.exploded(&step) {
+            return Err(self.diverged(&self.place(), &what));
         }
         self.state.adam.step(&mut self.state.params, &self.gradients);
         self.state.params.take_statistics(&self.gradients);
-        Ok(StepLoss { terms, images: batch.domains.len() })
+        Ok(step)
     }
 
     /// Fills the gradients. Returns the terms of the loss, and what is not finite among them or the gradients.
@@ -197,6 +204,27 @@ impl Trainer {
             Some(format!("the gradient of {name} holds {value}"))
         });
         (terms, bad)
+    }
+
+    /// Says so if the loss has exploded, though all numbers are finite.
+    ///
+    /// Guessing costs ln 256 = 5.5 nats a value, and 1.6 for one of 5 domains and 2.3 for one of 10 classes, times
+    /// their weights; the divergences of the first steps are of the same order.
+    fn exploded(&self, step: &StepLoss) -> Option<String> {
+        let settings = &self.config.train;
+        let guessing = 5.5 * self.split.train.values() as f32
+            + 1.6 * settings.alpha_d as f32
+            + 2.3 * settings.alpha_y as f32;
+        let (_, loss) = step.terms.iter().find(|(name, _)| *name == "loss")?;
+        let loss = loss / step.images as f32;
+        (loss > HOPELESS * guessing).then(|| {
+            format!("the loss is {loss:.1e} nats an image, where guessing costs about {guessing:.1e}")
+        })
+    }
+
+    /// The step that is being taken, in words.
+    fn place(&self) -> String {
+        format!("epoch {}, step {}", self.epoch(), self.state.progress.batches + 1)
     }
 
     fn diverged(&self, when: &str, what: &str) -> Error {

@@ -63,15 +63,15 @@ fn every_mistake_in_a_file_has_its_sentence() {
         ("train.batch = 1", "train.batch = 1 is not usable; it takes a whole number from 2 to 65536"),
         (
             "train.learning_rate = 0",
-            "train.learning_rate = 0 is not usable; it takes a number from 1e-12 to 1.0",
+            "train.learning_rate = 0 is not usable; it takes a number from 1e-12 to 1000000.0",
         ),
         (
             "train.learning_rate = -1e-3",
-            "train.learning_rate = -0.001 is not usable; it takes a number from 1e-12 to 1.0",
+            "train.learning_rate = -0.001 is not usable; it takes a number from 1e-12 to 1000000.0",
         ),
         (
             "train.learning_rate = nan",
-            "train.learning_rate = nan is not usable; it takes a number from 1e-12 to 1.0",
+            "train.learning_rate = nan is not usable; it takes a number from 1e-12 to 1000000.0",
         ),
         (
             "train.alpha_y = -1",
