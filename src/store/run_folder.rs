@@ -107,6 +107,10 @@ impl RunFolder {
             // until then it is the only trace of what was wanted.
             durable::remove(&self.metrics())?;
             durable::remove(&self.best())?;
+        } else {
+            // A process that was killed may have renamed a file and not have forced the folder to the disk. What it
+            // left is gone on from now, or said to be finished: it must not vanish any more.
+            durable::sync_entries(&self.path)?;
         }
         Ok((state, lock))
     }
@@ -173,7 +177,7 @@ impl Contents {
 
 /// Where a run goes when nobody says: PRESET-seedN in `base`, then with -2, -3, ...; the first that does not
 /// exist.
-pub fn default_path(base: &Path, preset: &str, seed: u64) -> PathBuf {
+fn default_path(base: &Path, preset: &str, seed: u64) -> PathBuf {
     let first = base.join(format!("{preset}-seed{seed}"));
     let later = (2_u64..).map(|number| base.join(format!("{preset}-seed{seed}-{number}")));
     let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
@@ -183,7 +187,53 @@ pub fn default_path(base: &Path, preset: &str, seed: u64) -> PathBuf {
         .expect("a disk holds fewer folders than there are numbers")
 }
 
-/// The folder of [`default_path`]'s names with the highest number, if there is one.
+/// A folder that this process chose and created, and that no other chooses. Whatever is empty of it when the value is
+/// dropped is removed: a run that came to nothing leaves no trace.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    base: Option<PathBuf>,
+}
+
+impl Claim {
+    /// Claims a run's folder where nobody named one: PRESET-seedN in `base`, then with -2, -3, ...; the first that
+    /// does not exist, even if several processes look for it at the same moment.
+    ///
+    /// # Errors
+    /// If the folder, or `base`, cannot be created: see [`durable::create_folder`].
+    pub fn default_path(base: &Path, preset: &str, seed: u64) -> Result<Self> {
+        let new_base = (!base.exists()).then(|| base.to_path_buf());
+        loop {
+            durable::create_folder(base)?;
+            let path = default_path(base, preset, seed);
+            match durable::claim_folder(&path) {
+                Ok(true) => return Ok(Self { path, base: new_base }),
+                // Another process was faster.
+                Ok(false) => {}
+                // Another process removed what it had created and not used.
+                Err(_) if !base.exists() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if durable::remove_if_empty(&self.path)
+            && let Some(base) = &self.base
+        {
+            durable::remove_if_empty(base);
+        }
+    }
+}
+
+/// The folder of [`Claim::default_path`]'s names with the highest number, if there is one.
 pub fn newest(base: &Path, preset: &str, seed: u64) -> Option<PathBuf> {
     let entries = fs::read_dir(base).ok()?;
     let numbered = entries.flatten().filter_map(|entry| {
@@ -194,7 +244,7 @@ pub fn newest(base: &Path, preset: &str, seed: u64) -> Option<PathBuf> {
     numbered.max().map(|(_, path)| path)
 }
 
-/// 1 for PRESET-seedN, K for PRESET-seedN-K as [`default_path`] writes it, nothing for other names.
+/// 1 for PRESET-seedN, K for PRESET-seedN-K as `default_path` writes it, nothing for other names.
 fn number_of(name: &str, preset: &str, seed: u64) -> Option<u64> {
     let rest = name.strip_prefix(preset)?.strip_prefix("-seed")?.strip_prefix(&seed.to_string())?;
     if rest.is_empty() {
@@ -396,6 +446,39 @@ mod tests {
         assert_eq!(default_path(&base, "quick", 7), base.join("quick-seed7-5"));
         assert_eq!(newest(&base, "quick", 7), Some(base.join("quick-seed7-3")));
         assert_eq!(default_path(&base, "quick", 70), base.join("quick-seed70"));
+    }
+
+    #[test]
+    fn a_claim_is_nobody_elses_and_leaves_nothing_that_is_empty() {
+        let scratch = Scratch::new();
+        let base = scratch.join("runs");
+        let claim = || Claim::default_path(&base, "quick", 7).unwrap();
+        let (first, second) = (claim(), claim());
+        assert_eq!((first.path(), second.path()), (&*base.join("quick-seed7"), &*base.join("quick-seed7-2")));
+        fs::write(second.path().join(CONFIG), b"").unwrap();
+        drop(first);
+        drop(second);
+        assert_eq!(names_in(&base), ["quick-seed7-2"]);
+        drop(claim());
+        fs::remove_dir_all(base.join("quick-seed7-2")).unwrap();
+        // The folder of the runs was there before.
+        drop(claim());
+        assert!(names_in(&base).is_empty());
+        fs::remove_dir(&base).unwrap();
+        drop(claim());
+        assert!(scratch.names().is_empty());
+        fs::write(&base, b"a file").unwrap();
+        assert!(matches!(Claim::default_path(&base, "quick", 7), Err(Error::Request(_))));
+
+        // Each on a thread, as if each were a process.
+        let base = scratch.join("at-once");
+        let claims = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| Claim::default_path(&base, "quick", 7).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(names_in(&base).len(), 8);
+        drop(claims);
     }
 
     #[test]
