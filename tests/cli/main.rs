@@ -7,7 +7,9 @@
 mod bad_data;
 mod bad_requests;
 mod damage;
+mod full_disk;
 mod interruption;
+mod locks;
 mod runs;
 mod tools;
 
