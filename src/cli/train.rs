@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::report::run_pictures::{ACCURACY, LOSS, RECONSTRUCTIONS};
 use crate::store::run_folder::{self, Claim, RunFolder};
 use crate::train::metrics::RunResult;
-use crate::train::run::{self, Outcome};
+use crate::train::run::{self, Options, Outcome};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,9 @@ pub(super) struct Train {
     /// Continue the run in the folder (the newest without --out), or start it where there is none.
     #[arg(long)]
     resume: bool,
+    /// Check the results of every op of every step for numbers that are not finite, and end with the first one's name.
+    #[arg(long)]
+    detect_anomaly: bool,
     /// Print the complete configuration and do nothing else.
     #[arg(long)]
     print_config: bool,
@@ -49,7 +52,8 @@ impl Train {
         };
         let folder = RunFolder::new(path);
         let mut console = Console::new();
-        let outcome = run::train(config, &folder, self.resume, &mut console);
+        let options = Options { resume: self.resume, detect_anomaly: self.detect_anomaly };
+        let outcome = run::train(config, &folder, options, &mut console);
         console.finish();
         match outcome? {
             Outcome::AlreadyDone(result) => {

@@ -1,6 +1,7 @@
 //! A real disk that is full: one sentence, exit code 1, what was there stays, and with more room the run goes on.
 
 use super::{Folder, assert_same_run, refused, train};
+use diva::store::checkpoint::Checkpoint;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -67,9 +68,10 @@ fn a_full_disk_keeps_the_last_checkpoint_and_more_room_ends_the_run() {
     let left = ["best.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl"];
     assert_eq!(here.names("disk/run"), left);
 
-    // It is the checkpoint of the first epoch, and elsewhere the run goes on from it to the same end.
-    here.succeed(&train("short", &["--set", "train.epochs=1"]));
-    assert_eq!(here.read("disk/run/checkpoint.safetensors"), here.read("short/checkpoint.safetensors"));
+    // It is the checkpoint from before the first step, and elsewhere the run goes on from it to the same end.
+    let kept = here.read("disk/run/checkpoint.safetensors");
+    let note = Checkpoint::load(&here.join("disk/run/checkpoint.safetensors")).unwrap().note;
+    assert!(note.contains(r#""progress":{"epochs":0,"batches":0,"steps":0,"#), "{note}");
     fs::create_dir(here.join("moved")).unwrap();
     for name in left {
         fs::copy(here.join("disk/run").join(name), here.join("moved").join(name)).unwrap();
@@ -81,11 +83,26 @@ fn a_full_disk_keeps_the_last_checkpoint_and_more_room_ends_the_run() {
     // No room yet: nothing changes. Then there is, and the run goes on where it is.
     failed(here.run(&train("disk/run", &["--resume"])), &["cannot write disk/run/", NO_SPACE]);
     assert_eq!(here.names("disk/run"), left);
-    assert_eq!(here.read("disk/run/checkpoint.safetensors"), here.read("short/checkpoint.safetensors"));
+    assert_eq!(here.read("disk/run/checkpoint.safetensors"), kept);
     disk.grow(8000);
     here.succeed(&train("disk/run", &["--resume"]));
     assert_same_run(&here, "whole", "disk/run");
     assert_eq!(here.names("disk/run"), here.names("whole"));
+}
+
+#[test]
+fn a_finished_run_that_has_no_room_to_go_on_stays() {
+    let here = Folder::new();
+    here.with_a_run("whole");
+    let Some(disk) = SmallDisk::mount(&here, 8000) else { return };
+    here.succeed(&train("disk/run", &["--set", "train.epochs=1"]));
+    disk.fill();
+    let before = files_in(&here.join("disk/run"));
+    failed(here.run(&train("disk/run", &["--resume"])), &["cannot write disk/run/", NO_SPACE]);
+    assert_eq!(files_in(&here.join("disk/run")), before);
+    disk.grow(16000);
+    here.succeed(&train("disk/run", &["--resume"]));
+    assert_same_run(&here, "whole", "disk/run");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::store::lock::LOCK;
 use crate::store::run_folder::RunFolder;
 use crate::store::scratch::Scratch;
 use crate::train::metrics::EpochMetrics;
-use crate::train::run::{self, Outcome, Watcher};
+use crate::train::run::{self, Options, Outcome, Watcher};
 use crate::train::trainer::{StepLoss, Trainer};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -162,9 +162,10 @@ impl Runs {
             &format!("train.epochs={epochs}"),
         ];
         let config = Config::resolve(None, None, &settings.map(String::from), None).unwrap();
+        let options = Options { resume, ..Options::default() };
         let mut quiet = Quiet { seconds: 0.0, disk: disk.clone(), saved: vec![] };
         let outcome =
-            super::with(disk.clone(), || run::train(config, &folder_in(scratch), resume, &mut quiet));
+            super::with(disk.clone(), || run::train(config, &folder_in(scratch), options, &mut quiet));
         (outcome, quiet)
     }
 
