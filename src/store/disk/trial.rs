@@ -44,7 +44,7 @@ pub(super) enum Manner {
     /// A signal arrives before anything is done.
     Interrupted,
     /// Neither this operation nor any after it is carried out, half of a write excepted: the disk is gone.
-    Gone(i32),
+    Gone,
 }
 
 impl Manner {
@@ -56,9 +56,10 @@ impl Manner {
     /// The cause that the caller must name, if there is one.
     pub(super) fn cause(self) -> Option<io::Error> {
         match self {
-            Manner::Refused(code) | Manner::Late(code) | Manner::Torn(code) | Manner::Gone(code) => {
+            Manner::Refused(code) | Manner::Late(code) | Manner::Torn(code) => {
                 Some(io::Error::from_raw_os_error(code))
             }
+            Manner::Gone => Some(io::Error::from_raw_os_error(IO)),
             Manner::Short | Manner::Interrupted => None,
         }
     }
@@ -85,11 +86,10 @@ pub(super) fn faults_of(kinds: &[Kind]) -> Vec<Fault> {
         // The second is what a file system says that cannot do it.
         Kind::SyncFolder => &[Refused(IO), Refused(INVALID)],
     };
-    let everywhere = [Gone(IO), Gone(NO_SPACE)];
     (0..)
         .zip(kinds)
         .flat_map(|(at, &kind)| {
-            let all = manners(kind).iter().chain(&everywhere);
+            let all = manners(kind).iter().chain(&[Gone]);
             all.map(move |&manner| Fault { at, kind, manner })
         })
         .collect()
@@ -151,7 +151,7 @@ impl Trial {
         self.kinds.borrow_mut().push(kind);
         let Fault { at: first, kind: expected, manner } = self.fault.get()?;
         assert!(at != first || kind == expected, "operation {at} was {expected:?} and is {kind:?} now");
-        (at == first || (at > first && matches!(manner, Manner::Gone(_)))).then_some(manner)
+        (at == first || (at > first && manner == Manner::Gone)).then_some(manner)
     }
 
     /// An operation that is carried out or not, `change` being what it changes.
@@ -162,8 +162,10 @@ impl Trial {
         change: Option<Change>,
     ) -> io::Result<T> {
         let manner = self.meets(kind);
-        if let Some(Manner::Refused(code) | Manner::Gone(code)) = manner {
-            return Err(io::Error::from_raw_os_error(code));
+        match manner {
+            Some(Manner::Refused(code)) => return Err(io::Error::from_raw_os_error(code)),
+            Some(Manner::Gone) => return Err(io::Error::from_raw_os_error(IO)),
+            _ => {}
         }
         let value = work()?;
         self.changes.borrow_mut().extend(change);
@@ -189,8 +191,12 @@ impl Disk for Trial {
                 return Err(io::Error::from_raw_os_error(code));
             }
             (_, Some(Manner::Interrupted)) => return Err(ErrorKind::Interrupted.into()),
-            (_, Some(Manner::Torn(code) | Manner::Gone(code))) => {
+            (_, Some(Manner::Torn(code))) => {
                 self.torn.set(Some(code));
+                &bytes[..bytes.len() / 2]
+            }
+            (_, Some(Manner::Gone)) => {
+                self.torn.set(Some(IO));
                 &bytes[..bytes.len() / 2]
             }
             (_, Some(Manner::Short)) => &bytes[..bytes.len().div_ceil(2)],
