@@ -1,11 +1,9 @@
-//! Checkpoints and weights that are damaged, runs that diverge, disks that are full: what was good stays.
+//! Checkpoints and weights that are damaged, runs that diverge: what was good stays.
 
 use super::{Folder, refused, text, train};
 use diva::store::checkpoint::Checkpoint;
 use diva::store::tensors::TensorFile;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 const GO_ON: [&str; 3] = ["--resume", "--set", "train.epochs=3"];
 
@@ -135,54 +133,4 @@ fn wrong_weights_are_named() {
     fs::write(here.join("weights"), "no weights").unwrap();
     here.refuse(&["weights", "import", "weights", "run/config.toml", "--out", "other"], 2, &["weights"]);
     assert!(!here.join("other").exists());
-}
-
-/// A file system of so many KiB on a folder, taken away again at the end.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(folder: &'a Path, kibibytes: usize) -> Option<Self> {
-        let size = format!("size={kibibytes}k");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder);
-        mount.output().is_ok_and(|output| output.status.success()).then_some(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).output();
-    }
-}
-
-#[test]
-fn a_full_disk_keeps_the_last_checkpoint() {
-    let here = Folder::new();
-    let folder = here.join("disk");
-    fs::create_dir(&folder).unwrap();
-    // Room for one checkpoint of 800 KB with what belongs to it, not for a second one beside it.
-    let Some(_disk) = SmallDisk::mount(&folder, 1600) else {
-        println!("skipped: a small file system cannot be mounted here (that takes the rights of root)");
-        return;
-    };
-    let output = here.run(&train("disk/run", &[]));
-    let silent = std::process::Output { stdout: Vec::new(), ..output };
-    refused(&silent, 1, &["cannot write disk/run/checkpoint.safetensors: ", "No space left"]);
-    let left = ["best.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl"];
-    assert_eq!(here.names("disk/run"), left);
-
-    // It is the checkpoint from before the first step, and elsewhere the run goes on from it to the same end.
-    let checkpoint = Checkpoint::load(&here.join("disk/run/checkpoint.safetensors")).unwrap();
-    assert!(
-        checkpoint.note.contains(r#""progress":{"epochs":0,"batches":0,"steps":0,"#),
-        "{}",
-        checkpoint.note
-    );
-    fs::create_dir(here.join("moved")).unwrap();
-    for name in left {
-        fs::copy(here.join("disk/run").join(name), here.join("moved").join(name)).unwrap();
-    }
-    here.succeed(&train("moved", &["--resume"]));
-    here.with_a_run("whole");
-    super::assert_same_run(&here, "whole", "moved");
 }

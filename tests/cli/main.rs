@@ -9,7 +9,9 @@ mod bad_requests;
 mod bits;
 mod damage;
 mod divergence;
+mod full_disk;
 mod interruption;
+mod locks;
 #[path = "../program/mod.rs"]
 mod program;
 mod runs;
