@@ -21,7 +21,11 @@ pub fn read_grey(path: &Path, height: usize, width: usize) -> Result<Vec<u8>> {
         .map_err(|what| Error::request(format!("cannot read {}: {what}", path.display())))
 }
 
-fn decode_grey(
+/// The grey levels of a PNG file of `height` x `width` pixels, row by row.
+///
+/// # Errors
+/// What was found and what was expected, without the file's name: as [`read_grey`].
+pub fn decode_grey(
     source: impl BufRead + Seek,
     height: usize,
     width: usize,

@@ -53,9 +53,18 @@ pub(super) fn draw_at_most(labels: &[u8], per_class: usize, seed: u64, purpose: 
 /// `available`.
 pub fn read_indices(path: &Path, available: usize) -> Result<Vec<usize>> {
     let bytes = std::fs::read(path).map_err(|cause| Error::reading(path, &cause))?;
+    parse_indices(&bytes, path, available)
+}
+
+/// Takes the bytes of such a file apart; `path` is what error messages call them, and a name in `.npy` says
+/// what they are.
+///
+/// # Errors
+/// As [`read_indices`].
+pub fn parse_indices(bytes: &[u8], path: &Path, available: usize) -> Result<Vec<usize>> {
     let named_npy = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
     let values =
-        if named_npy || bytes.starts_with(npy::MAGIC) { npy::parse(&bytes) } else { parse_text(&bytes) };
+        if named_npy || bytes.starts_with(npy::MAGIC) { npy::parse(bytes) } else { parse_text(bytes) };
     values
         .and_then(|values| check(&values, available))
         .map_err(|what| Error::request(format!("cannot read indices from {}: {what}", path.display())))

@@ -79,11 +79,12 @@ pub fn steps(file: &TensorFile) -> Result<u64> {
     Ok(file.i64s(name)?.1.first().map_or(0, |&steps| steps.max(0) as u64))
 }
 
-/// The number of outputs of a linear layer of a weight file: how many labels a classifier knows.
+/// The number of outputs of a linear layer of a weight file from `inputs` numbers: how many labels a classifier knows.
+/// The file holds the weights of each, so a model that is made for so many labels grows with the file.
 ///
 /// # Errors
-/// If the tensor is missing or is not a matrix of at least one number.
-pub fn outputs(file: &TensorFile, name: &str, path: &Path) -> Result<usize> {
+/// If the tensor is missing or is not a matrix of at least one row of so many inputs.
+pub fn outputs(file: &TensorFile, name: &str, inputs: usize, path: &Path) -> Result<usize> {
     if !file.contains(name) {
         return Err(Error::request(format!(
             "cannot load weights from {}: {name} is missing",
@@ -91,10 +92,9 @@ pub fn outputs(file: &TensorFile, name: &str, path: &Path) -> Result<usize> {
         )));
     }
     match file.f32s(name)?.0 {
-        // A matrix without columns is a file without bytes that announces any number of labels.
-        &[outputs, inputs] if outputs > 0 && inputs > 0 => Ok(outputs),
+        &[outputs, found] if outputs > 0 && found == inputs => Ok(outputs),
         shape => Err(Error::request(format!(
-            "cannot load weights from {}: {name} has shape {shape:?}, the model needs [labels, latent]",
+            "cannot load weights from {}: {name} has shape {shape:?}, the model needs [labels, {inputs}]",
             path.display()
         ))),
     }

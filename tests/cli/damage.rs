@@ -117,10 +117,12 @@ fn wrong_weights_are_named() {
         (with(bias, Some((vec![63], vec![0.0; 63]))), &[bias, "has shape [63]", "needs [64]"]),
         (with(bias, Some((vec![8, 8], vec![0.0; 64]))), &[bias, "has shape [8, 8]", "needs [64]"]),
         (with(bias, Some((vec![64], vec![f32::NAN; 64]))), &[bias, "holds NaN"]),
-        (with(matrix, Some((vec![2], vec![0.0; 2]))), &[matrix, "has shape [2]", "[labels, latent]"]),
+        (with(matrix, Some((vec![2], vec![0.0; 2]))), &[matrix, "has shape [2]", "[labels, 64]"]),
         // Shapes whose product is 0 take no bytes.
         (with(matrix, Some((vec![1 << 40, 0], vec![]))), &[matrix, "has shape [1099511627776, 0]"]),
         (with(matrix, Some((vec![0, 64], vec![]))), &[matrix, "has shape [0, 64]"]),
+        // Four bytes a label: the priors of a model with so many would take 256 each.
+        (with(matrix, Some((vec![9999, 1], vec![0.0; 9999]))), &[matrix, "has shape [9999, 1]"]),
         (with(matrix, Some((vec![3, 64], vec![0.0; 192]))), &["has shape [64, 2]", "needs [64, 3]"]),
         (surplus, &["qzx.fc13.bias", "not part of the model"]),
         (ints, &[bias, "I64", "F32"]),
