@@ -74,6 +74,9 @@ fn last_parameters(files: &RunFolder, config: &crate::config::Config) -> Result<
     let domains = weights::outputs(&best, "qd.fc1.weight", config.model.latent, &path)?;
     let classes = weights::outputs(&best, "qy.fc1.weight", config.model.latent, &path)?;
     let settings = dataset::settings(&config.model, domains, classes, Some(&vec![1; classes]))?;
+    let mut outline = Params::outline();
+    Diva::new(&mut Builder::without_start(&mut outline), settings.clone());
+    weights::check(&outline, &best, &path)?;
     let mut params = Params::new();
     Diva::new(&mut Builder::without_start(&mut params), settings);
     let adam = Adam::new(&params, config.train.learning_rate);

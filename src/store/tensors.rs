@@ -122,6 +122,9 @@ impl TensorFile {
 
     /// Takes the bytes of a safetensors file apart; `path` is what error messages call them.
     ///
+    /// Memory, the bytes included: at most four times their length, also with the values of one tensor at a
+    /// time, and 64 MiB for a header, which may have 1 MiB.
+    ///
     /// # Errors
     /// [`Error::Request`] with the path: empty, cut short, damaged or of another format.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {

@@ -26,7 +26,8 @@ impl BatchFile {
         Self::of_tensors(&TensorFile::read(path)?, path, diva)
     }
 
-    /// Takes the tensors of such a file; `path` is what error messages call it.
+    /// Takes the tensors of such a file; `path` is what error messages call it. Memory: at most four times the file's
+    /// length, besides the file.
     ///
     /// # Errors
     /// As [`BatchFile::read`].

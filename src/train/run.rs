@@ -138,7 +138,8 @@ pub fn read_result(path: &Path) -> Result<RunResult> {
     parse_result(&text, path)
 }
 
-/// Takes the text of a `result.json` apart; `path` is what error messages call it.
+/// Takes the text of a `result.json` apart; `path` is what error messages call it. Memory: at most 24 times the text's
+/// length, and 16 KiB.
 ///
 /// # Errors
 /// If it is not one.
@@ -157,7 +158,7 @@ pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
     parse_metrics(&text, path)
 }
 
-/// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it.
+/// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it. Memory: as [`parse_result`].
 ///
 /// # Errors
 /// If a line is not that of an epoch.

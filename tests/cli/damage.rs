@@ -139,6 +139,18 @@ fn wrong_weights_are_named() {
     assert!(!here.join("other").exists());
 }
 
+/// The model of sixteen times the width has 300 million parameters, 1.2 GB; the process is given less.
+#[test]
+fn a_small_weight_file_is_refused_before_memory_is_taken_for_its_model() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let command = "ulimit -v 800000 && exec \"$0\" weights import run/best.safetensors run/config.toml \
+                   --set model.width=16 --out other";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command, env!("CARGO_BIN_EXE_diva")]).current_dir(here.join("."));
+    refused(&shell.output().unwrap(), 2, &["run/best.safetensors", "has shape", "the model needs"]);
+}
+
 /// A file system of so many KiB on a folder, taken away again at the end.
 struct SmallDisk<'a>(&'a Path);
 
