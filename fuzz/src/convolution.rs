@@ -10,8 +10,9 @@ use diva::kernels::conv::upsampled::Upsampled;
 use diva::kernels::conv::{self, Windows, plain};
 use diva::simd::Isa;
 
-/// Products of the definition, at most: about ten milliseconds.
-const MOST_PRODUCTS: usize = 1 << 21;
+/// Products of the definition, at most; Winograd's way begins with many channels.
+const MOST_PRODUCTS: usize = 1 << 18;
+const MOST_PRODUCTS_OF_TILES: usize = 1 << 21;
 
 /// The unit roundoff of f32.
 const ROUNDOFF: f64 = 1.0 / (1 << 24) as f64;
@@ -79,11 +80,6 @@ impl Sums {
     fn new([x, w, dy]: [&[f32]; 3], [inputs, outputs]: [usize; 2], triples: &[[usize; 3]]) -> Self {
         let empty = || [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
         let (mut found, mut sizes) = (empty(), empty());
-        let mut add = |pass: usize, at: usize, a: f32, b: f32| {
-            let product = f64::from(a) * f64::from(b);
-            found[pass][at] += product;
-            sizes[pass][at] += product.abs();
-        };
         let mut counts =
             [vec![0; dy.len() / outputs], vec![0; x.len() / inputs], vec![0; w.len() / inputs / outputs]];
         for &[pixel, tap, place] in triples {
@@ -91,13 +87,9 @@ impl Sums {
                 counts[at] += 1;
             }
             for c in 0..inputs {
-                for o in 0..outputs {
-                    let (x_at, w_at, y_at) =
-                        (pixel * inputs + c, (tap * inputs + c) * outputs + o, place * outputs + o);
-                    add(0, y_at, x[x_at], w[w_at]);
-                    add(1, x_at, w[w_at], dy[y_at]);
-                    add(2, w_at, x[x_at], dy[y_at]);
-                }
+                let at = [pixel * inputs + c, (tap * inputs + c) * outputs, place * outputs];
+                add(&mut found, [x, w, dy], at, outputs, |number| number);
+                add(&mut sizes, [x, w, dy], at, outputs, f64::abs);
             }
         }
         let most = counts.map(|counts| counts.into_iter().max().unwrap_or(0));
@@ -122,6 +114,27 @@ impl Sums {
             }
         }
     }
+}
+
+/// Adds the products of one number of x, and of a row of w and of dy, as `f` sees the numbers.
+fn add(
+    [y, dx, dw]: &mut [Vec<f64>; 3],
+    [x, w, dy]: [&[f32]; 3],
+    [x_at, w_at, y_at]: [usize; 3],
+    outputs: usize,
+    f: impl Fn(f64) -> f64,
+) {
+    let (of_tap, of_place) = (w_at..w_at + outputs, y_at..y_at + outputs);
+    let y = y[of_place.clone()].iter_mut().zip(&w[of_tap.clone()]);
+    let dw = dw[of_tap].iter_mut().zip(&dy[of_place]);
+    let mut sum = 0.0;
+    for ((y, &w), (dw, &dy)) in y.zip(dw) {
+        let [x, w, dy] = [x[x_at], w, dy].map(|number| f(f64::from(number)));
+        *y += x * w;
+        *dw += x * dy;
+        sum += w * dy;
+    }
+    dx[x_at] += sum;
 }
 
 /// Runs `passes` on every instruction set, and asserts the same bits from each; the instruction set is as it was then.
@@ -215,7 +228,9 @@ fn of_windows(windows: Windows, [outputs, images]: [usize; 2], choices: &mut Cho
     let Windows { height, width, channels, kernel, stride, padding } = windows;
     let Some((rows, columns)) = windows.output() else { return false };
     let of_image = windows.count() * windows.len() * outputs;
-    let images = images.min(MOST_PRODUCTS / of_image);
+    let has_tiles = (kernel, stride, padding) == (5, 1, 0) && channels % 16 == 0 && outputs % 32 == 0;
+    let most = if has_tiles { MOST_PRODUCTS_OF_TILES } else { MOST_PRODUCTS };
+    let images = images.min(most / of_image);
     if images == 0 {
         return false;
     }
@@ -272,7 +287,6 @@ fn of_windows(windows: Windows, [outputs, images]: [usize; 2], choices: &mut Cho
         conv::weight_gradient(&windows, &x, &dy, &mut passes[2]);
         passes
     });
-    let has_tiles = (kernel, stride, padding) == (5, 1, 0) && channels % 16 == 0 && outputs % 32 == 0;
     if has_tiles && bias.is_some() {
         assert_same_bits(&[gathered[0].clone()], &[chosen[0].clone()], &what);
         sums.check(&[gathered[0].clone(), chosen[1].clone(), chosen[2].clone()], [&x, &w, &dy], true, &what);
@@ -310,7 +324,8 @@ fn pooled(windows: Windows, x: &[f32], w: &[f32], bias: &[f32], biased: bool, z:
 fn up_sampled(layer: Upsampled, tiles: bool, choices: &mut Choices<'_>) -> bool {
     let Upsampled { height, width, inputs, kernel, outputs } = layer;
     let of_image = 4 * height * width * kernel * kernel * inputs * outputs;
-    let images = choices.from(1, 20).min(MOST_PRODUCTS / of_image);
+    let most = if tiles { MOST_PRODUCTS_OF_TILES } else { MOST_PRODUCTS };
+    let images = choices.from(1, 20).min(most / of_image);
     if images == 0 {
         return false;
     }

@@ -69,7 +69,6 @@ fn value_of_override(key: &str, text: &str) -> Result<Value> {
         Err(_) if !text.starts_with(['[', '{', '"', '\'']) => Ok(Value::String(text.into())),
         Err(error) => {
             let found = one_line(error.message());
-            let key = key.escape_debug();
             Err(Error::request(format!("--set {key}={text:?} is not a TOML value: {found}")))
         }
     }

@@ -181,6 +181,10 @@ fn every_kind_of_wrong_file_has_its_sentence() {
     let long = format!("{{}}{}", " ".repeat(LONGEST_HEADER));
     assert!(parse(&by_hand(&long[..LONGEST_HEADER], b"")).is_ok());
     assert!(message(&by_hand(&long, b"")).contains("1048578 bytes, at most 1048576 are read"));
+    // What a file calls things is quoted, on one line.
+    let quoting =
+        message(&by_hand(r#"{"a":{"dtype":"F\n\u001b32","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]));
+    assert!(quoting.contains(r"`F\n\u{1b}32`"), "{quoting}");
     // Nesting that would overflow a parser's stack.
     let deep = format!(r#"{{"a":{}"#, "[".repeat(100_000));
     assert!(message(&by_hand(&deep, b"")).contains("damaged"));
