@@ -308,7 +308,7 @@ fn checkpoint() -> Vec<(&'static str, Vec<u8>)> {
     let far = far.to_checkpoint(IDENTITY).to_bytes();
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
-    let best = r#"{\"configuration\":\"fuzz\",\"progress\":{\"epochs\":3,\"batches\":1,\"steps\":9,\"sums\":[[\"loss\",2.5]],\"images\":20,\"best\":{\"epoch\":2,\"train_accuracy\":0.5,\"ce_y\":1.5,\"domain_accuracy\":{\"0\":0.5},\"test_accuracy\":0.25},\"out_of_patience\":true},\"decays\":[0.5,0.25]}"}"#;
+    let best = r#"{\"configuration\":\"fuzz\",\"progress\":{\"epochs\":3,\"batches\":1,\"steps\":9,\"sums\":[[\"loss\",2.5]],\"images\":20,\"unlabelled_images\":0,\"best\":{\"epoch\":2,\"train_accuracy\":0.5,\"ce_y\":1.5,\"domain_accuracy\":{\"0\":0.5},\"test_accuracy\":0.25},\"out_of_patience\":true},\"decays\":[0.5,0.25]}"}"#;
     let slabs = state().params.slab().len();
     let mut tensors = String::new();
     for (i, name) in ["parameters", "adam.first", "adam.second"].into_iter().enumerate() {
