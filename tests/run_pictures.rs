@@ -6,7 +6,7 @@ use diva::parallel;
 use diva::report::run_pictures::{self, ACCURACY, LOSS, RECONSTRUCTIONS};
 use diva::store::run_folder::RunFolder;
 use diva::train::metrics::EpochMetrics;
-use diva::train::run::{self, Outcome, Watcher};
+use diva::train::run::{self, Options, Outcome, Watcher};
 use diva::train::trainer::{StepLoss, Trainer};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ fn pictures(folder: &RunFolder) -> [Vec<u8>; 3] {
 
 fn train(folder: &RunFolder, resume: bool, fails: bool) -> (Result<Outcome>, usize) {
     let mut artist = Artist { fails, called: 0 };
-    let outcome = run::train(config(), folder, resume, &mut artist);
+    let outcome = run::train(config(), folder, Options { resume, ..Options::default() }, &mut artist);
     (outcome, artist.called)
 }
 

@@ -5,10 +5,35 @@
 
 use super::op::{Op, Point, View};
 use super::work::{Pass, Run};
+use crate::simd::slice;
 use crate::tensor::{Buffer, Shape};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// The first result of an op that is not a finite number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// The name of the op.
+    pub op: &'static str,
+    /// The shape of the op's output.
+    pub output: Shape,
+    /// The names of the parameters among its inputs.
+    pub parameters: Vec<String>,
+    /// Whether it was the output; otherwise a gradient of an input.
+    pub forward: bool,
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Anomaly { op, output, parameters, forward } = self;
+        write!(f, "{op} ")?;
+        if !parameters.is_empty() {
+            write!(f, "with {} ", parameters.join(", "))?;
+        }
+        write!(f, "(output {output}, {} pass)", if *forward { "forward" } else { "backward" })
+    }
+}
 
 /// Is told of every run of an op, and has to let it happen by calling its second argument, once.
 pub type Observer = Box<dyn Fn(Run<'_>, &mut dyn FnMut()) + Send>;
@@ -19,6 +44,8 @@ pub struct Engine {
     free: RefCell<BTreeMap<usize, Vec<Buffer>>>,
     misses: Cell<usize>,
     observer: Option<Observer>,
+    detects_anomalies: Cell<bool>,
+    anomaly: RefCell<Option<Anomaly>>,
 }
 
 impl Engine {
@@ -35,6 +62,31 @@ impl Engine {
     /// How often a buffer had to be allocated because none of its length was free.
     pub fn misses(&self) -> usize {
         self.misses.get()
+    }
+
+    /// From now on, looks for numbers that are not finite in what every op computes, or stops doing so. It takes time.
+    pub fn detect_anomalies(&self, detect: bool) {
+        self.detects_anomalies.set(detect);
+    }
+
+    /// The first anomaly that was found since this was last asked.
+    pub fn take_anomaly(&self) -> Option<Anomaly> {
+        self.anomaly.take()
+    }
+
+    /// Keeps what `describe` says of an op's results unless they are finite, an older anomaly is known, or nobody
+    /// wants to know.
+    pub(crate) fn inspect<'a>(
+        &self,
+        results: impl IntoIterator<Item = &'a [f32]>,
+        describe: impl FnOnce() -> Anomaly,
+    ) {
+        if !self.detects_anomalies.get() || self.anomaly.borrow().is_some() {
+            return;
+        }
+        if !results.into_iter().all(slice::all_finite) {
+            *self.anomaly.borrow_mut() = Some(describe());
+        }
     }
 
     /// A buffer of `len` numbers, whatever they are.
@@ -89,5 +141,50 @@ impl fmt::Debug for Engine {
         let free: usize = self.free.borrow().values().map(Vec::len).sum();
         let observed = if self.observer.is_some() { ", observed" } else { "" };
         write!(f, "Engine({free} free buffers{observed})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autograd::{Builder, Gradients, Init, Layout, Params, Tape, Var};
+    use crate::tensor::Tensor;
+
+    /// The anomaly of `compute` applied to a weight named `w` that holds `weight`, and its backward pass.
+    fn anomaly_of(
+        weight: f32,
+        detects: bool,
+        compute: impl for<'t> FnOnce(Var<'t>, Var<'t>) -> Var<'t>,
+    ) -> Option<Anomaly> {
+        let engine = Engine::new();
+        engine.detect_anomalies(detects);
+        let mut params = Params::new();
+        let shape = Shape::from([2]);
+        let handle =
+            Builder::new(&mut params, 0).weight("w", shape, Layout::same(shape), Init::Constant(weight));
+        let mut gradients = Gradients::new(&params);
+        let tape = Tape::train(&engine, &params);
+        let ones = tape.input(&Tensor::new([2], &[1.0, 1.0]));
+        compute(tape.param(handle), ones).sum().backward(&mut gradients);
+        drop(tape);
+        let found = engine.take_anomaly();
+        assert_eq!(engine.take_anomaly(), None, "it is told once");
+        found
+    }
+
+    #[test]
+    fn the_first_op_with_a_result_that_is_not_finite_is_named() {
+        // exp(100) is beyond f32; the sums and products after it are not finite either.
+        let found = anomaly_of(100.0, true, |w, one| (w * one).exp() * one + w).unwrap();
+        let expected = Anomaly { op: "exp", output: Shape::from([2]), parameters: Vec::new(), forward: true };
+        assert_eq!(found, expected);
+        assert_eq!(found.to_string(), "exp (output [2], forward pass)");
+
+        // ln(1e-40) is finite, its slope 1e40 is not; the op that sees the weight is named with it.
+        let found = anomaly_of(1e-40, true, |w, _| w.ln()).unwrap();
+        assert_eq!(found.to_string(), "ln with w (output [2], backward pass)");
+
+        assert_eq!(anomaly_of(100.0, false, |w, _| w.exp()), None, "nobody wants to know");
+        assert_eq!(anomaly_of(1.0, true, |w, one| (w * one).exp().ln()), None);
     }
 }

@@ -13,7 +13,7 @@ mod params;
 mod tape;
 mod work;
 
-pub use engine::{Engine, Observer};
+pub use engine::{Anomaly, Engine, Observer};
 pub use op::{Mismatch, Op, Plan, Point, View};
 pub(crate) use op::{arity, require};
 pub use params::{Builder, Entry, Gradients, Init, Layout, Param, Params, Role};

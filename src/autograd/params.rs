@@ -7,6 +7,7 @@
 //! here, so each entry also carries its [`Layout`], which only the reading and writing of weight files looks at.
 
 use crate::rng::Stream;
+use crate::simd::slice;
 use crate::tensor::{Buffer, Shape};
 use std::ops::Range;
 
@@ -210,6 +211,17 @@ impl Params {
         }
         self.entries.push(Entry { name, shape, role, layout, offset });
         Param(self.entries.len() - 1)
+    }
+
+    /// The first number of a slab with the layout of the parameters that is not finite, and its parameter's name.
+    pub fn not_finite(&self, slab: &[f32]) -> Option<(&str, f32)> {
+        if slice::all_finite(slab) {
+            return None;
+        }
+        self.handles().find_map(|param| {
+            let bad = slab[self.range(param)].iter().find(|number| !number.is_finite())?;
+            Some((self.entry(param).name.as_str(), *bad))
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 //! overwrites fresh buffers with its contributions, and the tape adds those of several users. What a node held is
 //! given back to the engine as soon as the walk has passed it.
 
-use super::engine::Engine;
+use super::engine::{Anomaly, Engine};
 use super::op::{Op, Point, View};
 use super::params::{Gradients, Param, Params, Role};
 use crate::simd::slice;
@@ -156,6 +156,7 @@ impl<'t> Tape<'t> {
             let nodes = self.nodes.borrow();
             let views = views(&nodes, self.params, &inputs);
             self.engine.forward(&op, &views, plan.output, &mut output, &mut saved);
+            self.engine.inspect([&*output], || anomaly(&op, plan.output, &inputs, &nodes, self.params, true));
             inputs.iter().any(|&(node, _)| nodes[node].trained)
         };
         let op = Some(Box::new(op) as Box<dyn Op>);
@@ -327,6 +328,8 @@ fn differentiate(
         slots[0] = Some(draft);
     }
     engine.backward(op, at, &mut slots);
+    let written = slots.iter().flatten().map(|slot| &**slot);
+    engine.inspect(written, || anomaly(op, node.shape, &node.inputs, nodes, params, false));
     if drafted {
         contributions[0] = Some(saved);
     } else {
@@ -342,6 +345,22 @@ fn differentiate(
             empty => *empty = Some(contribution),
         }
     }
+}
+
+/// What there is to say of an op whose results are not finite.
+fn anomaly(
+    op: &dyn Op,
+    output: Shape,
+    inputs: &[(usize, Shape)],
+    nodes: &[Node],
+    params: &Params,
+    forward: bool,
+) -> Anomaly {
+    let name = |&(node, _): &(usize, Shape)| match nodes[node].value {
+        Value::Param(param) => Some(params.entry(param).name.clone()),
+        _ => None,
+    };
+    Anomaly { op: op.name(), output, parameters: inputs.iter().filter_map(name).collect(), forward }
 }
 
 fn views<'a>(nodes: &'a [Node], params: &'a Params, inputs: &[(usize, Shape)]) -> Vec<View<'a>> {

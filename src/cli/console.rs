@@ -74,9 +74,13 @@ impl Watcher for Console {
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder) {
         let (split, config) = (trainer.split(), trainer.config());
         self.say(&format!(
-            "{}: {} images of {} domains ({}), {} held out, {} parameters",
+            "{}: {} images{} of {} domains ({}), {} held out, {} parameters",
             folder.path().display(),
             split.train.len(),
+            split
+                .unlabelled
+                .as_ref()
+                .map_or(String::new(), |data| format!(" and {} without class", data.len())),
             split.domain_names.len(),
             split.domain_names.join(", "),
             split.test_domain,

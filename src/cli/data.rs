@@ -24,7 +24,7 @@ pub(super) enum Data {
 #[derive(Serialize)]
 struct Row {
     domain: String,
-    /// "training", "test" or "disjoint-test".
+    /// "training", "unlabelled", "test" or "disjoint-test".
     role: &'static str,
     images: usize,
     /// By class.
@@ -52,9 +52,13 @@ impl Data {
             }
             Row { domain: domain.to_owned(), role, images: images_of_class.iter().sum(), images_of_class }
         };
-        let training = split.domain_names.iter().zip(0..);
-        let mut domains: Vec<Row> =
-            training.map(|(name, label)| row(name, "training", &split.train, label)).collect();
+        let parts =
+            [Some(("training", &split.train)), split.unlabelled.as_ref().map(|data| ("unlabelled", data))];
+        let mut domains: Vec<Row> = Vec::new();
+        for (role, data) in parts.into_iter().flatten() {
+            let rows = split.domain_names.iter().zip(0..).map(|(name, label)| row(name, role, data, label));
+            domains.extend(rows.filter(|row| row.images > 0));
+        }
         let unseen = split.domain_names.len() as u32;
         domains.push(row(&split.test_domain, "test", &split.test, unseen));
         if let Some(disjoint) = &split.disjoint_test {

@@ -24,7 +24,7 @@ pub(super) struct Evaluate {
 #[derive(Serialize)]
 struct Row {
     domain: String,
-    /// "training", "test" (never seen in training) or "disjoint-test" (other digits of the test domain).
+    /// "training", "unlabelled" (trained on without the classes), "test" (never seen in training) or "disjoint-test" (other digits of the test domain).
     role: &'static str,
     images: usize,
     correct: usize,
@@ -55,11 +55,18 @@ impl Evaluate {
             accuracy: correct as f64 / images.max(1) as f64,
         };
 
-        let on_train = predict(&split.train);
-        let counts = evaluate::correct_by_domain(&split.train, &on_train, split.domain_names.len());
-        let named = split.domain_names.iter().zip(counts);
-        let mut domains: Vec<Row> =
-            named.map(|(name, (right, all))| row(name, "training", right, all)).collect();
+        let mut domains: Vec<Row> = Vec::new();
+        let mut by_domain = |data: &Dataset, role| {
+            let predicted = predict(data);
+            let counts = evaluate::correct_by_domain(data, &predicted, split.domain_names.len());
+            let named = split.domain_names.iter().zip(counts).filter(|(_, (_, all))| *all > 0);
+            domains.extend(named.map(|(name, (right, all))| row(name, role, right, all)));
+            evaluate::accuracy(data, &predicted)
+        };
+        let train_accuracy = by_domain(&split.train, "training");
+        if let Some(unlabelled) = &split.unlabelled {
+            by_domain(unlabelled, "unlabelled");
+        }
         let mut whole = |data: &Dataset, role| {
             let share = evaluate::accuracy(data, &predict(data));
             let correct = (share * data.len() as f64).round() as usize;
@@ -70,7 +77,7 @@ impl Evaluate {
         let disjoint_test_accuracy = split.disjoint_test.as_ref().map(|data| whole(data, "disjoint-test"));
         let evaluation = Evaluation {
             run: self.run.display().to_string(),
-            train_accuracy: evaluate::accuracy(&split.train, &on_train),
+            train_accuracy,
             test_accuracy,
             disjoint_test_accuracy,
             domains,

@@ -12,6 +12,7 @@ mod gradients;
 mod predict;
 mod saved_run;
 mod train;
+mod verify;
 mod weights;
 
 use crate::config::Config;
@@ -45,6 +46,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Verify(verify::Verify),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Generate(generate::Generate),
@@ -143,6 +145,7 @@ fn run(cli: Cli) -> Result<()> {
     parallel::use_threads(cli.threads.unwrap_or(0))?;
     parallel::on_threads(|| match cli.command {
         Command::Train(command) => command.run(),
+        Command::Verify(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Generate(command) => command.run(),

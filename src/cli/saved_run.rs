@@ -29,7 +29,7 @@ impl SavedRun {
                 "{folder} holds no best.safetensors: no epoch of it is done yet"
             )));
         }
-        let config = run::read_config(&files.config())?;
+        let config = run::read_config(&files.config(), &[])?;
         // p(y) enters the loss of unlabelled images only, and no saved model is asked for a loss: any will do.
         let (diva, params) = load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
         Ok(SavedRun { config, diva, params })
@@ -37,8 +37,7 @@ impl SavedRun {
 
     /// The names of the training domains, in the order of their labels.
     pub(super) fn domain_names(&self) -> Vec<String> {
-        let data = &self.config.data;
-        data.domains.iter().filter(|&domain| domain != &data.test_domain).map(ToString::to_string).collect()
+        self.config.data.training_domains().into_iter().map(ToString::to_string).collect()
     }
 }
 

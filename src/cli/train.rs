@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::report::run_pictures::{ACCURACY, LOSS, RECONSTRUCTIONS};
 use crate::store::run_folder::{self, RunFolder};
 use crate::train::metrics::RunResult;
-use crate::train::run::{self, Outcome};
+use crate::train::run::{self, Options, Outcome};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,9 @@ pub(super) struct Train {
     /// Continue the run in the folder (the newest without --out), or start it where there is none.
     #[arg(long)]
     resume: bool,
+    /// Check the results of every op of every step for numbers that are not finite, and end with the first one's name.
+    #[arg(long)]
+    detect_anomaly: bool,
     /// Print the complete configuration and do nothing else.
     #[arg(long)]
     print_config: bool,
@@ -41,7 +44,8 @@ impl Train {
         let default = || run_folder::default_path(base, &config.preset, config.seed);
         let folder = RunFolder::new(self.out.clone().or_else(newest).unwrap_or_else(default));
         let mut console = Console::new();
-        let outcome = run::train(config, &folder, self.resume, &mut console);
+        let options = Options { resume: self.resume, detect_anomaly: self.detect_anomaly };
+        let outcome = run::train(config, &folder, options, &mut console);
         console.finish();
         match outcome? {
             Outcome::AlreadyDone(result) => {

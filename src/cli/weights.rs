@@ -55,7 +55,7 @@ impl Weights {
 
 fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
     let files = RunFolder::new(folder);
-    let config = run::read_config(&files.config())?;
+    let config = run::read_config(&files.config(), &[])?;
     if last {
         let file = last_parameters(&files, &config)?;
         file.write(out)?;

@@ -54,7 +54,8 @@ const ALPHA: Takes = Takes::Number(0.0, 1e9);
 const LEAST_PROBABILITY: f64 = 1e-6;
 
 /// Every key. The name of the preset decides nothing: what it stands for is written out. Epochs do not decide
-/// what was computed in those already done, so a run may be continued further than was first asked for.
+/// what was computed in those already done, so a run may be continued further than was first asked for; nor does the
+/// time between checkpoints.
 pub(super) const KEYS: &[Key] = &[
     free_key("preset", Takes::OneOf(&["quick", "rotated-mnist", "malaria", "quick-cells"])),
     key("seed", Takes::Whole(0, i64::MAX)),
@@ -78,11 +79,12 @@ pub(super) const KEYS: &[Key] = &[
     key("model.prior_y", Takes::Prior),
     free_key("train.epochs", Takes::Whole(1, MOST_EPOCHS)),
     key("train.batch", Takes::Whole(2, 65_536)),
-    key("train.learning_rate", Takes::Number(1e-12, 1.0)),
+    key("train.learning_rate", Takes::Number(1e-12, 1e6)),
     key("train.warmup", Takes::Whole(0, MOST_EPOCHS)),
     key("train.alpha_d", ALPHA),
     key("train.alpha_y", ALPHA),
     key("train.patience", Takes::Whole(1, MOST_EPOCHS)),
+    free_key("train.checkpoint_seconds", Takes::Number(0.0, 1e9)),
 ];
 
 /// Sets both widths; accepted where configurations are read, never written.

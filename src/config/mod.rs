@@ -95,8 +95,8 @@ impl Config {
     /// rest of the configuration fits it. Reads no file.
     ///
     /// # Errors
-    /// A request error that names key, value and what is allowed: a source or unlabelled data that this
-    /// version does not have, no `data.path` for a source that needs one, names where domains are angles, a
+    /// A request error that names key, value and what is allowed: a source that this version does not
+    /// have, unlabelled domains that are not trained on, no `data.path` for a source that needs one, names where domains are angles, a
     /// `model.prior_y` with another number of classes.
     pub fn validate_for_training(&self) -> Result<()> {
         validate::validate_for_training(self)

@@ -32,6 +32,17 @@ pub struct DataConfig {
     pub unlabelled: Unlabelled,
 }
 
+impl DataConfig {
+    /// The domains that are trained on, as they are numbered: those with labels in their order, then those without.
+    pub fn training_domains(&self) -> Vec<&DomainName> {
+        let is_in = |list: &[DomainName], name: &DomainName| list.iter().any(|other| other.is_same_as(name));
+        let of_test = std::slice::from_ref(&self.test_domain);
+        let labelled = (self.domains.iter())
+            .filter(|name| !is_in(of_test, name) && !is_in(&self.unlabelled.domains, name));
+        labelled.chain(&self.unlabelled.domains).collect()
+    }
+}
+
 /// `data.unlabelled`: images that are trained on without their class; the domain is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unlabelled {
@@ -84,6 +95,9 @@ pub struct TrainConfig {
     pub alpha_y: f64,
     /// Epochs without improvement after which training stops.
     pub patience: usize,
+    /// Seconds of training after which a checkpoint is saved in the middle of an epoch; at the end of each epoch one is
+    /// saved in any case. 0: after every step.
+    pub checkpoint_seconds: f64,
 }
 
 /// Where images come from.

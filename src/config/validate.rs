@@ -13,14 +13,12 @@ use toml::Value;
 
 /// Keys of which this version carries out only some values, with those values as TOML writes them. This is
 /// the one place that grows with the program.
-const AVAILABLE: [(&str, &[&str]); 7] = [
+const AVAILABLE: [(&str, &[&str]); 5] = [
     ("preset", &["\"quick\"", "\"rotated-mnist\""]),
     ("model.kind", &["\"diva\""]),
     ("model.networks", &["\"lenet\""]),
     ("model.likelihood", &["\"categorical\""]),
     ("data.source", &["\"embedded\"", "\"idx\""]),
-    ("data.unlabelled.subsets", &["0"]),
-    ("data.unlabelled.domains", &["[]"]),
 ];
 
 /// Classes of the digit sources.
@@ -69,6 +67,25 @@ pub(super) fn validate_for_training(config: &Config) -> Result<()> {
             "data.domains = {} is not usable with rotated digits; it takes angles between -360 and 360 \
              degrees",
             list(&data.domains)
+        )));
+    }
+    let test_domain = &data.test_domain;
+    if let Some(name) = (data.unlabelled.domains.iter())
+        .find(|name| name.is_same_as(test_domain) || !data.domains.iter().any(|other| other.is_same_as(name)))
+    {
+        return Err(Error::request(format!(
+            "data.unlabelled.domains = {} is not usable; {} is no training domain, and it takes some of \
+             data.domains = {} other than data.test_domain = {}",
+            list(&data.unlabelled.domains),
+            domain(name),
+            list(&data.domains),
+            domain(test_domain)
+        )));
+    }
+    if data.unlabelled.domains.len() + 1 >= data.domains.len() {
+        return Err(Error::request(format!(
+            "data.unlabelled.domains = {} is not usable; a training domain with labels must be left",
+            list(&data.unlabelled.domains)
         )));
     }
     if let PriorY::Probabilities(probabilities) = &config.model.prior_y

@@ -33,7 +33,7 @@ impl Config {
     /// equal, two runs agree bit for bit as far as both go.
     ///
     /// It leaves out `data.path` (what lies there decides, not where), `train.epochs` (the first epochs of a
-    /// longer run are those of a shorter one) and `preset` (a name).
+    /// longer run are those of a shorter one), `train.checkpoint_seconds` (when to save) and `preset` (a name).
     ///
     /// # Panics
     /// As [`Config::to_toml`].

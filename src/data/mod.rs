@@ -51,6 +51,19 @@ impl Dataset {
         Dataset { height, width, channels, pixels, classes, domains }
     }
 
+    /// Puts the images of `more` behind these.
+    ///
+    /// # Panics
+    /// If they have another size.
+    #[track_caller]
+    pub fn append(&mut self, more: Dataset) {
+        let size = |data: &Dataset| [data.height, data.width, data.channels];
+        assert_eq!(size(self), size(&more), "images to be put together");
+        self.pixels.extend(more.pixels);
+        self.classes.extend(more.classes);
+        self.domains.extend(more.domains);
+    }
+
     /// The number of images.
     pub fn len(&self) -> usize {
         self.classes.len()
@@ -82,12 +95,15 @@ impl Dataset {
 pub struct Split {
     /// The training images; their `domains` are indices into `domain_names`.
     pub train: Dataset,
+    /// The images whose classes training must not look at; their `domains` are indices into `domain_names` too.
+    /// They may share digits with `train`.
+    pub unlabelled: Option<Dataset>,
     /// The images of the domain that is never seen in training; their domain is `domain_names.len()`.
     pub test: Dataset,
     /// Images of the test domain that share no digit with the training images, where these were asked for
     /// beside `test`.
     pub disjoint_test: Option<Dataset>,
-    /// The training domains, in order.
+    /// The training domains: those with labelled images in order, then those without.
     pub domain_names: Vec<String>,
     /// The test domain.
     pub test_domain: String,

@@ -32,6 +32,10 @@ pub struct RotatedDigits {
     pub per_class: usize,
     /// The training digits, as indices into the training set, instead of drawn ones.
     pub subset: Option<Vec<usize>>,
+    /// Angles, some of `angles`, whose digits are trained on without their class.
+    pub unlabelled_angles: Vec<f64>,
+    /// How many further subsets of digits are trained on without their class, in the other training domains.
+    pub unlabelled_subsets: usize,
     /// Which digits are tested on.
     pub protocol: Protocol,
     /// Under the published protocol: whether to fill [`Split::disjoint_test`] too.
@@ -40,15 +44,17 @@ pub struct RotatedDigits {
 
 /// Turns digits into domains.
 ///
-/// The training domains are the angles less the test angle, in their order, labelled from 0; the training
-/// images stand domain by domain, each with the same digits in the same order. A disjoint test has
+/// The training domains are the angles less the test angle, in their order, those without labels last, labelled
+/// from 0; the training images stand domain by domain, each with the same digits in the same order. The unlabelled
+/// subsets of seed s are those that the seeds (s + 1), (s + 2), ... mod 10 train on: other draws from the same digits,
+/// which may have some in common. A disjoint test has
 /// `per_class` digits of each class of `test`, or all where there are fewer, drawn by `seed` as the training
 /// digits are: the MNIST test set has its easy half first, so that its first digits would flatter.
 ///
 /// # Errors
 /// If an angle is not finite or given twice (360 degrees apart counts as twice), there are fewer than two, or
-/// the test angle is none of them; if a digit of `subset` does not exist, or a class has too few digits to
-/// draw from; if a disjoint test is asked for without `test`.
+/// the test angle is none of them; if an unlabelled angle is none of the training angles, or all of them are; if a
+/// digit of `subset` does not exist, or a class has too few digits to draw from; if a disjoint test is asked for without `test`.
 pub fn build(options: &RotatedDigits, train: &Digits, test: Option<&Digits>, seed: u64) -> Result<Split> {
     let held_out = check_angles(&options.angles, options.test_angle)?;
     let chosen = match &options.subset {
@@ -57,7 +63,15 @@ pub fn build(options: &RotatedDigits, train: &Digits, test: Option<&Digits>, see
     };
     let mut angles = options.angles.clone();
     let test_angle = angles.remove(held_out);
-    let unseen = angles.len() as u32;
+    let unlabelled_angles = take_out(&mut angles, &options.unlabelled_angles)?;
+    let labelled = angles.len() as u32;
+    let unseen = labelled + unlabelled_angles.len() as u32;
+
+    let mut unlabelled = turned(train, &chosen, &unlabelled_angles, labelled);
+    for offset in 1..=options.unlabelled_subsets as u64 {
+        let further = further_subset(&train.labels, options.per_class, (seed + offset) % SUBSETS)?;
+        unlabelled.append(turned(train, &further, &angles, 0));
+    }
 
     let disjoint = |test: Option<&Digits>| {
         let test = test.ok_or_else(|| {
@@ -77,12 +91,49 @@ pub fn build(options: &RotatedDigits, train: &Digits, test: Option<&Digits>, see
     };
     Ok(Split {
         train: turned(train, &chosen, &angles, 0),
+        unlabelled: Some(unlabelled).filter(|data| !data.is_empty()),
         test: test_images,
         disjoint_test,
-        domain_names: angles.iter().map(f64::to_string).collect(),
+        domain_names: angles.iter().chain(&unlabelled_angles).map(f64::to_string).collect(),
         test_domain: test_angle.to_string(),
         classes: CLASSES,
     })
+}
+
+/// The published number of subsets: one for each of ten seeds.
+const SUBSETS: u64 = 10;
+
+/// The digits that `seed` trains on, to be used without their labels.
+fn further_subset(labels: &[u8], per_class: usize, seed: u64) -> Result<Vec<usize>> {
+    let fewest = (0..CLASSES as u8).map(|class| labels.iter().filter(|&&label| label == class).count()).min();
+    if fewest.is_some_and(|digits| digits <= per_class) {
+        return Err(Error::request(format!(
+            "cannot draw unlabelled digits beside the {per_class} labelled ones of each class: the data hold no others"
+        )));
+    }
+    subset::draw(labels, per_class, seed)
+}
+
+/// Takes those of `unlabelled` out of the training angles.
+fn take_out(angles: &mut Vec<f64>, unlabelled: &[f64]) -> Result<Vec<f64>> {
+    let refuse =
+        |what: String| Err(Error::request(format!("cannot leave out the labels of a domain: {what}")));
+    let mut taken = Vec::new();
+    for &angle in unlabelled {
+        let Some(place) = angles.iter().position(|&other| is_same(other, angle)) else {
+            return refuse(format!("the angle {angle} is none of the training angles {angles:?}"));
+        };
+        taken.push(angles.remove(place));
+    }
+    if angles.is_empty() {
+        return refuse("no training domain with labels is left".into());
+    }
+    Ok(taken)
+}
+
+/// Whether two angles are one rotation.
+fn is_same(a: f64, b: f64) -> bool {
+    a.rem_euclid(360.0) == b.rem_euclid(360.0)
 }
 
 /// The images `chosen`, turned by each angle in turn; the first angle is the domain `first_domain`.
@@ -107,15 +158,14 @@ fn check_angles(angles: &[f64], test_angle: f64) -> Result<usize> {
     if let Some(angle) = angles.iter().chain([&test_angle]).find(|angle| !angle.is_finite()) {
         return refuse(format!("the angle {angle} is not finite"));
     }
-    let same = |a: f64, b: f64| a.rem_euclid(360.0) == b.rem_euclid(360.0);
     for (place, &angle) in angles.iter().enumerate() {
-        if let Some(&other) = angles[..place].iter().find(|&&other| same(angle, other)) {
+        if let Some(&other) = angles[..place].iter().find(|&&other| is_same(angle, other)) {
             return refuse(format!(
                 "the angles {other} and {angle} are the same rotation, expected different ones"
             ));
         }
     }
-    let Some(held_out) = angles.iter().position(|&angle| same(angle, test_angle)) else {
+    let Some(held_out) = angles.iter().position(|&angle| is_same(angle, test_angle)) else {
         return refuse(format!("the test angle {test_angle} is none of the angles {angles:?}"));
     };
     if angles.len() < 2 {
@@ -147,6 +197,8 @@ mod tests {
             test_angle: 30.0,
             per_class: 20,
             subset: None,
+            unlabelled_angles: vec![],
+            unlabelled_subsets: 0,
             protocol: Protocol::Published,
             with_disjoint_test: false,
         }
@@ -213,6 +265,35 @@ mod tests {
     }
 
     #[test]
+    fn an_unlabelled_domain_is_numbered_after_the_labelled_ones() {
+        let digits = embedded::train();
+        let plain = build(&published(), &digits, None, 7).unwrap();
+        let options = RotatedDigits { unlabelled_angles: vec![15.0], ..published() };
+        let split = build(&options, &digits, None, 7).unwrap();
+        assert_eq!(split.domain_names, ["0", "45", "60", "75", "15"]);
+        let unlabelled = split.unlabelled.unwrap();
+        assert_eq!((split.train.len(), unlabelled.len()), (800, 200));
+        assert_eq!(unlabelled.domains, [4; 200]);
+        assert_eq!(unlabelled.image(3), plain.train.image(203));
+        assert_eq!(split.train.image(203), plain.train.image(403));
+        assert_eq!((split.train.domains[203], &split.test.domains), (1, &vec![5; 200]));
+        assert_eq!((&plain.test.pixels, plain.unlabelled), (&split.test.pixels, None));
+    }
+
+    #[test]
+    fn unlabelled_subsets_are_those_of_the_next_seeds() {
+        let digits = embedded::train();
+        let options = RotatedDigits { unlabelled_subsets: 2, ..published() };
+        let split = build(&options, &digits, None, 8).unwrap();
+        let unlabelled = split.unlabelled.unwrap();
+        assert_eq!((split.domain_names.len(), split.train.len(), unlabelled.len()), (5, 1000, 2000));
+        let others = [9, 0].map(|seed| build(&published(), &digits, None, seed).unwrap().train);
+        assert_eq!(unlabelled.pixels, [others[0].pixels.clone(), others[1].pixels.clone()].concat());
+        assert_eq!(unlabelled.domains, [others[0].domains.clone(), others[1].domains.clone()].concat());
+        assert_eq!(split.train, build(&published(), &digits, None, 8).unwrap().train);
+    }
+
+    #[test]
     fn a_subset_is_taken_as_it_stands() {
         let digits = embedded::train();
         let options = RotatedDigits { subset: Some(vec![9, 3, 500]), test_angle: -285.0, ..published() };
@@ -239,6 +320,16 @@ mod tests {
             (RotatedDigits { per_class: 0, ..base() }, "0 digits a class"),
             (RotatedDigits { subset: Some(vec![1, 1000]), ..base() }, "digit 1000 of the subset"),
             (RotatedDigits { subset: Some(vec![]), ..base() }, "a subset of 0 digits"),
+            (RotatedDigits { unlabelled_angles: vec![20.0], ..base() }, "20 is none of the training angles"),
+            (RotatedDigits { unlabelled_angles: vec![30.0], ..base() }, "30 is none of the training angles"),
+            (
+                RotatedDigits { angles: vec![30.0, 5.0], unlabelled_angles: vec![5.0], ..base() },
+                "no training domain with labels is left",
+            ),
+            (
+                RotatedDigits { per_class: 100, unlabelled_subsets: 1, ..base() },
+                "beside the 100 labelled ones of each class",
+            ),
             (RotatedDigits { protocol: Protocol::DisjointTest, ..base() }, "no MNIST test set"),
             (RotatedDigits { with_disjoint_test: true, ..base() }, "no MNIST test set"),
         ];

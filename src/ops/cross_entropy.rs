@@ -74,6 +74,8 @@ pub(super) mod tests {
             })
         })
         .between(0, -20.0, 20.0)
+        // The logarithm of a sum less a logit; a probability less 1.
+        .difference_of_ones()
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {

@@ -68,9 +68,12 @@ const TERMS: [&str; 6] =
 
 /// The weighted terms of an epoch's loss, in the order of [`TERMS`].
 fn terms(epoch: &EpochMetrics, weights: &TrainConfig) -> [f64; 6] {
+    let unlabelled = epoch.unlabelled_share.unwrap_or(0.0);
+    let class =
+        (1.0 - unlabelled) * weights.alpha_y * epoch.ce_y + unlabelled * epoch.entropy_y.unwrap_or(0.0);
     [
         epoch.reconstruction,
-        weights.alpha_y * epoch.ce_y,
+        class,
         weights.alpha_d * epoch.ce_d,
         epoch.beta * epoch.kl_d,
         epoch.beta * epoch.kl_x,
@@ -88,9 +91,10 @@ mod tests {
     use crate::train::trainer::Trainer;
 
     /// A narrow model after one epoch of 20 images.
-    fn trained() -> (EpochMetrics, Config) {
+    fn trained(unlabelled: &str) -> (EpochMetrics, Config) {
         let narrow = [
             "data.domains=[0, 15, 75]",
+            unlabelled,
             "data.per_class=1",
             "train.batch=5",
             "train.warmup=4",
@@ -104,21 +108,23 @@ mod tests {
         for _ in 0..order.len() {
             trainer.step(&order).unwrap();
         }
-        (trainer.end_epoch().unwrap().0, config)
+        (trainer.end_epoch().0, config)
     }
 
     #[test]
     fn the_weighted_terms_add_up_to_the_loss() {
-        let (epoch, config) = trained();
-        let terms = terms(&epoch, &config.train);
-        assert!(terms.iter().all(|term| *term != 0.0), "{terms:?}");
-        let sum: f64 = terms.iter().sum();
-        assert!((sum - epoch.loss).abs() < 1e-6 * epoch.loss, "{sum} and {}", epoch.loss);
+        for unlabelled in ["data.unlabelled.domains=[]", "data.unlabelled.domains=[0]"] {
+            let (epoch, config) = trained(unlabelled);
+            let terms = terms(&epoch, &config.train);
+            assert!(terms.iter().all(|term| *term != 0.0), "{terms:?}");
+            let sum: f64 = terms.iter().sum();
+            assert!((sum - epoch.loss).abs() < 1e-6 * epoch.loss, "{sum} and {}", epoch.loss);
+        }
     }
 
     /// Three epochs, of which the second is selected.
     fn three_epochs() -> Vec<EpochMetrics> {
-        let (epoch, _) = trained();
+        let (epoch, _) = trained("data.unlabelled.domains=[]");
         let of = |number: usize, train_accuracy: f64, test_accuracy: f64| EpochMetrics {
             epoch: number,
             train_accuracy,
@@ -167,7 +173,7 @@ mod tests {
 
     #[test]
     fn every_term_of_the_loss_has_a_name_and_a_colour() {
-        let (epoch, config) = trained();
+        let (epoch, config) = trained("data.unlabelled.domains=[]");
         let drawn = loss_plot(&[epoch], &config.train).render();
         let place = |name| find(&drawn, name, INK)[..].to_vec();
         let first = place("reconstruction");

@@ -26,7 +26,11 @@ pub fn reconstructions(diva: &Diva, params: &Params, split: &Split) -> Vec<u8> {
 fn grid(diva: &Diva, params: &Params, split: &Split) -> Grid {
     let engine = Engine::new();
     let classes = 0..split.classes as u32;
-    let trained = split.domain_names.iter().map(|name| (&split.train, degrees(name)));
+    let has_labels = |domain: u32| split.train.domains.contains(&domain);
+    let trained = split.domain_names.iter().zip(0..).map(|(name, domain)| match &split.unlabelled {
+        Some(unlabelled) if !has_labels(domain) => (unlabelled, format!("{} unlabelled", degrees(name))),
+        _ => (&split.train, degrees(name)),
+    });
     let unseen = (&split.test, format!("{} unseen", degrees(&split.test_domain)));
     let mut grid = Grid::new("Images and their reconstructions")
         .columns(classes.clone().map(|class| class.to_string()))

@@ -1,6 +1,7 @@
 //! From a configuration to images, and from images to batches.
 
 use crate::config::{Config, DomainName, ModelConfig, PriorY, Protocol, Source};
+use crate::data::batches::Part;
 use crate::data::idx::{self, Half};
 use crate::data::rotated::{self, RotatedDigits};
 use crate::data::{Dataset, Split, embedded, subset};
@@ -30,6 +31,8 @@ pub fn load(config: &Config) -> Result<Split> {
         test_angle: angle(&data.test_domain)?,
         per_class: data.per_class,
         subset: subset.map(|file| subset::read_indices(Path::new(file), train.len())).transpose()?,
+        unlabelled_angles: data.unlabelled.domains.iter().map(angle).collect::<Result<_>>()?,
+        unlabelled_subsets: data.unlabelled.subsets,
         protocol: match data.protocol {
             Protocol::Published => rotated::Protocol::Published,
             Protocol::DisjointTest => rotated::Protocol::DisjointTest,
@@ -37,12 +40,15 @@ pub fn load(config: &Config) -> Result<Split> {
         with_disjoint_test: true,
     };
     let split = rotated::build(&options, &train, Some(&test), config.seed)?;
-    if config.train.batch > split.train.len() {
-        return Err(Error::request(format!(
-            "train.batch = {} is more than the {} training images",
-            config.train.batch,
-            split.train.len()
-        )));
+    let unlabelled = split.unlabelled.as_ref().map(|data| ("unlabelled", data));
+    for (which, images) in [("training", &split.train)].into_iter().chain(unlabelled) {
+        if config.train.batch > images.len() {
+            return Err(Error::request(format!(
+                "train.batch = {} is more than the {} {which} images",
+                config.train.batch,
+                images.len()
+            )));
+        }
     }
     Ok(split)
 }
@@ -102,15 +108,15 @@ pub fn class_counts(data: &Dataset, classes: usize) -> Vec<usize> {
     (0..classes as u32).map(|class| data.classes.iter().filter(|&&c| c == class).count()).collect()
 }
 
-/// The images `indices` with their labels.
-pub fn batch(data: &Dataset, indices: &[usize]) -> Batch {
+/// The images `indices` with their domains, and with their classes if these may be looked at.
+pub fn batch(data: &Dataset, indices: &[usize], part: Part) -> Batch {
     let labels = |all: &[u32]| -> Arc<[u32]> { indices.iter().map(|&i| all[i]).collect() };
     let levels = indices.iter().flat_map(|&i| data.image(i)).map(|&level| u32::from(level)).collect();
     Batch {
         images: images(data, indices),
         levels,
         domains: labels(&data.domains),
-        classes: Some(labels(&data.classes)),
+        classes: (part == Part::Labelled).then(|| labels(&data.classes)),
     }
 }
 

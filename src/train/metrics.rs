@@ -25,17 +25,25 @@ pub struct EpochMetrics {
     pub kl_y: f64,
     /// The cross-entropy of q(d|zd).
     pub ce_d: f64,
-    /// The cross-entropy of q(y|zy).
+    /// The cross-entropy of q(y|zy), averaged over the labelled images.
     pub ce_y: f64,
-    /// The share of training images whose class is recognised, after the epoch, by posterior means.
+    /// log q(y|zy) - log p(y) under q(y|zy), averaged over the unlabelled images, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy_y: Option<f64>,
+    /// The share of unlabelled images among those of the epoch, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled_share: Option<f64>,
+    /// The share of labelled training images whose class is recognised, after the epoch, by posterior means.
     pub train_accuracy: f64,
-    /// The same in each training domain, by its name.
+    /// The same in each training domain with labels, by its name.
     pub domain_accuracy: BTreeMap<String, f64>,
     /// The same for the domain that training never sees.
     pub test_accuracy: f64,
     /// The same for digits of that domain which training has seen at no angle, if the protocol tests on others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disjoint_test_accuracy: Option<f64>,
+    /// SHA-256 of the state after the epoch: of the bytes of the checkpoint that is then saved.
+    pub state_sha256: String,
     /// What the training steps took.
     pub train_seconds: f64,
     /// What the evaluation took.
@@ -74,9 +82,9 @@ pub struct SelectedEpoch {
     pub epoch: usize,
     /// The selection's first criterion.
     pub train_accuracy: f64,
-    /// The selection's second criterion: the mean over the epoch's training images, in nats.
+    /// The selection's second criterion: the mean over the epoch's labelled images, in nats.
     pub ce_y: f64,
-    /// By name of the training domain.
+    /// By name of the training domain with labels.
     pub domain_accuracy: BTreeMap<String, f64>,
     /// On the unseen domain.
     pub test_accuracy: f64,

@@ -10,4 +10,5 @@ pub mod metrics;
 pub mod run;
 pub mod state;
 pub mod trainer;
+pub mod verify;
 pub mod weights;

@@ -1,8 +1,10 @@
-//! A run and its folder: start or continue, save after every epoch, stop cleanly when asked to.
+//! A run and its folder: start or continue, save in time, stop cleanly when asked to.
 //!
+//! There is a checkpoint from the first moment on. It is replaced after every epoch, and within one whenever
+//! `train.checkpoint_seconds` have passed since the last: a run that is killed loses no more work than that.
 //! What is written at the end of an epoch, and in which order: `best.safetensors` if the epoch is the best so far;
 //! its line of `metrics.jsonl`; then the checkpoint, whose atomic replacement is the moment at which the epoch counts.
-//! Killed before it, a resumed run repeats the epoch and writes the same bytes again.
+//! Killed before it, a resumed run repeats what follows the last checkpoint and writes the same bytes again.
 //! After the last epoch the watcher adds what else belongs in the folder, and `result.json` says that all is there.
 
 use super::metrics::{EpochMetrics, RunResult};
@@ -45,21 +47,41 @@ pub enum Outcome {
     Done(RunResult, Box<Trainer>),
 }
 
-/// Trains `config` in `folder`; with `resume` continues what is there, or starts where there is nothing.
+/// How to begin, and what to look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Continue what is in the folder, or start where there is nothing.
+    pub resume: bool,
+    /// Look for numbers that are not finite in the results of every op.
+    pub detect_anomaly: bool,
+}
+
+/// Trains `config` in `folder`.
 ///
 /// # Errors
-/// If the configuration, its data or the folder cannot be used; if saving fails or the loss is not finite; and
-/// [`Error::Interrupted`] after a signal, with everything saved.
-pub fn train(config: Config, folder: &RunFolder, resume: bool, watcher: &mut dyn Watcher) -> Result<Outcome> {
+/// If the configuration, its data or the folder cannot be used; if saving fails or a number is not finite, with the
+/// last checkpoint as it was; and [`Error::Interrupted`] after a signal, with everything saved.
+pub fn train(
+    config: Config,
+    folder: &RunFolder,
+    options: Options,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome> {
     let split = dataset::load(&config)?;
-    let (found, _lock) = folder.prepare(resume)?;
+    let (found, _lock) = folder.prepare(options.resume)?;
     let mut trainer = Trainer::new(config, split)?;
-    let identity = trainer.config().identity();
+    if options.detect_anomaly {
+        trainer.detect_anomalies();
+    }
+    let save = |trainer: &Trainer| durable::write(&folder.checkpoint(), &trainer.checkpoint()?.to_bytes());
     match found {
-        FolderState::Fresh => durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?,
+        FolderState::Fresh => {
+            durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
+            save(&trainer)?;
+        }
         FolderState::Resume => {
             refuse_another_configuration(&folder.config(), trainer.config())?;
-            let path = folder.checkpoint();
+            let (path, identity) = (folder.checkpoint(), trainer.config().identity());
             trainer.state_mut().restore(&Checkpoint::load(&path)?, &identity, &path)?;
             if let Some(result) = finished(&trainer, folder)? {
                 return Ok(Outcome::AlreadyDone(result));
@@ -76,23 +98,29 @@ pub fn train(config: Config, folder: &RunFolder, resume: bool, watcher: &mut dyn
         }
     }
     watcher.started(&trainer, folder);
-    let save = |trainer: &Trainer| trainer.state().to_checkpoint(&identity).save(&folder.checkpoint());
-
+    let mut saved = (watcher.seconds(), place(&trainer));
     while !is_done(&trainer) {
         let began = watcher.seconds();
         let order = trainer.order()?;
         let first = trainer.state().progress.batches;
         for done in first + 1..=order.len() {
-            let loss = trainer.step(&order)?;
+            let loss = trainer.step(&order).map_err(|cause| keeping(&cause, folder, &saved.1))?;
             watcher.step(&trainer, &loss, done, order.len());
             if let Some(signal) = watcher.signal() {
-                save(&trainer)?;
+                save(&trainer).map_err(|cause| keeping(&cause, folder, &saved.1))?;
                 return Err(Error::Interrupted { signal });
+            }
+            let due = watcher.seconds() - saved.0 >= trainer.config().train.checkpoint_seconds;
+            if due && done < order.len() {
+                save(&trainer).map_err(|cause| keeping(&cause, folder, &saved.1))?;
+                saved = (watcher.seconds(), place(&trainer));
             }
         }
         let trained = watcher.seconds();
-        let images: usize = (first..order.len()).map(|i| order.batch(i).len()).sum();
-        let (mut metrics, improved) = trainer.end_epoch()?;
+        let images: usize = (first..order.len()).map(|i| order.step(i).1.len()).sum();
+        let (mut metrics, improved) = trainer.end_epoch();
+        let checkpoint = trainer.checkpoint().map_err(|cause| keeping(&cause, folder, &saved.1))?.to_bytes();
+        metrics.state_sha256 = sha256_hex(&checkpoint);
         metrics.train_seconds = trained - began;
         metrics.evaluate_seconds = watcher.seconds() - trained;
         metrics.images_per_second = images as f64 / metrics.train_seconds.max(1e-9);
@@ -102,7 +130,8 @@ pub fn train(config: Config, folder: &RunFolder, resume: bool, watcher: &mut dyn
         let line = serde_json::to_string(&metrics).expect("metrics are plain data");
         durable::append_line(&folder.metrics(), &line)?;
         durable::sync(&folder.metrics())?;
-        save(&trainer)?;
+        durable::write(&folder.checkpoint(), &checkpoint)?;
+        saved = (watcher.seconds(), place(&trainer));
         watcher.epoch(&trainer, &metrics, improved);
         if let Some(signal) = watcher.signal() {
             return Err(Error::Interrupted { signal });
@@ -113,6 +142,21 @@ pub fn train(config: Config, folder: &RunFolder, resume: bool, watcher: &mut dyn
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     durable::write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
+}
+
+/// Where a training is, in words.
+fn place(trainer: &Trainer) -> String {
+    let progress = &trainer.state().progress;
+    match (progress.epochs, progress.batches) {
+        (0, 0) => "before the first step".into(),
+        (epochs, 0) => format!("after epoch {epochs}"),
+        (epochs, steps) => format!("after step {steps} of epoch {}", epochs + 1),
+    }
+}
+
+/// The error of a training that cannot go on, with what is left of it.
+fn keeping(cause: &Error, folder: &RunFolder, place: &str) -> Error {
+    Error::work(format!("{cause}; {} is the state {place}", folder.checkpoint().display()))
 }
 
 /// Whether nothing is left to train.
@@ -174,17 +218,17 @@ pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
     text.lines().zip(1..).map(epoch).collect()
 }
 
-/// Reads the configuration of a run's folder.
+/// Reads the configuration of a run's folder, with `overrides` (`KEY=VALUE`) laid over it.
 ///
 /// # Errors
-/// If it is missing or not one.
-pub fn read_config(path: &Path) -> Result<Config> {
+/// If it is missing or not one, or an override is not usable.
+pub fn read_config(path: &Path, overrides: &[String]) -> Result<Config> {
     let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-    Config::resolve(Some((&path.display().to_string(), &text)), None, &[], None)
+    Config::resolve(Some((&path.display().to_string(), &text)), None, overrides, None)
 }
 
 fn refuse_another_configuration(path: &Path, asked: &Config) -> Result<()> {
-    let differences = read_config(path)?.differences_that_matter(asked);
+    let differences = read_config(path, &[])?.differences_that_matter(asked);
     match differences.first() {
         None => Ok(()),
         Some(difference) => {

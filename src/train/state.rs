@@ -18,10 +18,12 @@ pub struct Progress {
     pub batches: usize,
     /// Steps done in all.
     pub steps: u64,
-    /// The loss and its terms, summed over those batches, in the order of the terms.
+    /// The loss and its terms, summed over those batches, in the order in which they first came.
     pub sums: Vec<(String, f64)>,
     /// The images of those batches.
     pub images: usize,
+    /// How many of them were used without their class.
+    pub unlabelled_images: usize,
     /// The epoch that would be selected now.
     pub best: Option<SelectedEpoch>,
     /// Whether training has ended because nothing improved for too long.

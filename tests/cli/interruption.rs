@@ -108,3 +108,51 @@ fn a_killed_run_goes_on_wherever_it_was() {
     assert_same_run(&here, "whole", "run");
     assert_eq!(here.names("whole"), here.names("run"));
 }
+
+/// How many processes the test below kills; 12 if the variable is not set.
+const KILLS_VARIABLE: &str = "DIVA_TEST_KILLS";
+
+/// SIGKILL at random moments, with a checkpoint every 30 ms of work: whatever was going on, what is there is whole,
+/// and the runs end in the bytes of runs that nobody disturbed.
+#[test]
+fn runs_that_are_killed_at_random_end_in_the_same_bytes() {
+    let kills = std::env::var(KILLS_VARIABLE).map_or(12, |number| number.parse().unwrap());
+    let here = Folder::new();
+    let labelled = [&LONG[..], &["--set", "train.checkpoint_seconds=0.03"]].concat();
+    let unlabelled =
+        [&labelled[..], &["--set", "data.unlabelled.subsets=1", "--set", "train.epochs=2"]].concat();
+    here.succeed(&train("whole-labelled", &labelled));
+    here.succeed(&train("whole-unlabelled", &unlabelled));
+    let began = Instant::now();
+    let (mut killed, mut within_epochs, mut finished) = (0, 0, 0);
+    while killed < kills || finished < 2 {
+        let (whole, settings) =
+            [("whole-labelled", &labelled), ("whole-unlabelled", &unlabelled)][finished % 2];
+        let mut child = here
+            .diva(&[&train("run", settings)[..], &["--resume"]].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if killed < kills {
+            // The last digits of a time are as good as random.
+            sleep(Duration::from_micros(u64::from(began.elapsed().subsec_nanos() / 100 % 300_000)));
+            send("-KILL", &child);
+        }
+        let status = child.wait().unwrap();
+        if status.success() {
+            assert_same_run(&here, whole, "run");
+            assert_eq!(here.names(whole), here.names("run"));
+            std::fs::remove_dir_all(here.join("run")).unwrap();
+            finished += 1;
+        } else {
+            assert_eq!(status.code(), None, "it ended by itself: {:?}", child.wait_with_output());
+            killed += 1;
+            // A checkpoint that is damaged panics in here.
+            within_epochs += usize::from(progress(&here).is_some_and(|(_, batches)| batches > 0));
+        }
+    }
+    println!(
+        "{killed} kills, {within_epochs} with a checkpoint within an epoch, {finished} runs finished, all equal"
+    );
+}

@@ -6,7 +6,9 @@
 
 mod bad_data;
 mod bad_requests;
+mod bits;
 mod damage;
+mod divergence;
 mod interruption;
 mod runs;
 mod tools;

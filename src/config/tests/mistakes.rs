@@ -63,15 +63,15 @@ fn every_mistake_in_a_file_has_its_sentence() {
         ("train.batch = 1", "train.batch = 1 is not usable; it takes a whole number from 2 to 65536"),
         (
             "train.learning_rate = 0",
-            "train.learning_rate = 0 is not usable; it takes a number from 1e-12 to 1.0",
+            "train.learning_rate = 0 is not usable; it takes a number from 1e-12 to 1000000.0",
         ),
         (
             "train.learning_rate = -1e-3",
-            "train.learning_rate = -0.001 is not usable; it takes a number from 1e-12 to 1.0",
+            "train.learning_rate = -0.001 is not usable; it takes a number from 1e-12 to 1000000.0",
         ),
         (
             "train.learning_rate = nan",
-            "train.learning_rate = nan is not usable; it takes a number from 1e-12 to 1.0",
+            "train.learning_rate = nan is not usable; it takes a number from 1e-12 to 1000000.0",
         ),
         (
             "train.alpha_y = -1",
@@ -270,12 +270,18 @@ fn what_training_cannot_obtain_is_refused_for_training_alone() {
             "data.source = \"synthetic-cells\" is not available in this version; it has embedded or idx",
         ),
         (
-            "data.unlabelled.subsets = 3",
-            "data.unlabelled.subsets = 3 is not available in this version; it has 0",
+            "data.source = \"embedded\"\ndata.unlabelled.domains = [20]",
+            "data.unlabelled.domains = [20] is not usable; 20 is no training domain, and it takes some of \
+             data.domains = [0, 15, 30, 45, 60, 75] other than data.test_domain = 75",
         ),
         (
-            "data.unlabelled.domains = [20]",
-            "data.unlabelled.domains = [20] is not available in this version; it has []",
+            "data.source = \"embedded\"\ndata.unlabelled.domains = [30, 75]",
+            "data.unlabelled.domains = [30, 75] is not usable; 75 is no training domain, and it takes some of \
+             data.domains = [0, 15, 30, 45, 60, 75] other than data.test_domain = 75",
+        ),
+        (
+            "data = { source = \"embedded\", domains = [0, 30], test_domain = 0, unlabelled.domains = [30] }",
+            "data.unlabelled.domains = [30] is not usable; a training domain with labels must be left",
         ),
         (
             "data = { source = \"embedded\", domains = [0, \"C116P77\"], test_domain = 0 }",

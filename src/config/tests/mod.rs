@@ -57,6 +57,7 @@ fn published() -> Config {
             alpha_d: 2000.0,
             alpha_y: 3500.0,
             patience: 100,
+            checkpoint_seconds: 300.0,
         },
     }
 }
@@ -217,6 +218,7 @@ fn the_identity_leaves_out_what_may_change_on_resumption() {
     there.preset = "quick".into();
     there.data.path = Some("elsewhere".into());
     there.train.epochs = 600;
+    there.train.checkpoint_seconds = 0.5;
     assert_eq!(there.identity(), identity);
     assert_eq!(here.differences_that_matter(&there), Vec::<String>::new());
 }
@@ -254,7 +256,7 @@ fn every_other_key_is_a_difference_that_matters() {
         assert_eq!(here.differences_that_matter(&there), [expected]);
         assert_ne!(here.identity(), there.identity(), "{change}");
     }
-    let free = ["preset", "data.path", "train.epochs"];
+    let free = ["preset", "data.path", "train.epochs", "train.checkpoint_seconds"];
     let single = ["model.kind", "model.networks", "model.likelihood"]; // one value each in this version
     assert_eq!(changes.len() + free.len() + single.len(), keys::KEYS.len());
 }

@@ -74,10 +74,10 @@ prop_compose! {
     fn train()(
         (epochs, patience) in (1..=1_000_000_usize, 1..=1_000_000_usize),
         (batch, warmup) in (2..=65_536_usize, 0..=1_000_000_usize),
-        learning_rate in 1e-12..=1.0_f64,
-        (alpha_d, alpha_y) in (0.0..=1e9_f64, 0.0..=1e9_f64),
+        learning_rate in 1e-12..=1e6_f64,
+        (alpha_d, alpha_y, checkpoint_seconds) in (0.0..=1e9_f64, 0.0..=1e9_f64, 0.0..=1e9_f64),
     ) -> TrainConfig {
-        TrainConfig { epochs, batch, learning_rate, warmup, alpha_d, alpha_y, patience }
+        TrainConfig { epochs, batch, learning_rate, warmup, alpha_d, alpha_y, patience, checkpoint_seconds }
     }
 }
 

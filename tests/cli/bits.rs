@@ -1,0 +1,160 @@
+//! The same bits: whatever number of threads, whatever instruction set, and from one version to the next.
+
+use super::{Folder, finished_run, metrics_without_clock, train};
+use diva::simd::Isa;
+use diva::store::checkpoint::sha256_hex;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+const THREADS: [&str; 5] = ["1", "2", "3", "4", "7"];
+
+/// Everything that a run leaves, by name: its files, without what the clock decides, and what commands make of it.
+fn left_by(here: &Folder, run: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut left = BTreeMap::new();
+    for entry in fs::read_dir(here.join(run)).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let bytes = here.read(&format!("{run}/{name}"));
+        let bytes = match name.as_str() {
+            "metrics.jsonl" => format!("{:?}", metrics_without_clock(&bytes)).into_bytes(),
+            _ => bytes,
+        };
+        left.insert(name, bytes);
+    }
+    left
+}
+
+/// Trains with `settings` on every instruction set and number of threads; all that is left must be the same.
+fn matrix(settings: &[&str]) {
+    let here = Folder::new();
+    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let mut first: Option<BTreeMap<String, Vec<u8>>> = None;
+    for isa in Isa::supported() {
+        for threads in THREADS {
+            let run = |arguments: &[&str]| {
+                let output =
+                    here.diva(arguments).args(["--threads", threads]).env("DIVA_ISA", isa.name()).output();
+                super::success(&output.unwrap())
+            };
+            run(&train("run", &settings));
+            let mut left = left_by(&here, "run");
+            run(&["generate", "run", "reconstructions", "--out", "pictures"]);
+            left.extend(
+                left_by(&here, "pictures")
+                    .into_iter()
+                    .map(|(name, bytes)| (format!("generated {name}"), bytes)),
+            );
+            left.insert("evaluation".into(), run(&["evaluate", "run", "--json"]).into_bytes());
+            fs::remove_dir_all(here.join("run")).unwrap();
+            fs::remove_dir_all(here.join("pictures")).unwrap();
+            let expected = first.get_or_insert_with(|| left.clone());
+            assert_eq!(Vec::from_iter(left.keys()), Vec::from_iter(expected.keys()));
+            for (name, bytes) in &left {
+                assert!(
+                    *bytes == expected[name],
+                    "{name} is another with {} and {threads} threads",
+                    isa.name()
+                );
+            }
+        }
+    }
+    let names: Vec<String> = first.unwrap().into_keys().collect();
+    for expected in ["checkpoint.safetensors", "result.json", "metrics.jsonl", "accuracy.png", "evaluation"] {
+        assert!(names.iter().any(|name| name == expected), "{names:?}");
+    }
+}
+
+#[test]
+fn a_labelled_run_is_the_same_on_every_instruction_set_and_number_of_threads() {
+    matrix(&[]);
+}
+
+/// Wide enough for every algorithm of convolution: from 64 channels on, up-sampled layers take Winograd's way.
+#[test]
+fn a_run_with_unlabelled_images_is_the_same_on_every_instruction_set_and_number_of_threads() {
+    matrix(&[
+        "data.per_class=2",
+        "model.width=0.5",
+        "train.batch=10",
+        "train.epochs=1",
+        "data.unlabelled.subsets=1",
+    ]);
+}
+
+/// The rows of docs/reproducibility.md: a command without --out, and the checkpoint that it must end in.
+#[test]
+fn the_reference_hashes_are_reached() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reproducibility.md");
+    let text = fs::read_to_string(path).unwrap();
+    let mut rows = 0;
+    for line in text.lines().filter(|line| line.starts_with("| `diva train")) {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let (command, expected) = (cells[1], cells[2]);
+        let here = Folder::new();
+        let arguments: Vec<&str> = command.split_whitespace().skip(1).chain(["--out", "run"]).collect();
+        here.succeed(&arguments);
+        let found = sha256_hex(&here.read("run/checkpoint.safetensors"));
+        assert_eq!(
+            found, expected,
+            "{command} computes other bits than before; if that is meant, write the new hash into \
+             docs/reproducibility.md and the reason into CHANGELOG.md"
+        );
+        rows += 1;
+    }
+    assert!(rows >= 4, "{rows} rows of reference hashes in docs/reproducibility.md");
+}
+
+#[test]
+fn an_epoch_records_the_hash_of_its_checkpoint() {
+    let text = fs::read_to_string(finished_run().join("metrics.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let checkpoint = fs::read(finished_run().join("checkpoint.safetensors")).unwrap();
+    assert_eq!(last["state_sha256"], sha256_hex(&checkpoint));
+}
+
+#[test]
+fn a_run_is_verified_and_the_first_epoch_that_differs_is_named() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let before = here.names("run");
+    let said = here.succeed(&["verify", "run", "--epochs", "2"]);
+    assert!(said.starts_with("epoch 1 repeats: ") && said.ends_with("\nrepeats\n"), "{said}");
+    assert_eq!(said.lines().count(), 3);
+    let object = here.json(&["verify", "run", "--json"]);
+    assert_eq!((&object["repeats"], &object["first_difference"]), (&Value::Bool(true), &Value::Null));
+    assert_eq!(object["epochs"].as_array().unwrap().len(), 1);
+    assert_eq!(here.names("run"), before);
+    // More or fewer epochs and other places of data leave the first epoch what it is; a seed does not.
+    let free = ["train.epochs=1", "data.path=\"elsewhere\"", "train.checkpoint_seconds=0"];
+    here.succeed(&[&["verify", "run"][..], &free.map(|setting| ["--set", setting]).concat()].concat());
+    here.refuse(
+        &["verify", "run", "--set", "seed=1"],
+        2,
+        &["cannot repeat run: seed is 0 in the run's folder"],
+    );
+
+    let metrics = super::text(&here.read("run/metrics.jsonl"));
+    let lines: Vec<&str> = metrics.lines().collect();
+    let field = r#""state_sha256":""#;
+    let digit = lines[1].find(field).unwrap() + field.len();
+    let other = if &lines[1][digit..=digit] == "0" { "1" } else { "0" };
+    let mut changed = lines[1].to_owned();
+    changed.replace_range(digit..=digit, other);
+    fs::write(here.join("run/metrics.jsonl"), format!("{}\n{changed}\n", lines[0])).unwrap();
+    assert!(here.succeed(&["verify", "run"]).ends_with("repeats\n"));
+    let output = here.run(&["verify", "run", "--epochs", "2"]);
+    let silent = std::process::Output { stdout: Vec::new(), ..output };
+    super::refused(&silent, 1, &["run does not repeat: epoch 2 is the first that differs"]);
+    let output = here.run(&["verify", "run", "--epochs", "2", "--json"]);
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &object["first_difference"]), (Some(1), &Value::from(2)));
+
+    here.refuse(&["verify", "run", "--epochs", "3"], 2, &["cannot repeat 3 epochs of run", "has recorded 2"]);
+    here.refuse(&["verify", "run", "--epochs", "0"], 2, &["cannot repeat 0 epochs of run"]);
+    here.refuse(&["verify", "nothing"], 2, &["nothing/config.toml"]);
+    fs::write(here.join("run/metrics.jsonl"), "{\"epoch\":1}\n").unwrap();
+    here.refuse(&["verify", "run"], 2, &["metrics.jsonl: line 1 is not the metrics of an epoch"]);
+    fs::remove_file(here.join("run/metrics.jsonl")).unwrap();
+    here.refuse(&["verify", "run"], 2, &["run/metrics.jsonl"]);
+}
