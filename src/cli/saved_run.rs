@@ -49,9 +49,13 @@ pub(super) fn load_weights(
     class_counts: impl Fn(usize) -> Option<Vec<usize>>,
 ) -> Result<(Diva, Params)> {
     let file = TensorFile::read(path)?;
-    let domains = weights::outputs(&file, "qd.fc1.weight", path)?;
-    let classes = weights::outputs(&file, "qy.fc1.weight", path)?;
+    let domains = weights::outputs(&file, "qd.fc1.weight", config.model.latent, path)?;
+    let classes = weights::outputs(&file, "qy.fc1.weight", config.model.latent, path)?;
     let settings = dataset::settings(&config.model, domains, classes, class_counts(classes).as_deref())?;
+    // Memory is taken for a model once the file is known to hold it.
+    let mut outline = Params::outline();
+    Diva::new(&mut Builder::without_start(&mut outline), settings.clone());
+    weights::check(&outline, &file, path)?;
     let mut params = Params::new();
     let diva = Diva::new(&mut Builder::without_start(&mut params), settings);
     weights::import(&mut params, &file, path)?;

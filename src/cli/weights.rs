@@ -71,9 +71,12 @@ fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
 /// The parameters of a run's checkpoint. How many domains and classes there are is asked of `best.safetensors`.
 fn last_parameters(files: &RunFolder, config: &crate::config::Config) -> Result<TensorFile> {
     let (best, path) = (TensorFile::read(&files.best())?, files.best());
-    let domains = weights::outputs(&best, "qd.fc1.weight", &path)?;
-    let classes = weights::outputs(&best, "qy.fc1.weight", &path)?;
+    let domains = weights::outputs(&best, "qd.fc1.weight", config.model.latent, &path)?;
+    let classes = weights::outputs(&best, "qy.fc1.weight", config.model.latent, &path)?;
     let settings = dataset::settings(&config.model, domains, classes, Some(&vec![1; classes]))?;
+    let mut outline = Params::outline();
+    Diva::new(&mut Builder::without_start(&mut outline), settings.clone());
+    weights::check(&outline, &best, &path)?;
     let mut params = Params::new();
     Diva::new(&mut Builder::without_start(&mut params), settings);
     let adam = Adam::new(&params, config.train.learning_rate);

@@ -115,10 +115,12 @@ fn wrong_weights_are_named() {
         (with(bias, Some((vec![63], vec![0.0; 63]))), &[bias, "has shape [63]", "needs [64]"]),
         (with(bias, Some((vec![8, 8], vec![0.0; 64]))), &[bias, "has shape [8, 8]", "needs [64]"]),
         (with(bias, Some((vec![64], vec![f32::NAN; 64]))), &[bias, "holds NaN"]),
-        (with(matrix, Some((vec![2], vec![0.0; 2]))), &[matrix, "has shape [2]", "[labels, latent]"]),
+        (with(matrix, Some((vec![2], vec![0.0; 2]))), &[matrix, "has shape [2]", "[labels, 64]"]),
         // Shapes whose product is 0 take no bytes.
         (with(matrix, Some((vec![1 << 40, 0], vec![]))), &[matrix, "has shape [1099511627776, 0]"]),
         (with(matrix, Some((vec![0, 64], vec![]))), &[matrix, "has shape [0, 64]"]),
+        // Four bytes a label: the priors of a model with so many would take 256 each.
+        (with(matrix, Some((vec![9999, 1], vec![0.0; 9999]))), &[matrix, "has shape [9999, 1]"]),
         (with(matrix, Some((vec![3, 64], vec![0.0; 192]))), &["has shape [64, 2]", "needs [64, 3]"]),
         (surplus, &["qzx.fc13.bias", "not part of the model"]),
         (ints, &[bias, "I64", "F32"]),
@@ -133,4 +135,16 @@ fn wrong_weights_are_named() {
     fs::write(here.join("weights"), "no weights").unwrap();
     here.refuse(&["weights", "import", "weights", "run/config.toml", "--out", "other"], 2, &["weights"]);
     assert!(!here.join("other").exists());
+}
+
+/// The model of sixteen times the width has 300 million parameters, 1.2 GB; the process is given less.
+#[test]
+fn a_small_weight_file_is_refused_before_memory_is_taken_for_its_model() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let command = "ulimit -v 800000 && exec \"$0\" weights import run/best.safetensors run/config.toml \
+                   --set model.width=16 --out other";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command, env!("CARGO_BIN_EXE_diva")]).current_dir(here.join("."));
+    refused(&shell.output().unwrap(), 2, &["run/best.safetensors", "has shape", "the model needs"]);
 }
