@@ -4,6 +4,7 @@ use super::{Folder, refused, text, train};
 use diva::store::checkpoint::Checkpoint;
 use diva::store::tensors::TensorFile;
 use std::fs;
+use std::process::Command;
 
 const GO_ON: [&str; 3] = ["--resume", "--set", "train.epochs=3"];
 
