@@ -155,7 +155,7 @@ fn with<T>(disk: std::rc::Rc<dyn Disk>, work: impl FnOnce() -> T) -> T {
 }
 
 /// A place that cannot be had, for `cause`: the fault of the request that named it, unless the disk is full or broken.
-pub(super) fn unusable(complaint: String, cause: &io::Error) -> Error {
+pub(super) fn unusable(complaint: &str, cause: &io::Error) -> Error {
     use ErrorKind::{
         AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound,
         PermissionDenied, ReadOnlyFilesystem, Unsupported,

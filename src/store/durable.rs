@@ -124,7 +124,7 @@ pub fn create_folder(path: &Path) -> Result<()> {
         .try_for_each(create_one_folder)
         .and_then(|()| if path.is_dir() { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) })
         .map_err(|cause: io::Error| {
-            disk::unusable(format!("cannot create the folder {}", path.display()), &cause)
+            disk::unusable(&format!("cannot create the folder {}", path.display()), &cause)
         })
 }
 
@@ -151,7 +151,7 @@ pub fn claim_folder(path: &Path) -> Result<bool> {
     match in_force().create_folder(path) {
         Ok(()) => Ok(true),
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(cause) => Err(disk::unusable(format!("cannot create the folder {}", path.display()), &cause)),
+        Err(cause) => Err(disk::unusable(&format!("cannot create the folder {}", path.display()), &cause)),
     }
 }
 

@@ -30,8 +30,9 @@ impl Lock {
         let path = folder.join(LOCK);
         let complaint = || format!("cannot lock the folder {}", folder.display());
         loop {
-            let open =
-                in_force().open(&path, Purpose::Lock).map_err(|cause| disk::unusable(complaint(), &cause))?;
+            let open = in_force()
+                .open(&path, Purpose::Lock)
+                .map_err(|cause| disk::unusable(&complaint(), &cause))?;
             match open.file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -41,7 +42,7 @@ impl Lock {
                         holder(&open.file)
                     )));
                 }
-                Err(TryLockError::Error(cause)) => return Err(disk::unusable(complaint(), &cause)),
+                Err(TryLockError::Error(cause)) => return Err(disk::unusable(&complaint(), &cause)),
             }
             // Whoever held it before may have removed the file between our opening and our locking it: then
             // this is the lock of a file that nobody else will ever open.
