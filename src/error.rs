@@ -1,6 +1,7 @@
 //! What the world can do wrong, in one sentence each.
 //!
-//! A message says what was attempted, what was found and what was expected. Mistakes of the program itself (two
+//! A message says what was attempted, what was found and what was expected. It may quote a file, so control characters
+//! are shown escaped: it stays on its line, and no file speaks to a terminal. Mistakes of the program itself (two
 //! shapes that do not fit) panic instead; everything that a file, a configuration or a disk can cause is an
 //! [`Error`].
 
@@ -58,10 +59,35 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Request(message) | Error::Work(message) => f.write_str(message),
+            Error::Request(message) | Error::Work(message) => {
+                for part in message.split_inclusive(char::is_control) {
+                    let quoted = part.strip_suffix(char::is_control).unwrap_or(part);
+                    write!(f, "{quoted}{}", part[quoted.len()..].escape_debug())?;
+                }
+                Ok(())
+            }
             Error::Interrupted { signal } => write!(f, "stopped by signal {signal}; everything is saved"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_on_its_line_whatever_it_quotes() {
+        for (message, shown) in [
+            ("", ""),
+            ("größe = \"1\" \\", "größe = \"1\" \\"),
+            ("\n", "\\n"),
+            ("a\nb\r\n\tc\0", "a\\nb\\r\\n\\tc\\0"),
+            ("\u{1b}[31mred\u{85}", "\\u{1b}[31mred\\u{85}"),
+        ] {
+            assert_eq!(Error::request(message).to_string(), shown);
+            assert_eq!(Error::work(message).to_string(), shown);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The pictures of a run: drawn before the run counts as done, again after an interruption, and always the same.
 
+mod program;
+
 use diva::config::Config;
 use diva::error::{Error, Result};
 use diva::parallel;
@@ -8,9 +10,10 @@ use diva::store::run_folder::RunFolder;
 use diva::train::metrics::EpochMetrics;
 use diva::train::run::{self, Options, Outcome, Watcher};
 use diva::train::trainer::{StepLoss, Trainer};
+use program::program;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// A run that ends within a second: 20 images, a narrow model.
 fn config() -> Config {
@@ -79,7 +82,7 @@ fn train(folder: &RunFolder, resume: bool, fails: bool) -> (Result<Outcome>, usi
 }
 
 fn diva(arguments: &[&str], paths: &[&Path]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_diva")).args(arguments).args(paths).output().unwrap()
+    program().args(arguments).args(paths).output().unwrap()
 }
 
 #[test]

@@ -118,12 +118,19 @@ pub struct Entry {
 pub struct Params {
     entries: Vec<Entry>,
     values: Buffer,
+    is_outline: bool,
 }
 
 impl Params {
     /// No parameters yet.
     pub fn new() -> Self {
         Params::default()
+    }
+
+    /// No parameters yet, and never a number: of those that are made only the entries are kept, to compare a file with
+    /// before memory is taken for it. Only [`Builder::without_start`] makes parameters in it.
+    pub fn outline() -> Self {
+        Params { is_outline: true, ..Params::default() }
     }
 
     /// The entries, in the order in which they were made.
@@ -190,14 +197,18 @@ impl Params {
 
     fn insert(&mut self, name: String, shape: Shape, role: Role, layout: Layout) -> Param {
         assert!(self.find(&name).is_none(), "two parameters are named {name}");
-        let (offset, len) = (self.values.len(), shape.len());
+        let offset =
+            self.entries.last().map_or(0, |last| last.offset + last.shape.len().next_multiple_of(16));
+        let len = shape.len();
         assert_eq!(
             layout.view.iter().product::<usize>(),
             len,
             "{name}: {shape} has a layout of {:?}",
             layout.view
         );
-        self.values.resize(offset + len.next_multiple_of(16));
+        if !self.is_outline {
+            self.values.resize(offset + len.next_multiple_of(16));
+        }
         self.entries.push(Entry { name, shape, role, layout, offset });
         Param(self.entries.len() - 1)
     }
@@ -315,7 +326,9 @@ impl<'a> Builder<'a> {
     pub fn statistic(&mut self, name: &str, shape: impl Into<Shape>, layout: Layout, value: f32) -> Param {
         let name = format!("{}{name}", self.path);
         let param = self.params.insert(name, shape.into(), Role::Statistic, layout);
-        self.params.get_mut(param).fill(value);
+        if !self.params.is_outline {
+            self.params.get_mut(param).fill(value);
+        }
         param
     }
 }
@@ -373,10 +386,13 @@ mod tests {
         let (mut drawn, mut without) = (Params::new(), Params::new());
         make(Builder::new(&mut drawn, 1));
         make(Builder::without_start(&mut without));
+        let mut outline = Params::outline();
+        make(Builder::without_start(&mut outline));
         let names = |params: &Params| -> Vec<_> {
             params.handles().map(|p| (params.entry(p).name.clone(), params.range(p))).collect()
         };
         assert_eq!(names(&drawn), names(&without));
+        assert_eq!((names(&drawn), &[][..]), (names(&outline), outline.slab()));
         assert!(drawn.slab()[..21].iter().all(|&x| x != 0.0));
         assert!(without.slab()[..21].iter().all(|&x| x == 0.0));
     }

@@ -3,7 +3,7 @@
 use crate::autograd::{Builder, Params};
 use crate::config::{Config, ModelKind};
 use crate::error::{Error, Result};
-use crate::models::Model;
+use crate::models::{HIDDEN, Model};
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::{dataset, run, weights};
@@ -61,19 +61,26 @@ pub(super) fn empty_model(
     path: &Path,
     class_counts: impl Fn(usize) -> Option<Vec<usize>>,
 ) -> Result<(Model, Params)> {
-    let (of_domain, of_class) = match config.model.kind {
-        // These have no parameter that knows the number of domains.
-        ModelKind::DivaNoZd => (None, "qy.fc1.weight"),
-        ModelKind::Classifier => (None, "qy.fc2.weight"),
-        ModelKind::Dann => (Some("qd.fc2.weight"), "qy.fc2.weight"),
-        ModelKind::Diva | ModelKind::DivaNoZx | ModelKind::Vae => (Some("qd.fc1.weight"), "qy.fc1.weight"),
+    let latent = config.model.latent;
+    // Of each kind, the last layers that know the numbers of labels, and how many inputs they have. Some have no parameter
+    // that knows the number of domains.
+    let (of_domain, of_class, inputs) = match config.model.kind {
+        ModelKind::Diva | ModelKind::DivaNoZx => (Some("qd.fc1.weight"), "qy.fc1.weight", latent),
+        ModelKind::DivaNoZd => (None, "qy.fc1.weight", latent),
+        ModelKind::Vae => (Some("qd.fc1.weight"), "qy.fc1.weight", 3 * latent),
+        ModelKind::Classifier => (None, "qy.fc2.weight", HIDDEN),
+        ModelKind::Dann => (Some("qd.fc2.weight"), "qy.fc2.weight", HIDDEN),
     };
     let domains = match of_domain {
-        Some(name) => weights::outputs(file, name, path)?,
+        Some(name) => weights::outputs(file, name, inputs, path)?,
         None => config.data.training_domains().len(),
     };
-    let classes = weights::outputs(file, of_class, path)?;
+    let classes = weights::outputs(file, of_class, inputs, path)?;
     let settings = dataset::settings(&config.model, domains, classes, class_counts(classes).as_deref())?;
+    // Memory is taken for a model once the file is known to hold it.
+    let mut outline = Params::outline();
+    Model::new(&mut Builder::without_start(&mut outline), settings.clone());
+    weights::check(&outline, file, path)?;
     let mut params = Params::new();
     let model = Model::new(&mut Builder::without_start(&mut params), settings);
     Ok((model, params))

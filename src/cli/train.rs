@@ -4,7 +4,7 @@ use super::console::Console;
 use super::{ConfigArguments, percent, say};
 use crate::error::Result;
 use crate::report::run_pictures::{ACCURACY, LOSS, RECONSTRUCTIONS};
-use crate::store::run_folder::{self, RunFolder};
+use crate::store::run_folder::{self, Claim, RunFolder};
 use crate::train::metrics::RunResult;
 use crate::train::run::{self, Options, Outcome};
 use clap::Args;
@@ -41,8 +41,16 @@ impl Train {
         }
         let base = Path::new("runs");
         let newest = || run_folder::newest(base, &config.preset, config.seed).filter(|_| self.resume);
-        let default = || run_folder::default_path(base, &config.preset, config.seed);
-        let folder = RunFolder::new(self.out.clone().or_else(newest).unwrap_or_else(default));
+        // The claim lives as long as the run: one that comes to nothing leaves no folder.
+        let (_claim, path) = match self.out.clone().or_else(newest) {
+            Some(path) => (None, path),
+            None => {
+                let claim = Claim::default_path(base, &config.preset, config.seed)?;
+                let path = claim.path().to_path_buf();
+                (Some(claim), path)
+            }
+        };
+        let folder = RunFolder::new(path);
         let mut console = Console::new();
         let options = Options { resume: self.resume, detect_anomaly: self.detect_anomaly };
         let outcome = run::train(config, &folder, options, &mut console);

@@ -10,11 +10,20 @@ use toml::{Table, Value};
 /// Checked values under the names of their keys.
 pub(super) type Layer = BTreeMap<&'static str, Value>;
 
+/// The longest text that is parsed. As values a text takes up to a few hundred times its length.
+const LONGEST_TEXT: usize = 1 << 16;
+
 /// The layer of a TOML text; `name` is the file's, for the message.
 ///
 /// # Errors
-/// If the text is not TOML, a key is not known, or a value is not one its key takes.
+/// If the text is longer than [`LONGEST_TEXT`] or not TOML, a key is not known, or a value is not one its key takes.
 pub(super) fn of_text(name: &str, text: &str) -> Result<Layer> {
+    if text.len() > LONGEST_TEXT {
+        return Err(Error::request(format!(
+            "cannot read {name} as a configuration: it has {} bytes, at most {LONGEST_TEXT} are read",
+            text.len()
+        )));
+    }
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let (line, column) = position(text, error.span().map_or(text.len(), |span| span.start));
         Error::request(format!(

@@ -55,6 +55,8 @@ impl Config {
     /// Lays preset, `file` (name, for messages, and text), `overrides` (`KEY=VALUE`; VALUE as in TOML, or a
     /// bare word) and `seed` over each other, in this order.
     ///
+    /// A file has 64 KiB at most, and takes at most 32 MiB in memory.
+    ///
     /// The result is complete and consistent. Whether its data can be had is left to
     /// [`validate_for_training`](Config::validate_for_training), because commands without data never ask.
     ///

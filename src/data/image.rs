@@ -21,7 +21,14 @@ pub fn read_grey(path: &Path, height: usize, width: usize) -> Result<Vec<u8>> {
         .map_err(|what| Error::request(format!("cannot read {}: {what}", path.display())))
 }
 
-fn decode_grey(
+/// The grey levels of a PNG file of `height` x `width` pixels, row by row.
+///
+/// Whatever size the file claims and whatever its chunks unpack to, it takes at most four times its length in
+/// memory, and 256 KiB if the pixels asked for are those of a digit.
+///
+/// # Errors
+/// What was found and what was expected, without the file's name: as [`read_grey`].
+pub fn decode_grey(
     source: impl BufRead + Seek,
     height: usize,
     width: usize,

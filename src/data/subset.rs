@@ -46,16 +46,25 @@ pub(super) fn draw_at_most(labels: &[u8], per_class: usize, seed: u64, purpose: 
 /// Reads indices into a training set of `available` digits from a `.npy` file (int64) or a text file.
 ///
 /// In a text file the indices stand one a line or between spaces; `#` starts a comment. The order of the file
-/// is kept.
+/// is kept. Memory: at most 12 times the file's length, 16 KiB, and a byte for each digit available.
 ///
 /// # Errors
 /// If the file cannot be read, is neither, holds no index, or holds one twice, negative, or not below
 /// `available`.
 pub fn read_indices(path: &Path, available: usize) -> Result<Vec<usize>> {
     let bytes = std::fs::read(path).map_err(|cause| Error::reading(path, &cause))?;
+    parse_indices(&bytes, path, available)
+}
+
+/// Takes the bytes of such a file apart; `path` is what error messages call them, and a name in `.npy` says
+/// what they are.
+///
+/// # Errors
+/// As [`read_indices`].
+pub fn parse_indices(bytes: &[u8], path: &Path, available: usize) -> Result<Vec<usize>> {
     let named_npy = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
     let values =
-        if named_npy || bytes.starts_with(npy::MAGIC) { npy::parse(&bytes) } else { parse_text(&bytes) };
+        if named_npy || bytes.starts_with(npy::MAGIC) { npy::parse(bytes) } else { parse_text(bytes) };
     values
         .and_then(|values| check(&values, available))
         .map_err(|what| Error::request(format!("cannot read indices from {}: {what}", path.display())))

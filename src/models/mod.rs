@@ -25,7 +25,7 @@ use crate::tensor::Tensor;
 use std::sync::Arc;
 
 /// Hidden features of the heads of the models without latents.
-const HIDDEN: usize = 1024;
+pub const HIDDEN: usize = 1024;
 
 /// The sizes and choices that define a model.
 #[derive(Clone, Debug, PartialEq)]

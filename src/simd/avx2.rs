@@ -1,8 +1,8 @@
 //! Sixteen lanes as two AVX2 registers.
 //!
-//! SAFETY: an [`Avx2`] can only be made by [`run`], which first checks that the CPU has AVX2 and FMA. Every method
-//! below takes one, so that its instructions exist is proved by its first argument; the blocks say what else they
-//! rely on.
+//! SAFETY: an [`Avx2`] can only be made by [`run_with_avx2`], which only [`run`] calls, after it has checked that the
+//! CPU (and the operating system) has AVX2 and FMA. Every method below takes one, so that its instructions exist is
+//! proved by its first argument, wherever that was carried; the blocks say what else they rely on.
 
 use super::{BIASED_ROUNDER, Isa, Kernel, LANES, MANTISSA, ONE_BITS, SQRT_HALF_BITS, Simd};
 #[allow(
@@ -21,7 +21,7 @@ type V = [__m256; 2];
 #[inline]
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     assert!(Isa::Avx2.is_supported(), "AVX2 was asked for, but this CPU lacks it");
-    // SAFETY: the CPU has the instructions, as was just checked.
+    // SAFETY: the CPU has the instructions, as was just checked: those named there imply all others of this function.
     unsafe { run_with_avx2(kernel) }
 }
 
@@ -74,9 +74,9 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> V {
         let (eights, _) = from.as_chunks::<8>();
-        // SAFETY: reads eight numbers, which the array has.
+        // SAFETY: the token proves the instruction, which reads eight numbers of any alignment: this array of eight.
         let low = unsafe { _mm256_loadu_ps(eights[0].as_ptr()) };
-        // SAFETY: reads eight numbers, which the array has.
+        // SAFETY: as above.
         let high = unsafe { _mm256_loadu_ps(eights[1].as_ptr()) };
         [low, high]
     }
@@ -84,30 +84,33 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn store(self, v: V, to: &mut [f32; LANES]) {
         let (eights, _) = to.as_chunks_mut::<8>();
-        // SAFETY: writes eight numbers, which the array has.
+        // SAFETY: the token proves the instruction, which writes eight numbers of any alignment: this array of eight,
+        // borrowed exclusively.
         unsafe { _mm256_storeu_ps(eights[0].as_mut_ptr(), v[0]) };
-        // SAFETY: writes eight numbers, which the array has.
+        // SAFETY: as above.
         unsafe { _mm256_storeu_ps(eights[1].as_mut_ptr(), v[1]) };
     }
 
     #[inline(always)]
     fn load_head(self, from: &[f32]) -> V {
-        // SAFETY: the token proves the instruction.
+        // SAFETY: the token proves the instructions.
         let [low, high] = unsafe { head(from.len()) };
-        // SAFETY: the first `from.len()` lanes are read, and no memory behind them.
+        // SAFETY: the token proves the instruction, which reads the lanes that the mask names, of any alignment, and no
+        // memory behind them: the first `from.len()`, for `head` has refused more than there are lanes.
         let low = unsafe { _mm256_maskload_ps(from.as_ptr(), low) };
-        // SAFETY: as above; with 8 numbers or fewer nothing is read.
+        // SAFETY: as above, for the numbers from the ninth on. With 8 or fewer the mask is empty and nothing is read,
+        // and the pointer, which may lie outside of the slice then, is one that may be computed (`wrapping_add`).
         let high = unsafe { _mm256_maskload_ps(from.as_ptr().wrapping_add(8), high) };
         [low, high]
     }
 
     #[inline(always)]
     fn store_head(self, v: V, to: &mut [f32]) {
-        // SAFETY: the token proves the instruction.
+        // SAFETY: the token proves the instructions.
         let [low, high] = unsafe { head(to.len()) };
-        // SAFETY: the first `to.len()` lanes are written, and no memory behind them.
+        // SAFETY: as in `load_head`, written instead of read; the slice is borrowed exclusively.
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), low, v[0]) };
-        // SAFETY: as above; with 8 numbers or fewer nothing is written.
+        // SAFETY: as above, for the numbers from the ninth on.
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr().wrapping_add(8), high, v[1]) };
     }
 
@@ -193,8 +196,14 @@ pub(super) fn largest(v: V) -> f32 {
 #[target_feature(enable = "avx2,fma")]
 fn head(count: usize) -> [__m256i; 2] {
     assert!(count <= LANES, "the head of a vector has {count} numbers, more than {LANES}");
-    let count = _mm256_set1_epi32(count as i32);
+    let lanes = _mm256_set1_epi32(count as i32);
     let low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     let high = _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15);
-    [_mm256_cmpgt_epi32(count, low), _mm256_cmpgt_epi32(count, high)]
+    let masks = [_mm256_cmpgt_epi32(lanes, low), _mm256_cmpgt_epi32(lanes, high)];
+    debug_assert_eq!(
+        masks.map(|mask| _mm256_movemask_ps(_mm256_castsi256_ps(mask))),
+        [(1 << count.min(8)) - 1, (1 << count.saturating_sub(8)) - 1],
+        "the masks of {count} lanes"
+    );
+    masks
 }

@@ -1,8 +1,9 @@
 //! Sixteen lanes as one AVX-512 register.
 //!
-//! SAFETY: an [`Avx512`] can only be made by [`run`], which first checks that the CPU has AVX-512 F, BW, DQ and VL,
-//! AVX2 and FMA. Every method below takes one, so that its instructions exist is proved by its first argument; the
-//! blocks say what else they rely on.
+//! SAFETY: an [`Avx512`] can only be made by [`run_with_avx512`], which only [`run`] calls, after it has checked that
+//! the CPU (and the operating system) has AVX-512 F, BW, DQ and VL, AVX2 and FMA. Every method below takes one, so that
+//! its instructions exist is proved by its first argument, wherever that was carried; the blocks say what else they
+//! rely on.
 
 use super::{BIASED_ROUNDER, Isa, Kernel, LANES, MANTISSA, ONE_BITS, SQRT_HALF_BITS, Simd, avx2};
 #[allow(
@@ -19,7 +20,7 @@ pub(super) struct Avx512(());
 #[inline]
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     assert!(Isa::Avx512.is_supported(), "AVX-512 was asked for, but this CPU lacks it");
-    // SAFETY: the CPU has the instructions, as was just checked.
+    // SAFETY: the CPU has the instructions, as was just checked: those named there imply all others of this function.
     unsafe { run_with_avx512(kernel) }
 }
 
@@ -66,25 +67,27 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> __m512 {
-        // SAFETY: reads sixteen numbers, which the array has.
+        // SAFETY: the token proves the instruction, which reads sixteen numbers of any alignment: this array.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
     }
 
     #[inline(always)]
     fn store(self, v: __m512, to: &mut [f32; LANES]) {
-        // SAFETY: writes sixteen numbers, which the array has.
+        // SAFETY: the token proves the instruction, which writes sixteen numbers of any alignment: this array, borrowed
+        // exclusively.
         unsafe { _mm512_storeu_ps(to.as_mut_ptr(), v) }
     }
 
     #[inline(always)]
     fn load_head(self, from: &[f32]) -> __m512 {
-        // SAFETY: the first `from.len()` lanes are read, and no memory behind them.
+        // SAFETY: the token proves the instruction, which reads the lanes that the mask names, of any alignment, and no
+        // memory behind them: the first `from.len()`, for `head` has refused more than there are lanes.
         unsafe { _mm512_maskz_loadu_ps(head(from.len()), from.as_ptr()) }
     }
 
     #[inline(always)]
     fn store_head(self, v: __m512, to: &mut [f32]) {
-        // SAFETY: the first `to.len()` lanes are written, and no memory behind them.
+        // SAFETY: as in `load_head`, written instead of read; the slice is borrowed exclusively.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), head(to.len()), v) }
     }
 }
@@ -142,5 +145,11 @@ fn halves(v: __m512) -> [__m256; 2] {
 #[inline(always)]
 fn head(count: usize) -> __mmask16 {
     assert!(count <= LANES, "the head of a vector has {count} numbers, more than {LANES}");
-    (0xffff_u32 >> (LANES - count)) as __mmask16
+    let mask = (0xffff_u32 >> (LANES - count)) as __mmask16;
+    debug_assert_eq!(
+        [mask.count_ones(), mask.trailing_ones()],
+        [count as u32; 2],
+        "the mask of {count} lanes"
+    );
+    mask
 }

@@ -160,6 +160,8 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx2")
                     && is_x86_feature_detected!("fma")
+                    // Rust counts it to AVX-512 F.
+                    && is_x86_feature_detected!("f16c")
             }
         }
     }

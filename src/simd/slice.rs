@@ -252,7 +252,9 @@ mod tests {
     use crate::rng::Stream;
     use crate::simd::{Isa, Kernel};
 
-    const LENGTHS: [usize; 10] = [0, 1, 15, 16, 17, 31, 33, 64, 100, 1000];
+    // Miri, which interprets, gets the short ones: no vector, one, a tail behind each.
+    const LENGTHS: &[usize] =
+        if cfg!(miri) { &[0, 1, 16, 33] } else { &[0, 1, 15, 16, 17, 31, 33, 64, 100, 1000] };
 
     fn numbers(purpose: &str, count: usize) -> Vec<f32> {
         let stream = Stream::new(5, purpose, &[]);
@@ -320,7 +322,7 @@ mod tests {
             ("axpy", |[a, ..], y| 0.3_f32.mul_add(a, y)),
         ];
         for (name, scalar) in cases {
-            for count in LENGTHS {
+            for &count in LENGTHS {
                 let x = ["a", "b", "c", "d"].map(|purpose| numbers(purpose, count));
                 let before = numbers("y", count);
                 let expected: Vec<f32> =
@@ -352,7 +354,7 @@ mod tests {
 
     #[test]
     fn reductions_equal_naive_ones_in_the_documented_order() {
-        for count in LENGTHS {
+        for &count in LENGTHS {
             let (a, b) = (numbers("a", count), numbers("b", count));
             let expected = [
                 summed(count, |partial, i| partial + a[i]),
@@ -371,7 +373,7 @@ mod tests {
 
     #[test]
     fn sum_f64_keeps_what_f32_loses() {
-        for count in LENGTHS {
+        for &count in LENGTHS {
             let a = numbers("a", count);
             let naive: f64 = a.iter().map(|&a| f64::from(a)).sum();
             assert!((sum_f64(&a) - naive).abs() <= 1e-12 * count as f64, "{count} numbers");

@@ -62,7 +62,8 @@ impl Checkpoint {
         bytes
     }
 
-    /// Takes the bytes of a checkpoint apart after checking them; `path` is what error messages call them.
+    /// Takes the bytes of a checkpoint apart after checking them; `path` is what error messages call them. Memory:
+    /// as [`TensorFile::from_bytes`].
     ///
     /// # Errors
     /// [`Error::Request`] with the path: cut short, damaged, or not a checkpoint of this program.

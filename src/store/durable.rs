@@ -6,16 +6,17 @@
 //! new name on empty contents; without the fourth the old file may come back.
 //!
 //! Everything the crate leaves on a disk goes through this file (the file of a lock aside, which is no
-//! result), and within it every change goes through the functions of one system call each at its end: the one
-//! place that has to change to try out disks that fail.
+//! result), and every change that this file makes goes through [`disk`](super::disk), so that tests can try every
+//! way in which a disk fails.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+use crate::store::disk::{self, Purpose, in_force};
 
 const TEMPORARY_ENDING: &str = ".part";
 
@@ -65,10 +66,19 @@ pub fn append_line(path: &Path, line: &str) -> Result<()> {
 /// [`Error::Work`] with the path and the system's cause.
 pub fn sync(path: &Path) -> Result<()> {
     let both = || {
-        sync_file(&open(path, OpenOptions::new().append(true))?)?;
+        let disk = in_force();
+        disk.sync_file(&disk.open(path, Purpose::Existing)?)?;
         sync_folder(folder_of(path))
     };
     both().map_err(|cause| Error::writing(path, &cause))
+}
+
+/// Forces the entries of a folder to the disk: which files there are, not what is in them.
+///
+/// # Errors
+/// [`Error::Work`] with the path and the system's cause.
+pub fn sync_entries(folder: &Path) -> Result<()> {
+    sync_folder(folder).map_err(|cause| Error::writing(folder, &cause))
 }
 
 /// Cuts a file of lines back to its first `keep` lines, atomically and durably.
@@ -104,35 +114,60 @@ pub fn truncate_lines(path: &Path, keep: usize) -> Result<()> {
 /// Creates a folder and those above it where they are missing, durably.
 ///
 /// # Errors
-/// [`Error::Request`] with the path and the system's cause: a request names folders, and this one cannot be
-/// had.
+/// With the path and the system's cause: [`Error::Request`], because a request names folders and this one cannot
+/// be had; [`Error::Work`] if the disk is full or broken.
 pub fn create_folder(path: &Path) -> Result<()> {
-    let missing: Vec<&Path> = path
-        .ancestors()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .take_while(|folder| !folder.exists())
-        .collect();
-    let create_all = || {
-        for folder in missing.iter().rev() {
-            match create_one_folder(folder) {
-                Err(cause) if cause.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
-                outcome => outcome?,
-            }
-            sync_folder(folder_of(folder))?;
+    let mut folders: Vec<&Path> = path.ancestors().filter(|folder| folder.parent().is_some()).collect();
+    folders.reverse();
+    folders
+        .into_iter()
+        .try_for_each(create_one_folder)
+        .and_then(|()| if path.is_dir() { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) })
+        .map_err(|cause: io::Error| {
+            disk::unusable(&format!("cannot create the folder {}", path.display()), &cause)
+        })
+}
+
+fn create_one_folder(folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        match in_force().create_folder(folder) {
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(cause) => return Err(cause),
+            Ok(()) => return sync_folder(folder_of(folder)),
         }
-        if path.is_dir() { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) }
-    };
-    create_all().map_err(|cause: io::Error| {
-        Error::request(format!("cannot create the folder {}: {cause}", path.display()))
-    })
+    }
+    // Whoever created it may have been killed before its entry was on the disk, and with the entry everything in
+    // it would be lost. That it cannot be forced (it may stand in a folder of another user) is no obstacle.
+    let _ = sync_folder(folder_of(folder));
+    Ok(())
+}
+
+/// Creates a folder in one that is there; whether it was this call that did, and no other process. Durable it is only
+/// after [`create_folder`].
+///
+/// # Errors
+/// As [`create_folder`].
+pub fn claim_folder(path: &Path) -> Result<bool> {
+    match in_force().create_folder(path) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(cause) => Err(disk::unusable(&format!("cannot create the folder {}", path.display()), &cause)),
+    }
+}
+
+/// Removes a folder if it is empty; whether it was.
+pub fn remove_if_empty(folder: &Path) -> bool {
+    in_force().remove_folder(folder).is_ok()
 }
 
 /// Removes a file; one that is not there is as good as removed.
 ///
+/// After a power cut it may be there again, unless something else was written durably in the folder since.
+///
 /// # Errors
 /// [`Error::Work`] with the path and the system's cause.
 pub fn remove(path: &Path) -> Result<()> {
-    match remove_file(path) {
+    match in_force().remove_file(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => {
             Err(Error::work(format!("cannot remove {}: {cause}", path.display())))
         }
@@ -144,34 +179,37 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err(ErrorKind::IsADirectory.into()),
         Ok(found) if !found.is_file() => {
-            return write_all(&mut open(path, OpenOptions::new().write(true))?, bytes);
+            let disk = in_force();
+            return disk.write_all(&disk.open(path, Purpose::Existing)?, bytes);
         }
         Ok(_) => fs::canonicalize(path)?,
         Err(cause) if cause.kind() == ErrorKind::NotFound => path.to_path_buf(),
         Err(cause) => return Err(cause),
     };
     let temporary = temporary_beside(&target)?;
-    let in_place = fill(&temporary, bytes).and_then(|()| rename(&temporary, &target));
+    let in_place = fill(&temporary, bytes).and_then(|()| in_force().rename(&temporary, &target));
     if let Err(cause) = in_place {
         // The first cause is the one to tell; a temporary that stays is recognised by its name.
-        let _ = remove_file(&temporary);
+        let _ = in_force().remove_file(&temporary);
         return Err(cause);
     }
     sync_folder(folder_of(&target))
 }
 
 fn fill(temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = open(temporary, OpenOptions::new().write(true).create(true).truncate(true))?;
-    write_all(&mut file, bytes)?;
-    sync_file(&file)
+    let disk = in_force();
+    let file = disk.open(temporary, Purpose::Fill)?;
+    disk.write_all(&file, bytes)?;
+    disk.sync_file(&file)
 }
 
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = open(path, OpenOptions::new().create(true).append(true))?;
-    let length = file.metadata()?.len();
-    write_all(&mut file, bytes).inspect_err(|_| {
+    let disk = in_force();
+    let open = disk.open(path, Purpose::Grow)?;
+    let length = open.file.metadata()?.len();
+    disk.write_all(&open, bytes).inspect_err(|_| {
         // A torn line would spoil the next one. If even this fails, `truncate_lines` drops it later.
-        let _ = set_length(&file, length);
+        let _ = disk.set_length(&open, length);
     })
 }
 
@@ -192,41 +230,10 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn open(path: &Path, how: &OpenOptions) -> io::Result<File> {
-    how.open(path)
-}
-
-fn create_one_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir(path)
-}
-
-fn write_all(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)
-}
-
-fn set_length(file: &File, length: u64) -> io::Result<()> {
-    file.set_len(length)
-}
-
-fn sync_file(file: &File) -> io::Result<()> {
-    file.sync_all()
-}
-
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    fs::remove_file(path)
-}
-
 /// Forces the entries of a folder to the disk. Some file systems know no such thing for folders and say so:
-/// their renames are as durable as they get. Windows cannot open a folder as a file.
+/// their renames are as durable as they get.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(not(unix)) {
-        return Ok(());
-    }
-    match File::open(folder)?.sync_all() {
+    match in_force().sync_folder(folder) {
         Err(cause) if matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
         outcome => outcome,
     }
@@ -236,6 +243,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::store::scratch::{Scratch, names_in};
+    use std::fs::File;
 
     #[test]
     fn a_file_is_created_and_replaced_and_nothing_else_stays() {

@@ -5,11 +5,12 @@
 //! process ends, however it ends: a lock file left by a killed process locks nothing, and no process id has
 //! to be judged dead or reused. The id in the file is only for the message to whoever comes second.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
+use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::store::disk::{self, OpenFile, Purpose, in_force};
 
 /// The name of the lock's file in the folder.
 pub const LOCK: &str = "run.lock";
@@ -17,80 +18,81 @@ pub const LOCK: &str = "run.lock";
 /// The right to write in a folder, held until the value is dropped or the process ends.
 #[derive(Debug)]
 #[must_use = "the folder is free again as soon as the lock is dropped"]
-pub struct Lock {
-    file: File,
-    path: PathBuf,
-}
+pub struct Lock(OpenFile);
 
 impl Lock {
     /// Takes the lock of a folder that exists.
     ///
     /// # Errors
     /// [`Error::Request`] if another process holds it (with that process's id) or the folder cannot be
-    /// written, [`Error::Work`] if the file of the lock cannot be filled.
+    /// written, [`Error::Work`] if the file of the lock cannot be made or filled for want of space or of a sound disk.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(LOCK);
-        let unusable = |cause: &dyn std::fmt::Display| {
-            Error::request(format!("cannot lock the folder {}: {cause}", folder.display()))
-        };
+        let complaint = || format!("cannot lock the folder {}", folder.display());
         loop {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false);
-            let mut file = options.open(&path).map_err(|cause| unusable(&cause))?;
-            match file.try_lock() {
+            let open = in_force()
+                .open(&path, Purpose::Lock)
+                .map_err(|cause| disk::unusable(&complaint(), &cause))?;
+            match open.file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(unusable(&format!(
-                        "{} is writing there; wait for it or name another folder with --out",
-                        holder(&mut file)
+                    return Err(Error::request(format!(
+                        "{}: {} is writing there; wait for it or name another folder with --out",
+                        complaint(),
+                        holder(&open.file)
                     )));
                 }
-                Err(TryLockError::Error(cause)) => return Err(unusable(&cause)),
+                Err(TryLockError::Error(cause)) => return Err(disk::unusable(&complaint(), &cause)),
             }
             // Whoever held it before may have removed the file between our opening and our locking it: then
             // this is the lock of a file that nobody else will ever open.
-            if is_at(&file, &path) {
-                let id = format!("{}\n", std::process::id());
-                file.set_len(0)
-                    .and_then(|()| file.write_all(id.as_bytes()))
-                    .map_err(|cause| Error::writing(&path, &cause))?;
-                return Ok(Self { file, path });
+            if is_at(&open) {
+                // From here on it is removed again, whatever fails.
+                let lock = Self(open);
+                lock.name_the_holder().map_err(|cause| Error::writing(&path, &cause))?;
+                return Ok(lock);
             }
         }
+    }
+
+    fn name_the_holder(&self) -> io::Result<()> {
+        let disk = in_force();
+        disk.set_length(&self.0, 0)?;
+        disk.write_all(&self.0, format!("{}\n", std::process::id()).as_bytes())
     }
 }
 
 impl Drop for Lock {
     /// Removes the file while it is still locked, so that nobody can lock what is about to vanish.
     fn drop(&mut self) {
-        if is_at(&self.file, &self.path) {
+        if is_at(&self.0) {
             // A file that stays locks nothing.
-            let _ = fs::remove_file(&self.path);
+            let _ = in_force().remove_file(&self.0.path);
         }
     }
 }
 
 /// Whoever holds the lock, in words; the id may not be written yet, or not be readable on this system.
-fn holder(file: &mut File) -> String {
+fn holder(file: &File) -> String {
     let mut text = String::new();
     let id = file.take(32).read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
     id.map_or("another process".into(), |id| format!("process {id}"))
 }
 
-/// Whether `path` names the open file still.
+/// Whether its path names the open file still.
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+fn is_at(open: &OpenFile) -> bool {
     use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
+    match (open.file.metadata(), fs::metadata(&open.path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
     }
 }
 
-/// Whether `path` names the open file still. Files that are open keep their name here.
+/// Whether its path names the open file still. Files that are open keep their name here.
 #[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
+fn is_at(open: &OpenFile) -> bool {
+    open.path.exists()
 }
 
 #[cfg(test)]
@@ -172,7 +174,7 @@ mod tests {
         if let Some(folder) = std::env::var_os(FOLDER_VARIABLE) {
             let _lock = Lock::take(Path::new(&folder)).unwrap();
             println!("locked");
-            let _ = std::io::stdin().read_line(&mut String::new());
+            let _ = io::stdin().read_line(&mut String::new());
         }
     }
 

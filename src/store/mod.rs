@@ -8,6 +8,7 @@
 //! Nothing here knows a model: names, shapes, bytes and paths only.
 
 pub mod checkpoint;
+mod disk;
 pub mod durable;
 pub mod lock;
 pub mod run_folder;

@@ -17,6 +17,10 @@ use crate::error::{Error, Result};
 use crate::store::durable;
 use crate::store::lock::Lock;
 
+mod unnamed;
+
+pub use unnamed::{Claim, newest};
+
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -107,6 +111,10 @@ impl RunFolder {
             // until then it is the only trace of what was wanted.
             durable::remove(&self.metrics())?;
             durable::remove(&self.best())?;
+        } else {
+            // A process that was killed may have renamed a file and not have forced the folder to the disk. What it
+            // left is gone on from now, or said to be finished: it must not vanish any more.
+            durable::sync_entries(&self.path)?;
         }
         Ok((state, lock))
     }
@@ -169,39 +177,6 @@ impl Contents {
                 .collect(),
         }
     }
-}
-
-/// Where a run goes when nobody says: PRESET-seedN in `base`, then with -2, -3, ...; the first that does not
-/// exist.
-pub fn default_path(base: &Path, preset: &str, seed: u64) -> PathBuf {
-    let first = base.join(format!("{preset}-seed{seed}"));
-    let later = (2_u64..).map(|number| base.join(format!("{preset}-seed{seed}-{number}")));
-    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
-    std::iter::once(first)
-        .chain(later)
-        .find(is_free)
-        .expect("a disk holds fewer folders than there are numbers")
-}
-
-/// The folder of [`default_path`]'s names with the highest number, if there is one.
-pub fn newest(base: &Path, preset: &str, seed: u64) -> Option<PathBuf> {
-    let entries = fs::read_dir(base).ok()?;
-    let numbered = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name();
-        let number = number_of(name.to_str()?, preset, seed)?;
-        entry.path().is_dir().then(|| (number, entry.path()))
-    });
-    numbered.max().map(|(_, path)| path)
-}
-
-/// 1 for PRESET-seedN, K for PRESET-seedN-K as [`default_path`] writes it, nothing for other names.
-fn number_of(name: &str, preset: &str, seed: u64) -> Option<u64> {
-    let rest = name.strip_prefix(preset)?.strip_prefix("-seed")?.strip_prefix(&seed.to_string())?;
-    if rest.is_empty() {
-        return Some(1);
-    }
-    let number: u64 = rest.strip_prefix('-')?.parse().ok()?;
-    (number >= 2 && rest[1..] == number.to_string()).then_some(number)
 }
 
 #[cfg(test)]
@@ -380,44 +355,5 @@ mod tests {
             matches!(&new, Error::Request(message) if message.starts_with("cannot create the folder /proc/diva")),
             "{new:?}"
         );
-    }
-
-    #[test]
-    fn default_paths_count_from_two() {
-        let scratch = Scratch::new();
-        let base = scratch.join("runs");
-        assert_eq!(newest(&base, "quick", 7), None);
-        for name in ["quick-seed7", "quick-seed7-2", "quick-seed7-3"] {
-            assert_eq!(default_path(&base, "quick", 7), base.join(name));
-            fs::create_dir_all(base.join(name)).unwrap();
-            assert_eq!(newest(&base, "quick", 7), Some(base.join(name)));
-        }
-        fs::write(base.join("quick-seed7-4"), b"a file is in the way but is no run").unwrap();
-        assert_eq!(default_path(&base, "quick", 7), base.join("quick-seed7-5"));
-        assert_eq!(newest(&base, "quick", 7), Some(base.join("quick-seed7-3")));
-        assert_eq!(default_path(&base, "quick", 70), base.join("quick-seed70"));
-    }
-
-    #[test]
-    fn the_newest_has_the_highest_number_not_the_last_name() {
-        let scratch = Scratch::new();
-        for name in ["quick-seed1", "quick-seed1-2", "quick-seed1-9", "quick-seed1-10"] {
-            fs::create_dir(scratch.join(name)).unwrap();
-        }
-        for other in [
-            "quick-seed1-11-old",
-            "quick-seed1-012",
-            "quick-seed1-1",
-            "quick-seed1-+13",
-            "quick-seed11",
-            "quick-seed12-40",
-            "very-quick-seed1-50",
-            "quick-cells-seed1-60",
-            "quick-seed1-",
-        ] {
-            fs::create_dir(scratch.join(other)).unwrap();
-        }
-        assert_eq!(newest(scratch.path(), "quick", 1), Some(scratch.join("quick-seed1-10")));
-        assert_eq!(newest(scratch.path(), "quick", 2), None);
     }
 }

@@ -12,18 +12,22 @@
 //! alphabet. The format also allows a table of texts; the crate writes it from a hash map, in random order if
 //! there are several, so at most one is ever written.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use safetensors::Dtype;
 use safetensors::tensor::{Metadata, View};
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::error::{Error, Result};
 use crate::store::durable;
 
 /// The length of the header's length.
 const LENGTH_BYTES: usize = 8;
+/// The longest header that is read: a hundred bytes for each of ten thousand tensors. JSON takes many times its length
+/// in memory, so without this a file of brackets could ask for gigabytes.
+const LONGEST_HEADER: usize = 1 << 20;
 
 /// A number that a tensor file can hold.
 pub trait Element: Copy {
@@ -117,6 +121,9 @@ impl TensorFile {
     }
 
     /// Takes the bytes of a safetensors file apart; `path` is what error messages call them.
+    ///
+    /// Memory, the bytes included: at most four times their length, also with the values of one tensor at a
+    /// time, and 64 MiB for a header, which may have 1 MiB.
     ///
     /// # Errors
     /// [`Error::Request`] with the path: empty, cut short, damaged or of another format.
@@ -246,10 +253,8 @@ pub(super) fn encode(file: &TensorFile, text: Option<(&str, &str)>) -> Vec<u8> {
 
 /// The tensors and the texts of a safetensors file.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(TensorFile, BTreeMap<String, String>)> {
-    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|cause| {
-        Error::request(format!("cannot read {}: {}", path.display(), complaint(bytes, &cause)))
-    })?;
-    let data = &bytes[LENGTH_BYTES + header..];
+    let (metadata, data) = header(bytes)
+        .map_err(|complaint| Error::request(format!("cannot read {}: {complaint}", path.display())))?;
     let stored = |name: String| {
         let info = metadata.info(&name)?;
         let bytes = data[info.data_offsets.0..info.data_offsets.1].to_vec();
@@ -261,42 +266,43 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(TensorFile, BTreeMap<
     Ok((TensorFile { origin: path.display().to_string(), tensors }, texts))
 }
 
-/// What is wrong with bytes that are no safetensors file, in the words of someone who looks at a file.
-fn complaint(bytes: &[u8], cause: &SafeTensorError) -> String {
+/// The header of a safetensors file, and the data behind it, which are as long as the header says; or what is wrong with
+/// the bytes, in the words of someone who looks at a file.
+fn header(bytes: &[u8]) -> std::result::Result<(Metadata, &[u8]), String> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
-        return match bytes.len() {
+        return Err(match bytes.len() {
             0 => "it is empty, expected a safetensors file".into(),
             count => {
                 format!("it has {count} bytes, expected a safetensors file, which begins with 8 and a header")
             }
-        };
+        });
     };
-    let header = u64::from_le_bytes(*length);
-    match cause {
-        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => format!(
-            "it is cut short or no safetensors file: its first bytes announce a header of {header} bytes, {} follow",
+    let announced = u64::from_le_bytes(*length);
+    let Some((header, data)) =
+        usize::try_from(announced).ok().and_then(|length| rest.split_at_checked(length))
+    else {
+        return Err(format!(
+            "it is cut short or no safetensors file: its first bytes announce a header of {announced} bytes, \
+             {} follow",
             rest.len()
-        ),
-        SafeTensorError::InvalidHeader(_)
-        | SafeTensorError::InvalidHeaderDeserialization(_)
-        | SafeTensorError::JsonError(_) => format!("it is no safetensors file, or damaged ({cause})"),
-        SafeTensorError::MetadataIncompleteBuffer => match announced(bytes) {
-            Some(expected) if expected > bytes.len() => {
-                format!("it is cut short: {} bytes, {expected} expected", bytes.len())
-            }
-            Some(expected) => format!("it is too long: {} bytes, {expected} expected", bytes.len()),
-            None => format!("its header and its length do not agree ({cause})"),
-        },
-        _ => format!("its header is damaged ({cause})"),
+        ));
+    };
+    if header.len() > LONGEST_HEADER {
+        return Err(format!(
+            "it is no safetensors file of weights: its header has {announced} bytes, at most {LONGEST_HEADER} \
+             are read"
+        ));
     }
-}
-
-/// The length of the file according to its header.
-fn announced(bytes: &[u8]) -> Option<usize> {
-    let header = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
-    let header_end = LENGTH_BYTES.checked_add(header)?;
-    let metadata: Metadata = serde_json::from_slice(bytes.get(LENGTH_BYTES..header_end)?).ok()?;
-    header_end.checked_add(metadata.data_len())
+    // Checks ranges, shapes and types against each other, but not against what is there: the crate's own reading does,
+    // by a sum that may overflow.
+    let metadata: Metadata = serde_json::from_slice(header)
+        .map_err(|cause| format!("it is no safetensors file, or its header is damaged ({cause})"))?;
+    let expected = (bytes.len() - data.len()).saturating_add(metadata.data_len());
+    match bytes.len().cmp(&expected) {
+        Ordering::Less => Err(format!("it is cut short: {} bytes, {expected} expected", bytes.len())),
+        Ordering::Greater => Err(format!("it is too long: {} bytes, {expected} expected", bytes.len())),
+        Ordering::Equal => Ok((metadata, data)),
+    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,15 @@ use std::ops::{Deref, DerefMut};
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
+// Lines lie one behind the other without padding: their numbers are a slice.
+const _: () = assert!(size_of::<Line>() == 16 * size_of::<f32>());
+
 /// A fixed number of f32s, 64-byte aligned; a slice in all other respects.
 #[derive(Clone, Default)]
 pub struct Buffer {
     lines: Vec<Line>,
+    /// How many of the lines' numbers count: all lines are needed for them, and suffice. Kept whatever panics: a
+    /// vector that cannot grow leaves this as it was.
     len: usize,
 }
 
@@ -46,7 +51,10 @@ impl Deref for Buffer {
 
     #[inline]
     fn deref(&self) -> &[f32] {
-        // SAFETY: `lines` holds at least `len` initialised f32s: Line is repr(C) around [f32; 16], without padding.
+        debug_assert_eq!(self.lines.len(), self.len.div_ceil(16));
+        // SAFETY: `lines` holds at least `len` f32s, one behind the other (16 a line, no padding), all initialised, in
+        // one allocation, which Vec keeps below isize::MAX bytes; the pointer is Vec's to all of it, aligned and not
+        // null even when empty; and the borrow of self keeps the vector from being changed as long as the slice lives.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }
@@ -54,7 +62,9 @@ impl Deref for Buffer {
 impl DerefMut for Buffer {
     #[inline]
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as in `deref`, and the exclusive borrow of self is passed on to the slice.
+        debug_assert_eq!(self.lines.len(), self.len.div_ceil(16));
+        // SAFETY: as in `deref`; the pointer may be written through, and the borrow of self, exclusive, is passed on to
+        // the slice. Every f32 is a valid one, so nothing that is written can break a line.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }

@@ -24,7 +24,15 @@ impl BatchFile {
     /// # Errors
     /// If a tensor is missing or has another type or shape, a label is out of range, or a number is not finite.
     pub fn read(path: &Path, diva: &Diva) -> Result<Self> {
-        let file = TensorFile::read(path)?;
+        Self::of_tensors(&TensorFile::read(path)?, path, diva)
+    }
+
+    /// Takes the tensors of such a file; `path` is what error messages call it. Memory: at most four times the file's
+    /// length, besides the file.
+    ///
+    /// # Errors
+    /// As [`BatchFile::read`].
+    pub fn of_tensors(file: &TensorFile, path: &Path, diva: &Diva) -> Result<Self> {
         let settings = diva.settings();
         let wrong = |what: String| Error::request(format!("cannot use the batch {}: {what}", path.display()));
         let tensor = |name: &str| -> Result<(Vec<usize>, Vec<f32>)> {

@@ -179,7 +179,16 @@ fn finished(trainer: &Trainer, folder: &RunFolder) -> Result<Option<RunResult>> 
 /// If it is missing or not one.
 pub fn read_result(path: &Path) -> Result<RunResult> {
     let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-    serde_json::from_str(&text).map_err(|cause| {
+    parse_result(&text, path)
+}
+
+/// Takes the text of a `result.json` apart; `path` is what error messages call it. Memory: at most 24 times the text's
+/// length, and 16 KiB.
+///
+/// # Errors
+/// If it is not one.
+pub fn parse_result(text: &str, path: &Path) -> Result<RunResult> {
+    serde_json::from_str(text).map_err(|cause| {
         Error::request(format!("cannot read {}: it is not the result of a run ({cause})", path.display()))
     })
 }
@@ -190,6 +199,14 @@ pub fn read_result(path: &Path) -> Result<RunResult> {
 /// If it is missing, or a line is not that of an epoch.
 pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
     let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
+    parse_metrics(&text, path)
+}
+
+/// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it. Memory: as [`parse_result`].
+///
+/// # Errors
+/// If a line is not that of an epoch.
+pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
     let epoch = |(line, number): (&str, usize)| {
         serde_json::from_str(line).map_err(|cause| {
             Error::request(format!(

@@ -3,7 +3,7 @@
 //! PyTorch also stores `num_batches_tracked` for every batch normalisation: how many training batches it has seen. It
 //! decides nothing here; it is accepted in any file and written to every file, so that `load_state_dict` is content.
 
-use crate::autograd::Params;
+use crate::autograd::{Entry, Params};
 use crate::error::{Error, Result};
 use crate::store::tensors::TensorFile;
 use std::path::Path;
@@ -11,12 +11,11 @@ use std::path::Path;
 /// The counter beside every running mean.
 const COUNTER: &str = "num_batches_tracked";
 
-/// Replaces all parameters by those of a weight file; `path` is for messages.
+/// Whether a weight file is that of a model, of which an outline is enough; `path` is for messages.
 ///
 /// # Errors
-/// If a tensor is missing, is not f32, has another shape, holds what is not finite, or is not one of this model's. The
-/// parameters are then of no use: some are replaced, some are not.
-pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()> {
+/// If a tensor is missing, is not f32, has another shape, or is not one of this model's.
+pub fn check(params: &Params, file: &TensorFile, path: &Path) -> Result<()> {
     for param in params.handles() {
         let entry = params.entry(param);
         if !file.contains(&entry.name) {
@@ -27,7 +26,7 @@ pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()>
                 entry.layout.shape
             )));
         }
-        let (shape, values) = file.f32s(&entry.name)?;
+        let shape = file.f32s(&entry.name)?.0;
         if shape != entry.layout.shape {
             return Err(Error::request(format!(
                 "cannot load weights from {}: {} has shape {shape:?}, the model needs {:?}",
@@ -36,15 +35,6 @@ pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()>
                 entry.layout.shape
             )));
         }
-        if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
-            return Err(Error::request(format!(
-                "cannot load weights from {}: {} holds {bad}, finite numbers are needed",
-                path.display(),
-                entry.name
-            )));
-        }
-        let layout = entry.layout.clone();
-        layout.from_published(&values, params.get_mut(param));
     }
     let is_known = |name: &str| params.find(name).is_some() || name.rsplit('.').next() == Some(COUNTER);
     if let Some(surplus) = file.names().find(|name| !is_known(name)) {
@@ -52,6 +42,27 @@ pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()>
             "cannot load weights from {}: {surplus} is not part of the model",
             path.display()
         )));
+    }
+    Ok(())
+}
+
+/// Replaces all parameters by those of a weight file; `path` is for messages.
+///
+/// # Errors
+/// As [`check`], and the parameters are then as they were; or if a number is not finite. Then they are of no use: some
+/// are replaced, some are not.
+pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()> {
+    check(params, file, path)?;
+    for param in params.handles() {
+        let Entry { name, layout, .. } = params.entry(param).clone();
+        let (_, values) = file.f32s(&name)?;
+        if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Error::request(format!(
+                "cannot load weights from {}: {name} holds {bad}, finite numbers are needed",
+                path.display()
+            )));
+        }
+        layout.from_published(&values, params.get_mut(param));
     }
     Ok(())
 }
@@ -79,11 +90,12 @@ pub fn steps(file: &TensorFile) -> Result<u64> {
     Ok(file.i64s(name)?.1.first().map_or(0, |&steps| steps.max(0) as u64))
 }
 
-/// The number of outputs of a linear layer of a weight file: how many labels a classifier knows.
+/// The number of outputs of a linear layer of a weight file from `inputs` numbers: how many labels a classifier knows.
+/// The file holds the weights of each, so a model that is made for so many labels grows with the file.
 ///
 /// # Errors
-/// If the tensor is missing or is not a matrix of at least one number.
-pub fn outputs(file: &TensorFile, name: &str, path: &Path) -> Result<usize> {
+/// If the tensor is missing or is not a matrix of at least one row of so many inputs.
+pub fn outputs(file: &TensorFile, name: &str, inputs: usize, path: &Path) -> Result<usize> {
     if !file.contains(name) {
         return Err(Error::request(format!(
             "cannot load weights from {}: {name} is missing",
@@ -91,10 +103,9 @@ pub fn outputs(file: &TensorFile, name: &str, path: &Path) -> Result<usize> {
         )));
     }
     match file.f32s(name)?.0 {
-        // A matrix without columns is a file without bytes that announces any number of labels.
-        &[outputs, inputs] if outputs > 0 && inputs > 0 => Ok(outputs),
+        &[outputs, found] if outputs > 0 && found == inputs => Ok(outputs),
         shape => Err(Error::request(format!(
-            "cannot load weights from {}: {name} has shape {shape:?}, the model needs [labels, latent]",
+            "cannot load weights from {}: {name} has shape {shape:?}, the model needs [labels, {inputs}]",
             path.display()
         ))),
     }

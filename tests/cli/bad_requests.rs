@@ -1,5 +1,6 @@
 //! Flags, configurations and folders that cannot be used: one sentence, exit code 2, nothing changed.
 
+use super::program::runner;
 use super::{Folder, refused, train};
 use std::fs;
 use std::process::{Command, Stdio};
@@ -135,7 +136,7 @@ fn nobody_needs_to_read_on() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{arguments:?}");
     }
-    let pipe = format!("'{}' data info | head -n 1", env!("CARGO_BIN_EXE_diva"));
+    let pipe = format!("{} '{}' data info | head -n 1", runner(), env!("CARGO_BIN_EXE_diva"));
     let output = Command::new("sh").args(["-c", &pipe]).output().unwrap();
     assert!(output.stderr.is_empty() && output.stdout.starts_with(b"images of 28 x 28 pixels"));
     if cfg!(target_os = "linux") {

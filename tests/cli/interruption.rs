@@ -123,6 +123,7 @@ fn runs_that_are_killed_at_random_end_in_the_same_bytes() {
         [&labelled[..], &["--set", "data.unlabelled.subsets=1", "--set", "train.epochs=2"]].concat();
     here.succeed(&train("whole-labelled", &labelled));
     here.succeed(&train("whole-unlabelled", &unlabelled));
+    let began = Instant::now();
     let (mut killed, mut within_epochs, mut finished) = (0, 0, 0);
     while killed < kills || finished < 2 {
         let (whole, settings) =
@@ -134,8 +135,8 @@ fn runs_that_are_killed_at_random_end_in_the_same_bytes() {
             .spawn()
             .unwrap();
         if killed < kills {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-            sleep(Duration::from_micros(u64::from(now.subsec_nanos() / 100 % 300_000)));
+            // The last digits of a time are as good as random.
+            sleep(Duration::from_micros(u64::from(began.elapsed().subsec_nanos() / 100 % 300_000)));
             send("-KILL", &child);
         }
         let status = child.wait().unwrap();

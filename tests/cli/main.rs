@@ -9,10 +9,15 @@ mod bad_requests;
 mod bits;
 mod damage;
 mod divergence;
+mod full_disk;
 mod interruption;
+mod locks;
+#[path = "../program/mod.rs"]
+mod program;
 mod runs;
 mod tools;
 
+use program::program;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +48,7 @@ impl Folder {
 
     /// The program with `arguments`, to be started here.
     fn diva(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_diva"));
+        let mut command = program();
         command.args(arguments).current_dir(&self.0).stdin(Stdio::null()).env_remove("DIVA_ISA");
         command
     }
@@ -123,7 +128,7 @@ fn finished_run() -> &'static Path {
         let path = base.join("cli-finished-run");
         let _ = fs::remove_dir_all(&path);
         let arguments = train(path.to_str().unwrap(), &[]);
-        let output = Command::new(env!("CARGO_BIN_EXE_diva")).args(arguments).output().unwrap();
+        let output = program().args(arguments).output().unwrap();
         success(&output);
         path
     })

@@ -238,6 +238,8 @@ fn every_mistake_in_an_override_has_its_sentence() {
     assert_refused(&rows, |text| with(&[text]).map(drop));
     let unclosed = with(&["data.domains=[0, 15"]).unwrap_err().to_string();
     assert!(unclosed.starts_with("--set data.domains=\"[0, 15\" is not a TOML value: "), "{unclosed}");
+    let control = with(&["a\u{7}b\nc=[0"]).unwrap_err().to_string();
+    assert!(control.starts_with("--set a\\u{7}b\\nc=\"[0\" is not a TOML value: "), "{control}");
     let both = with(&["model.width=0.5", "model.encoder_width=0.25"]).map(drop);
     let sentence =
         "model.width = 0.5 contradicts model.encoder_width = 0.25; give both widths, or one for both";

@@ -38,7 +38,8 @@ impl<'a> Matrix<'a> {
     /// If the sizes do not multiply to the length of `data`.
     #[track_caller]
     pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
-        assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix over {} numbers", data.len());
+        let len = rows.checked_mul(columns);
+        assert_eq!(len, Some(data.len()), "a {rows} x {columns} matrix over {} numbers", data.len());
         Matrix { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
@@ -70,11 +71,15 @@ impl<'a> Matrix<'a> {
         Matrix { data: &self.data[start..], columns: count, ..self }
     }
 
-    /// Whether every element lies inside `data`.
+    /// Whether every element lies inside `data`: the last one does, and its offset is one that can be counted.
     fn is_inside(&self) -> bool {
-        self.rows == 0
-            || self.columns == 0
-            || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < self.data.len()
+        let (Some(below), Some(beside)) = (self.rows.checked_sub(1), self.columns.checked_sub(1)) else {
+            return true;
+        };
+        let down = below.checked_mul(self.row_stride);
+        let across = beside.checked_mul(self.column_stride);
+        let last = down.zip(across).and_then(|(down, across)| down.checked_add(across));
+        last.is_some_and(|last| last < self.data.len())
     }
 }
 
@@ -113,8 +118,13 @@ impl<'a> Packed<'a> {
 }
 
 /// How many numbers the panels of an inner x columns matrix are.
+///
+/// # Panics
+/// If they are too many to be counted.
+#[track_caller]
 pub fn packed_len(inner: usize, columns: usize) -> usize {
-    inner * columns.next_multiple_of(PANEL)
+    let len = columns.checked_next_multiple_of(PANEL).and_then(|columns| columns.checked_mul(inner));
+    len.unwrap_or_else(|| panic!("panels of {inner} x {columns} are too many numbers to count"))
 }
 
 /// Packs B and lends it to `work`.
@@ -148,7 +158,13 @@ pub fn gemm_packed(a: Matrix<'_>, packed: Packed<'_>, c: &mut [f32], start: Star
     let Packed { panels, inner, columns, isa } = packed;
     let (m, k) = (a.rows, a.columns);
     assert_eq!(k, inner, "a product of {m} x {k} and {inner} x {columns}");
-    assert_eq!(c.len(), m * columns, "a product of {m} x {columns} into {} numbers", c.len());
+    // Sizes without a single number in A or B can still be too large to be multiplied.
+    assert_eq!(
+        Some(c.len()),
+        m.checked_mul(columns),
+        "a product of {m} x {columns} into {} numbers",
+        c.len()
+    );
     assert!(a.is_inside(), "a matrix that reaches beyond its slice");
     if let Start::Row(row) = start {
         assert_eq!(row.len(), columns, "a row for {columns} columns");
@@ -180,7 +196,8 @@ pub fn gemm(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
     with_packed(b, |packed| gemm_packed(a, packed, c, start));
 }
 
-/// The same by matrixmultiply, for the panel of B that gives the columns of C from `first` on. Sizes have been checked.
+/// The same by matrixmultiply, for the panel of B that gives the columns of C from `first` on. [`gemm_packed`] has
+/// checked the sizes.
 fn by_matrixmultiply(
     a: Matrix<'_>,
     panel: &[f32],
@@ -200,8 +217,15 @@ fn by_matrixmultiply(
         }
     };
     let c = c.get_mut(first..).unwrap_or_default();
+    debug_assert!(a.is_inside(), "a matrix that reaches beyond its slice");
+    debug_assert_eq!(panel.len(), a.columns * PANEL);
+    debug_assert!(a.rows == 0 || (a.rows - 1) * columns + (last - first) <= c.len());
     let stride = |s: usize| isize::try_from(s).expect("a slice is shorter than isize::MAX");
-    // SAFETY: the three matrices lie inside their slices (checked by the callers) and `c` is borrowed exclusively.
+    // SAFETY: the three matrices lie inside their slices, none of whose offsets overflows: A as `is_inside` has found, B
+    // as a panel of a.columns rows of PANEL >= last - first numbers, C as a.rows rows of `columns` numbers without the
+    // first `first` ones. All of it is initialised. `c` is borrowed exclusively, so it overlaps neither A nor B, and its
+    // own elements do not overlap each other, for last - first <= columns. Of a product without a row nothing is read or
+    // written; of one without columns of A, only C is.
     unsafe {
         matrixmultiply::sgemm(
             a.rows,
@@ -235,6 +259,13 @@ const FEW_ROWS: usize = 128;
 #[track_caller]
 pub fn gemm_parallel(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
     let (k, n) = (a.columns, b.columns);
+    assert_eq!(
+        Some(c.len()),
+        a.rows.checked_mul(n),
+        "a product of {} x {n} into {} numbers",
+        a.rows,
+        c.len()
+    );
     if c.is_empty() {
         return;
     }
@@ -252,7 +283,6 @@ pub fn gemm_parallel(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'
 #[track_caller]
 fn by_columns(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32], start: Start<'_>) {
     let (rows, n) = (a.rows, b.columns);
-    assert_eq!(c.len(), rows * n, "a product of {rows} x {n} into {} numbers", c.len());
     let width = (TASK / (rows * a.columns).max(1)).next_multiple_of(PANEL).max(PANEL);
     // Blocks of columns, one behind the other, each row-major.
     parallel::with_scratch(rows * n, |blocks| {
@@ -322,6 +352,8 @@ mod tests {
         for sizes @ [m, k, n] in [
             [1, 1, 1],
             [2, 3, 5],
+            [13, 2, 33],
+            [1, 260, 2],
             [17, 33, 15],
             [65, 300, 31],
             [130, 7, 64],
@@ -329,6 +361,9 @@ mod tests {
             [29, 520, 97],
             [100, 1024, 70],
         ] {
+            if cfg!(miri) && m * k * n > 1_000 {
+                continue; // too much work for an interpreter
+            }
             let (a, b) = (numbers(1, m * k), numbers(2, k * n));
             let expected = naive(&a, &b, sizes);
             let mut c = vec![f32::NAN; m * n];
@@ -389,6 +424,58 @@ mod tests {
         let mut blocks = vec![f32::NAN; m * n];
         gemm_parallel(a, b, &mut blocks, Start::Zero);
         assert_eq!(whole, blocks);
+    }
+
+    /// What `work` panics with.
+    fn refusal(work: impl FnOnce() + std::panic::UnwindSafe) -> String {
+        *std::panic::catch_unwind(work).unwrap_err().downcast().expect("a message")
+    }
+
+    /// In words of 64 bits these sizes multiply to 16, 32 and 0: taken for that, they would let the product run through
+    /// all of the address space.
+    #[test]
+    fn sizes_that_multiply_to_too_much_are_refused() {
+        let large = (1 << 60) + 1;
+        let message = refusal(|| {
+            Matrix::new(&[0.0; 16], 16, large);
+        });
+        assert!(message.contains("a 16 x 1152921504606846977 matrix over 16 numbers"), "{message}");
+        let message = refusal(|| {
+            Packed::new(&[0.0; 32], large, 1);
+        });
+        assert!(message.contains("panels of 1152921504606846977 x 1 are too many"), "{message}");
+        let nothing = Matrix::new(&[], 1 << 63, 0);
+        for &isa in Isa::supported() {
+            let message = refusal(|| {
+                let packed = Packed { isa, ..Packed::new(&[], 0, 2) };
+                gemm_packed(nothing, packed, &mut [], Start::Zero);
+            });
+            assert!(message.contains("a product of 9223372036854775808 x 2 into 0 numbers"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_matrix_is_inside_its_slice_if_its_last_element_is() {
+        let numbers = [0.0; 12];
+        let whole = Matrix::new(&numbers, 3, 4);
+        assert!(whole.is_inside() && whole.transposed().is_inside());
+        assert!(whole.rows(1, 2).is_inside() && !whole.rows(1, 3).is_inside());
+        assert!(whole.columns(3, 1).is_inside() && !whole.columns(3, 2).is_inside());
+        assert!(whole.rows(7, 0).is_inside() && !whole.rows(7, 1).is_inside());
+        // The last row of 2^62 + 1 begins at 2^64, which a word of 64 bits takes for 0.
+        assert!(!whole.rows(0, 1 << 62).is_inside() && !whole.rows(0, (1 << 62) + 1).is_inside());
+        assert!(whole.rows(0, usize::MAX).columns(0, 0).is_inside());
+    }
+
+    #[test]
+    #[should_panic(expected = "a product of 5 x 2 into 8 numbers")]
+    fn a_result_of_too_few_rows_is_refused() {
+        gemm_parallel(
+            Matrix::new(&[0.0; 15], 5, 3),
+            Matrix::new(&[0.0; 6], 3, 2),
+            &mut [0.0; 8],
+            Start::Zero,
+        );
     }
 
     #[test]

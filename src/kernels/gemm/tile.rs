@@ -45,6 +45,7 @@ impl<const M: usize, const V: usize> Kernel for Product<'_, M, V> {
     fn run<S: Simd>(self, s: S) {
         let Product { a, panels, columns, start, copy, c } = self;
         let (rows, inner) = (a.rows, a.columns);
+        debug_assert!(a.is_inside(), "a matrix that reaches beyond its slice");
         if inner == 0 {
             // A sum of nothing: one empty block writes what C starts from.
             for row in 0..rows {
@@ -159,6 +160,9 @@ fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
     let corner = at.row * row_stride;
     let (vectors, _) = b.as_chunks::<LANES>();
     let (rows_of_b, _) = vectors.as_chunks::<2>();
+    debug_assert!(at.row + M <= a.rows && rows_of_b.len() == a.columns, "a tile outside of its block");
+    // Nothing in this wraps: the offsets of a tile are at most those of A as a whole, which gemm_packed has added up in
+    // checked arithmetic, or those of a copied block, which are small.
     assert!(corner + (M - 1) * row_stride + (rows_of_b.len() - 1) * column_stride < a.data.len());
     let mut sums = [[s.splat(0.0); V]; M];
     for (k, b) in rows_of_b.iter().enumerate() {
@@ -167,8 +171,11 @@ fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
             *column = s.load(b);
         }
         for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the largest index, that of the tile's last row and the block's last column, was checked above.
-            let x = unsafe { *a.data.get_unchecked(corner + i * row_stride + k * column_stride) };
+            let index = corner + i * row_stride + k * column_stride;
+            debug_assert!(index < a.data.len(), "number {index} of {}", a.data.len());
+            // SAFETY: the largest index, that of the tile's last row (i = M - 1) and the block's last column
+            // (k = rows_of_b.len() - 1), was checked above; the others are no larger, for strides are not negative.
+            let x = unsafe { *a.data.get_unchecked(index) };
             let x = s.splat(x);
             for (sum, column) in sums.iter_mut().zip(columns) {
                 *sum = s.mul_add(x, column, *sum);

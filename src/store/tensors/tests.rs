@@ -141,8 +141,8 @@ fn every_kind_of_wrong_file_has_its_sentence() {
     assert!(message(&by_hand("{}", b"")[..9]).contains("announce a header of 2 bytes, 1 follow"));
     // A file of text: its first eight characters are no sensible length.
     assert!(message(b"import torch\n").contains("it is cut short or no safetensors file"));
-    assert!(message(&by_hand("[1]", b"")).contains("it is no safetensors file, or damaged"));
-    assert!(message(&[2, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).contains("invalid UTF-8"));
+    assert!(message(&by_hand("[1]", b"")).contains("it is no safetensors file, or its header is damaged"));
+    assert!(message(&[2, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).contains("its header is damaged"));
     let header = r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
     let whole = by_hand(header, &[0; 8]);
     assert!(parse(&whole).is_ok());
@@ -170,6 +170,21 @@ fn every_kind_of_wrong_file_has_its_sentence() {
     }
     let beyond = format!(r#"{{"a":{}}}"#, one("[1000000000000]", "[0,4000000000000]"));
     assert!(message(&by_hand(&beyond, &[0; 12])).contains("cut short: "));
+    // Eight times 2^61 - 1 bytes: with the lengths before them more than a 64-bit number holds.
+    let most = (1_u64 << 61) - 1;
+    let eighth = |i: u64| {
+        let range = [i * most, (i + 1) * most];
+        format!(r#""{i}":{{"dtype":"U8","shape":[{most}],"data_offsets":{range:?}}}"#)
+    };
+    let all = (0..8).map(eighth).collect::<Vec<_>>().join(",");
+    assert!(message(&by_hand(&format!("{{{all}}}"), &[0; 12])).contains("cut short: "));
+    let long = format!("{{}}{}", " ".repeat(LONGEST_HEADER));
+    assert!(parse(&by_hand(&long[..LONGEST_HEADER], b"")).is_ok());
+    assert!(message(&by_hand(&long, b"")).contains("1048578 bytes, at most 1048576 are read"));
+    // What a file calls things is quoted, on one line.
+    let quoting =
+        message(&by_hand(r#"{"a":{"dtype":"F\n\u001b32","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]));
+    assert!(quoting.contains(r"`F\n\u{1b}32`"), "{quoting}");
     // Nesting that would overflow a parser's stack.
     let deep = format!(r#"{{"a":{}"#, "[".repeat(100_000));
     assert!(message(&by_hand(&deep, b"")).contains("damaged"));

@@ -135,6 +135,7 @@ mod tests {
             ([3, 4, 13], 3, 33, 2), // fewer places than a tile
             ([5, 40, 1], 5, 16, 2),
             ([1, 1, 1], 1, 1, 1),
+            ([10, 10, 16], 1, 20, 5), // windows that are pixels, whose gradient the plain way sums by pixels, not images
         ] {
             let windows = Windows { height, width, channels, kernel, stride: 1, padding: 0 };
             let (inner, places) = (windows.len(), images * windows.count());

@@ -22,7 +22,8 @@ pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32])
 
 pub(super) fn weight_gradient_on(isa: Isa, windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     assert_in_place(windows);
-    if isa == Isa::Portable {
+    // A window that is a pixel needs no gathering: the plain way cuts that sum differently.
+    if isa == Isa::Portable || windows.is_pointwise() {
         return plain::weight_gradient(windows, x, dy, dw);
     }
     let (image, outputs) = (windows.image_len(), dw.len() / windows.len());

@@ -1,0 +1,38 @@
+//! What a run says of itself: `metrics.jsonl` and `result.json`, and the curves that are drawn from them.
+
+use diva::config::Config;
+use diva::report::curves;
+use diva::train::run;
+use std::path::Path;
+
+/// Epochs that are drawn; more only take longer.
+const DRAWN: usize = 8;
+
+/// 0, 3, 6 ... and a metrics.jsonl; 1, 4 ... and a result.json; 2, 5 ... and a metrics.jsonl to be drawn.
+pub fn metrics(bytes: &[u8]) -> bool {
+    let Some((mode, text)) = bytes.split_first() else { return false };
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let path = Path::new("a file of the run");
+    if mode % 3 == 1 {
+        let Ok(result) = run::parse_result(text, path) else { return false };
+        let written = serde_json::to_string_pretty(&result).expect("a result is plain data");
+        assert_eq!(run::parse_result(&written, path).as_ref(), Ok(&result));
+        return true;
+    }
+    let Ok(metrics) = run::parse_metrics(text, path) else { return false };
+    assert_eq!(metrics.len(), text.lines().count());
+    let lines = metrics.iter().map(|line| serde_json::to_string(line).expect("metrics are plain data"));
+    let written = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(run::parse_metrics(&written, path).as_ref(), Ok(&metrics));
+    if mode % 3 == 2 && metrics.len() <= DRAWN {
+        let config = Config::resolve(None, None, &[], None).expect("the preset is a configuration");
+        for png in [
+            curves::accuracy(&metrics, &config.data.test_domain.to_string()),
+            curves::loss(&metrics, &config.train),
+        ] {
+            assert_eq!(&png[1..4], b"PNG");
+            assert!(png.len() < 1 << 20, "{} bytes of a picture", png.len());
+        }
+    }
+    true
+}
