@@ -3,6 +3,7 @@
 use super::percent;
 use crate::error::Result;
 use crate::report::run_pictures;
+use crate::report::tensorboard::EventFile;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::EpochMetrics;
 use crate::train::run::Watcher;
@@ -11,18 +12,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// The clock, the signals and the reports of a run on a console.
 pub(super) struct Console {
     start: Instant,
     signal: Arc<AtomicUsize>,
     bar: Option<ProgressBar>,
+    tensorboard: bool,
+    /// The event file for TensorBoard once the run has started; what went wrong once it cannot be written.
+    events: Option<Result<EventFile>>,
 }
 
 impl Console {
-    /// Listens to Ctrl-C and SIGTERM from now on.
-    pub(super) fn new() -> Self {
+    /// Listens to Ctrl-C and SIGTERM from now on. With `tensorboard`, the run gets an event file.
+    pub(super) fn new(tensorboard: bool) -> Self {
         let signal = Arc::new(AtomicUsize::new(0));
         for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             // Without the handler the signal still ends the process, only less gently.
@@ -36,7 +40,7 @@ impl Console {
             );
             bar
         });
-        Console { start: Instant::now(), signal, bar }
+        Console { start: Instant::now(), signal, bar, tensorboard, events: None }
     }
 
     /// A line for the user, above the bar if there is one.
@@ -57,6 +61,23 @@ impl Console {
             bar.finish_and_clear();
         }
     }
+
+    /// Keeps what became of the event file. The training is worth more than it, and goes on without.
+    fn keep_events(&mut self, outcome: Result<EventFile>) {
+        if let Err(cause) = &outcome {
+            self.say(&format!("{cause}; training goes on, and will not count as finished"));
+        }
+        self.events = Some(outcome);
+    }
+}
+
+/// The time for TensorBoard, in seconds since 1970.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an event file is for a clock's times, and nothing else reads it"
+)]
+pub(super) fn seconds_since_1970() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 impl Watcher for Console {
@@ -89,6 +110,9 @@ impl Watcher for Console {
         let done = trainer.state().progress.epochs;
         if done > 0 || trainer.state().progress.batches > 0 {
             self.say(&format!("goes on in epoch {} of {}", done + 1, config.train.epochs));
+        }
+        if self.tensorboard {
+            self.keep_events(EventFile::begin(folder, seconds_since_1970()));
         }
         if let Some(bar) = &self.bar {
             let steps = trainer.order().map_or(0, |order| order.len());
@@ -125,9 +149,18 @@ impl Watcher for Console {
             trainer.split().test_domain,
             if selected { "  selected" } else { "" }
         ));
+        if let Some(Ok(events)) = &self.events
+            && let Err(cause) = events.epoch(metrics, seconds_since_1970())
+        {
+            self.keep_events(Err(cause));
+        }
     }
 
     fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-        run_pictures::draw(trainer, folder)
+        run_pictures::draw(trainer, folder)?;
+        match self.events.take() {
+            None => Ok(()),
+            Some(events) => events?.pictures(folder, trainer.state().progress.epochs, seconds_since_1970()),
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! `diva train`
 
-use super::console::Console;
+use super::console::{Console, seconds_since_1970};
 use super::{ConfigArguments, percent, say};
 use crate::error::Result;
 use crate::report::run_pictures::{ACCURACY, LOSS, RECONSTRUCTIONS};
+use crate::report::tensorboard::EventFile;
 use crate::store::run_folder::{self, Claim, RunFolder};
 use crate::train::metrics::RunResult;
 use crate::train::run::{self, Options, Outcome};
@@ -28,6 +29,9 @@ pub(super) struct Train {
     /// Check the results of every op of every step for numbers that are not finite, and end with the first one's name.
     #[arg(long)]
     detect_anomaly: bool,
+    /// Keep an event file for TensorBoard in the run's folder: all metrics after each epoch, and at last the pictures.
+    #[arg(long)]
+    tensorboard: bool,
     /// Print the complete configuration and do nothing else.
     #[arg(long)]
     print_config: bool,
@@ -51,7 +55,7 @@ impl Train {
             }
         };
         let folder = RunFolder::new(path);
-        let mut console = Console::new();
+        let mut console = Console::new(self.tensorboard);
         let options = Options { resume: self.resume, detect_anomaly: self.detect_anomaly };
         let outcome = run::train(config, &folder, options, &mut console);
         console.finish();
@@ -63,6 +67,10 @@ impl Train {
                 };
                 let (path, epochs) = (folder.path().display(), result.epochs);
                 say(&format!("{path} is finished: {epochs} epochs are done; {hint}"))?;
+                if self.tensorboard {
+                    let now = seconds_since_1970();
+                    EventFile::begin(&folder, now)?.pictures(&folder, epochs, now)?;
+                }
                 summarise(&result, &folder)
             }
             Outcome::Done(result, _trainer) => summarise(&result, &folder),

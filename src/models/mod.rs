@@ -222,6 +222,17 @@ impl Model {
             Model::Classifier(_) | Model::Dann(_) => None,
         }
     }
+
+    /// The mean of the posterior of each latent, by name (zd, zx, zy; z of the VAE), for images (batch, 28, 28, 1):
+    /// (batch, dimensions) each; none of the baselines, which have no latents.
+    #[track_caller]
+    pub fn posterior_means<'t>(&self, images: Var<'t>) -> Vec<(&'static str, Var<'t>)> {
+        match self {
+            Model::Diva(diva) => diva.posterior_means(images),
+            Model::Vae(vae) => vae.posterior_means(images),
+            Model::Classifier(_) | Model::Dann(_) => Vec::new(),
+        }
+    }
 }
 
 /// KL of a posterior from a prior, one number an image: at the sample z, or in closed form.

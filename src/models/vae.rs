@@ -68,6 +68,12 @@ impl Vae {
         self.decoder.pixel_logits(self.encoder.forward(images).mean, self.settings.logits)
     }
 
+    /// The mean of q(z|x), as "z", for images (batch, 28, 28, 1): (batch, 3 latent).
+    #[track_caller]
+    pub fn posterior_means<'t>(&self, images: Var<'t>) -> Vec<(&'static str, Var<'t>)> {
+        vec![("z", self.encoder.forward(images).mean)]
+    }
+
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
         self.predictor(&self.classify_class, params)

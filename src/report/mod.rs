@@ -18,6 +18,7 @@ pub mod palette;
 mod picture;
 mod reconstructions;
 pub mod run_pictures;
+pub mod tensorboard;
 mod text;
 
 pub use curve::Plot;

@@ -57,7 +57,15 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 #[track_caller]
 pub fn append_line(path: &Path, line: &str) -> Result<()> {
     assert!(!line.contains('\n'), "a line to append holds a line break: {line:?}");
-    append(path, format!("{line}\n").as_bytes()).map_err(|cause| Error::writing(path, &cause))
+    append(path, format!("{line}\n").as_bytes())
+}
+
+/// Appends `bytes` to the file `path` as [`append_line`] does a line: all of them or none.
+///
+/// # Errors
+/// [`Error::Work`] with the path and the system's cause.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<()> {
+    extend(path, bytes).map_err(|cause| Error::writing(path, &cause))
 }
 
 /// Forces the file `path`, grown by [`append_line`], and its entry in the folder to the disk.
@@ -203,7 +211,7 @@ fn fill(temporary: &Path, bytes: &[u8]) -> io::Result<()> {
     disk.sync_file(&file)
 }
 
-fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn extend(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let disk = in_force();
     let open = disk.open(path, Purpose::Grow)?;
     let length = open.file.metadata()?.len();

@@ -117,4 +117,15 @@ impl Diva {
         let means: Vec<Var<'t>> = encoders.into_iter().flatten().map(|q| q.forward(images).mean).collect();
         self.decoder.pixel_logits(Var::concat(&means), self.settings.logits)
     }
+    /// The mean of the posterior of each latent that the model has, by name, for images (batch, 28, 28, 1):
+    /// (batch, latent) each.
+    #[track_caller]
+    pub fn posterior_means<'t>(&self, images: Var<'t>) -> Vec<(&'static str, Var<'t>)> {
+        let encoders = [
+            ("zd", self.domain.map(|latent| latent.encoder)),
+            ("zx", self.residual),
+            ("zy", Some(self.class.encoder)),
+        ];
+        encoders.into_iter().filter_map(|(name, q)| Some((name, q?.forward(images).mean))).collect()
+    }
 }
