@@ -1,81 +1,42 @@
 //! What a model makes of its input: images beside their reconstructions, domain by domain.
 //!
-//! A reconstruction is what the decoder gives for the means of all three latents: nothing is drawn at random. Each of
-//! its pixels shows the likeliest of the 256 grey levels. Where the digits of the test domain are those trained on, a
-//! column shows one digit at every angle.
+//! A reconstruction is what the decoder gives for the means of all latents. Where the digits of the test domain are those
+//! trained on, a column shows one digit at every angle.
 
-use super::text::degrees;
-use super::{Grid, Picture};
-use crate::autograd::{Engine, Params, Tape};
-use crate::data::{Dataset, Split};
-use crate::models::{Model, argmax};
+use super::{Generator, SCALE, picture};
+use crate::report::{Grid, Picture};
 use crate::train::dataset;
 
-/// Pixels of the picture for a pixel of an image.
-const SCALE: usize = 2;
-
-/// A PNG file of the first image of each class, as it is and reconstructed, for each training domain and the unseen
-/// one. A class that a domain does not have leaves its cells blank. Nothing if the model has no decoder.
-///
-/// # Panics
-/// If the split has no image, or the model is not for images of its size.
-pub fn reconstructions(model: &Model, params: &Params, split: &Split) -> Option<Vec<u8>> {
-    Some(grid(model, params, split)?.to_png())
-}
-
-fn grid(model: &Model, params: &Params, split: &Split) -> Option<Grid> {
-    let engine = Engine::new();
-    let classes = 0..split.classes as u32;
-    let has_labels = |domain: u32| split.train.domains.contains(&domain);
-    let trained = split.domain_names.iter().zip(0..).map(|(name, domain)| match &split.unlabelled {
-        Some(unlabelled) if !has_labels(domain) => (unlabelled, format!("{} unlabelled", degrees(name))),
-        _ => (&split.train, degrees(name)),
-    });
-    let unseen = (&split.test, format!("{} unseen", degrees(&split.test_domain)));
+/// The first image of each class, as it is and reconstructed, for each training domain and the unseen one. A class that
+/// a domain does not have leaves its cells blank.
+pub(super) fn grid(generator: &Generator<'_>) -> Grid {
+    let classes = generator.split.classes;
     let mut grid = Grid::new("Images and their reconstructions")
-        .columns(classes.clone().map(|class| class.to_string()))
+        .columns((0..classes).map(|class| class.to_string()))
         .scale(SCALE)
         .note("The first image of each class. A pixel of a reconstruction is its likeliest grey level.");
-    for ((data, name), domain) in trained.chain([unseen]).zip(0..) {
-        let is_of = |class, i: &usize| data.domains[*i] == domain && data.classes[*i] == class;
-        let found: Vec<Option<usize>> =
-            classes.clone().map(|class| (0..data.len()).find(|i| is_of(class, i))).collect();
+    for domain in generator.trained_domains().into_iter().chain([generator.unseen_domain()]) {
+        let (data, found) = (domain.data, domain.first_of_each_class(classes));
         let indices: Vec<usize> = found.iter().copied().flatten().collect();
         let originals = indices.iter().map(|&i| picture(data, data.image(i).to_vec()));
-        let reconstructed = reconstruct(model, params, &engine, data, &indices)?;
+        let reconstructed = match indices.as_slice() {
+            [] => Vec::new(),
+            indices => {
+                let tape = generator.tape();
+                let images = tape.input(&dataset::images(data, indices));
+                generator.decode(&generator.model.posterior_means(images))
+            }
+        };
         grid = grid
-            .row(format!("original, {name}"), in_columns(&found, originals))
-            .row("reconstruction", in_columns(&found, reconstructed.into_iter()));
+            .row(format!("original, {}", domain.full_name()), in_columns(&found, originals))
+            .row("reconstruction", in_columns(&found, reconstructed));
     }
-    Some(grid)
-}
-
-/// The images `indices` as the model gives them back.
-fn reconstruct(
-    model: &Model,
-    params: &Params,
-    engine: &Engine,
-    data: &Dataset,
-    indices: &[usize],
-) -> Option<Vec<Picture>> {
-    if indices.is_empty() {
-        return Some(Vec::new());
-    }
-    let tape = Tape::inference(engine, params);
-    let logits = model.reconstruction_logits(tape.input(&dataset::images(data, indices)))?;
-    let columns = logits.shape().columns();
-    let levels = logits.read(|numbers| argmax(numbers, columns).collect::<Vec<u32>>());
-    let grey = |&level: &u32| u8::try_from(level).expect("a pixel has 256 grey levels");
-    let images = levels.chunks_exact(data.values());
-    Some(images.map(|image| picture(data, image.iter().map(grey).collect())).collect())
-}
-
-fn picture(data: &Dataset, pixels: Vec<u8>) -> Picture {
-    Picture::new(data.height, data.width, data.channels, pixels)
+    grid
 }
 
 /// One picture for each column that has an image, in order.
-fn in_columns(found: &[Option<usize>], mut pictures: impl Iterator<Item = Picture>) -> Vec<Option<Picture>> {
+fn in_columns(found: &[Option<usize>], pictures: impl IntoIterator<Item = Picture>) -> Vec<Option<Picture>> {
+    let mut pictures = pictures.into_iter();
     found.iter().map(|index| index.and_then(|_| pictures.next())).collect()
 }
 
