@@ -34,7 +34,7 @@ impl Generate {
             Kind::ALL.into_iter().filter(|kind| [kind.name(), "all"].contains(&self.kind.as_str())).collect();
         if kinds.is_empty() {
             return Err(Error::request(format!(
-                "cannot generate {}; the kinds are {} and all",
+                "cannot generate {:?}; the kinds are {} and all",
                 self.kind,
                 Kind::ALL.map(Kind::name).join(", ")
             )));

@@ -10,8 +10,8 @@ use crate::models::Latent;
 use crate::report::Grid;
 use std::sync::Arc;
 
-/// A row for each chosen image, with a column for each label whose prior is put in the place of the latent `changed`;
-/// nothing if the model has no such latent.
+/// A row for each chosen image, with a column for each label whose prior is put in the place of the latent
+/// `changed`; nothing if the model has no such latent.
 pub(super) fn grid(generator: &Generator<'_>, changed: Latent) -> Option<Grid> {
     let model = generator.model;
     let known = model.labels(changed)? as u32;
@@ -36,8 +36,8 @@ pub(super) fn grid(generator: &Generator<'_>, changed: Latent) -> Option<Grid> {
         .columns(["original", "reconstruction"].into_iter().map(String::from).chain(names))
         .scale(SCALE)
         .note(format!(
-            "Each row begins with the first image of a class in its domain. Its reconstruction is decoded from the means \
-             of its posteriors of {}. {explanation} All else stays as in the reconstruction.",
+            "Each row begins with the first image of a class in its domain. The reconstruction is decoded from the \
+             posterior means of {}. {explanation} All else is as in the reconstruction.",
             generator.names_of_latents()
         ));
     for image in generator.chosen() {

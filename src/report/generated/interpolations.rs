@@ -16,8 +16,8 @@ const IMAGES: usize = 10;
 /// Pairs of images at most.
 const PAIRS: usize = 5;
 
-/// Rows for pairs of images, one a latent: of two classes, the first in the first training domain and the second in the
-/// unseen one. Nothing if there is no such pair.
+/// Rows for pairs of images, one a latent: of two classes, the first in the first training domain and the second in
+/// the unseen one. Nothing if there is no such pair.
 pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
     let model = generator.model;
     let from = generator.trained_domains().into_iter().next()?;
@@ -35,15 +35,15 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
     });
     let others = match model.latents().len() {
         1 => "",
-        _ => "; the other latents stay those of the image at the left",
+        _ => "; the other latents stay those of the left image",
     };
     let mut grid = Grid::new("From one image to another in one latent")
         .columns(["from".to_owned()].into_iter().chain(shares).chain(["to".to_owned()]))
         .scale(SCALE)
         .note(format!(
-            "From the first image of a class in the domain {} to that of another class in the domain {}. Each row decodes \
-             one latent on the straight way from its posterior's mean for the image at the left (0) to that for the image \
-             at the right (1){others}.",
+            "From the first image of a class in the domain {} to the first of another class in the domain {}. Each \
+             row decodes one latent on the straight way between its posterior means for the two images, from 0 to \
+             1{others}.",
             from.full_name(),
             to.full_name()
         ));
@@ -73,9 +73,8 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
             });
             let mut images = row(a, generator.decode(&between));
             images.push(Some(original(b)));
-            let [a, b] =
-                [(a, &from), (b, &to)].map(|(image, domain)| format!("{}, {}", image.class(), domain.name));
-            grid = grid.row(format!("{}: {a} to {b}", moving.name()), images);
+            let (name, start, end) = (moving.name(), a.class(), b.class());
+            grid = grid.row(format!("{name}, class {start} to {end}"), images);
         }
     }
     Some(grid)

@@ -14,8 +14,8 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
         .columns(["original", "reconstruction"].into_iter().map(String::from).chain(only))
         .scale(SCALE)
         .note(format!(
-            "Each row begins with the first image of a class in its domain. Its reconstruction is decoded from the means \
-             of its posteriors of {}; then one of these is kept and the others are set to zero, which need not be likely \
+            "Each row begins with the first image of a class in its domain. The reconstruction is decoded from the \
+             posterior means of {}. Then one of these is kept and the others are zero, which need not be likely \
              under their priors.",
             generator.names_of_latents()
         ));

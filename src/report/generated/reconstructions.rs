@@ -14,7 +14,11 @@ pub(super) fn grid(generator: &Generator<'_>) -> Grid {
     let mut grid = Grid::new("Images and their reconstructions")
         .columns((0..classes).map(|class| class.to_string()))
         .scale(SCALE)
-        .note("The first image of each class. A pixel of a reconstruction is its likeliest grey level.");
+        .note(format!(
+            "The first image of each class, decoded from its posterior means of {}. Each pixel of a reconstruction is \
+             its likeliest grey level.",
+            generator.names_of_latents()
+        ));
     for domain in generator.trained_domains().into_iter().chain([generator.unseen_domain()]) {
         let (data, found) = (domain.data, domain.first_of_each_class(classes));
         let indices: Vec<usize> = found.iter().copied().flatten().collect();
@@ -42,79 +46,50 @@ fn in_columns(found: &[Option<usize>], pictures: impl IntoIterator<Item = Pictur
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{Cells, digits, drawn};
+    use super::super::{Dataset, Kind, Params, Split, Tape};
     use super::*;
-    use crate::autograd::Builder;
-    use crate::config::Config;
+    use crate::autograd::Engine;
     use crate::data::embedded;
-    use crate::parallel;
+    use crate::models::Model;
     use crate::report::canvas::tests::find;
     use crate::report::palette::{INK, WHITE};
 
-    /// Digits at 0, 15 and, unseen, 75 degrees, one of each class, and a narrow model for them.
-    fn digits(layout: &str) -> (Model, Params, Split) {
-        let narrow = [
-            "data.domains=[0, 15, 75]",
-            "data.per_class=1",
-            "train.batch=2",
-            "model.encoder_width=0.1",
-            "model.decoder_width=0.05",
-            "model.latent=4",
-        ];
-        let mut overrides = narrow.map(str::to_owned).to_vec();
-        overrides.push(format!("model.logit_layout={layout}"));
-        let config = Config::resolve(None, Some("quick"), &overrides, None).unwrap();
-        let split = dataset::load(&config).unwrap();
-        let settings = dataset::settings(&config.model, split.domain_names.len(), 10, None).unwrap();
-        let mut params = Params::new();
-        let model = Model::new(&mut Builder::new(&mut params, 3), settings);
-        (model, params, split)
-    }
-
-    /// The corner of the cells: a margin of 16 and the longest label, "reconstruction" of 14 letters of 12 less a
-    /// dot of 2, with a gap of 10; a margin, the title of 18 with a gap of 20, the classes of 18 with a gap of 10.
-    const CORNER: [usize; 2] = [16 + 166 + 10, 16 + 38 + 28];
-
-    /// The image in a cell, of which each pixel is drawn as 2 x 2.
-    fn cell(drawn: &Picture, row: usize, column: usize) -> Vec<u8> {
-        let [x, y] = [CORNER[0] + 2 + column * 58, CORNER[1] + 2 + row * 58];
-        let mut pixels = Vec::new();
-        for pixel in 0..28 * 28 {
-            let [across, down] = [x + 2 * (pixel % 28), y + 2 * (pixel / 28)];
-            let colours =
-                [[0, 0], [1, 0], [0, 1], [1, 1]].map(|[dx, dy]| drawn.colour(down + dy, across + dx));
-            assert_eq!(colours, [[colours[0][0]; 3]; 4], "pixel {pixel} of row {row}, column {column}");
-            pixels.push(colours[0][0]);
-        }
-        pixels
+    /// "reconstruction" is the longest label of a row.
+    fn cells(all: &(Model, Params, Split)) -> Cells {
+        Cells::new(drawn(Kind::Reconstructions, all), 14, 1, vec![56; 10])
     }
 
     #[test]
     fn every_digit_stands_above_its_reconstruction() {
-        let (model, params, split) = digits("per-pixel");
-        let drawn = grid(&model, &params, &split).unwrap().render();
-        // 6 rows of 56 with separators of 2, below them a gap of 10 and two lines of note
+        let all = digits(&[]);
+        let cells = cells(&all);
+        let (Cells { picture: drawn, corner, .. }, (model, params, split)) = (&cells, &all);
+        let model = model.latent_variables().unwrap();
+        // 6 rows of 56 with separators of 2, below them a gap of 10 and three lines of note
         let lattice = [10 * 58 + 2, 6 * 58 + 2];
-        let expected = [CORNER[0] + lattice[0] + 16, CORNER[1] + lattice[1] + 10 + (22 + 18) + 16];
+        let expected = [corner[0] + lattice[0] + 16, corner[1] + lattice[1] + 10 + (2 * 22 + 18) + 16];
         assert_eq!([drawn.width, drawn.height], expected);
 
         for (row, label) in ["original, 0°", "original, 15°", "original, 75°"].into_iter().enumerate() {
-            let left = CORNER[0] - 10 - (label.chars().count() * 12 - 2);
+            let left = corner[0] - 10 - (label.chars().count() * 12 - 2);
             let lines = if row == 2 { 22 + 18 } else { 18 };
-            let top = CORNER[1] + 2 + 2 * row * 58 + (56 - lines) / 2;
-            assert_eq!(find(&drawn, label, INK), [[left, top]]);
+            let top = corner[1] + 2 + 2 * row * 58 + (56 - lines) / 2;
+            assert_eq!(find(drawn, label, INK), [[left, top]]);
         }
-        let [left, top] = [CORNER[0] - 10 - (6 * 12 - 2), CORNER[1] + 2 + 4 * 58 + 8 + 22];
-        assert_eq!(find(&drawn, "unseen", INK), [[left, top]]);
+        let [left, top] = [corner[0] - 10 - (6 * 12 - 2), corner[1] + 2 + 4 * 58 + 8 + 22];
+        assert_eq!(find(drawn, "unseen", INK), [[left, top]]);
 
         // drawn for seed 0 by another implementation of Philox and Fisher-Yates, in Python
         let drawn_digits = [163, 765, 823, 469, 422, 66, 233, 579, 723, 156];
-        let (all, test) = (embedded::train(), &split.test);
+        let (original, test) = (embedded::train(), &split.test);
         let engine = Engine::new();
         for (class, digit) in drawn_digits.into_iter().enumerate() {
-            assert_eq!(cell(&drawn, 0, class), all.image(digit), "class {class} at 0 degrees");
-            assert_eq!(cell(&drawn, 4, class), test.image(class), "class {class} at 75 degrees");
-            let tape = Tape::inference(&engine, &params);
-            let logits = model.reconstruction_logits(tape.input(&dataset::images(test, &[class]))).unwrap();
+            assert_eq!(cells.image(0, class), original.image(digit), "class {class} at 0 degrees");
+            assert_eq!(cells.image(4, class), test.image(class), "class {class} at 75 degrees");
+            let tape = Tape::inference(&engine, params);
+            let means = model.posterior_means(tape.input(&dataset::images(test, &[class])));
+            let logits = model.pixel_logits(&means);
             let likeliest: Vec<u8> = logits.read(|logits| {
                 let of_pixel = |row: &[f32]| {
                     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -122,7 +97,7 @@ mod tests {
                 };
                 logits.chunks_exact(256).map(of_pixel).collect()
             });
-            assert_eq!(cell(&drawn, 5, class), likeliest, "class {class} at 75 degrees, reconstructed");
+            assert_eq!(cells.image(5, class), likeliest, "class {class} at 75 degrees, reconstructed");
         }
     }
 
@@ -134,50 +109,36 @@ mod tests {
     #[test]
     fn both_layouts_of_the_logits_are_read() {
         for layout in ["per-pixel", "published"] {
-            let (model, mut params, split) = digits(layout);
+            let (model, mut params, split) = digits(&[&format!("model.logit_layout={layout}")]);
             let weight = params.find("px.de3.0.weight").unwrap();
             params.get_mut(weight).fill(0.0);
             let bias = params.find("px.de3.0.bias").unwrap();
             params.get_mut(bias).fill(0.0);
             params.get_mut(bias)[200] = 1.0;
-            let drawn = grid(&model, &params, &split).unwrap().render();
+            let cells = cells(&(model, params, split));
             let expected: Vec<u8> = match layout {
                 "per-pixel" => vec![200; 784],
                 _ => (0..784).map(|pixel| if pixel == 612 { 128 } else { 0 }).collect(),
             };
             for (row, class) in [(1, 0), (3, 9), (5, 4)] {
-                assert_eq!(cell(&drawn, row, class), expected, "{layout}, row {row}, class {class}");
+                assert_eq!(cells.image(row, class), expected, "{layout}, row {row}, class {class}");
             }
         }
     }
 
     #[test]
     fn the_first_of_each_class_is_shown_and_a_missing_class_is_blank() {
-        let (model, params, mut split) = digits("per-pixel");
+        let (model, params, mut split) = digits(&[]);
         let flat = |levels: &[u8]| levels.iter().flat_map(|&level| [level; 784]).collect();
         // domain 1 has no class 4; the test domain has two images of class 1
         split.train = Dataset::new([28, 28, 1], flat(&[10, 20, 30]), vec![4, 0, 0], vec![0, 1, 0]);
         split.test = Dataset::new([28, 28, 1], flat(&[40, 50, 60]), vec![1, 1, 3], vec![2, 2, 2]);
-        let drawn = grid(&model, &params, &split).unwrap().render();
+        let cells = cells(&(model, params, split));
         for (row, column, level) in [(0, 4, 10), (2, 0, 20), (0, 0, 30), (4, 1, 40), (4, 3, 60)] {
-            assert_eq!(cell(&drawn, row, column), [level; 784], "row {row}, column {column}");
+            assert_eq!(cells.image(row, column), [level; 784], "row {row}, column {column}");
         }
         for (row, column) in [(2, 4), (3, 4), (0, 1), (4, 0), (5, 9)] {
-            assert_eq!(cell(&drawn, row, column), [WHITE[0]; 784], "row {row}, column {column}");
+            assert_eq!(cells.image(row, column), [WHITE[0]; 784], "row {row}, column {column}");
         }
-    }
-
-    #[test]
-    fn the_number_of_threads_changes_no_byte() {
-        let (model, params, split) = digits("published");
-        let bytes = [1, 2]
-            .map(|threads| parallel::with_threads(threads, || reconstructions(&model, &params, &split)));
-        assert_eq!(bytes[0], bytes[1]);
-        let levels =
-            |picture: &Picture| picture.pixels.iter().copied().collect::<std::collections::BTreeSet<u8>>();
-        assert!(
-            levels(&grid(&model, &params, &split).unwrap().render()).len() > 200,
-            "a picture without content"
-        );
     }
 }
