@@ -5,7 +5,8 @@ mod program;
 use diva::config::Config;
 use diva::error::{Error, Result};
 use diva::parallel;
-use diva::report::run_pictures::{self, ACCURACY, LOSS, RECONSTRUCTIONS};
+use diva::report::generated::Kind;
+use diva::report::run_pictures::{self, ACCURACY, LOSS};
 use diva::store::run_folder::RunFolder;
 use diva::train::metrics::EpochMetrics;
 use diva::train::run::{self, Options, Outcome, Watcher};
@@ -15,8 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-/// A run that ends within a second: 20 images, a narrow model.
-fn config() -> Config {
+/// A run that ends within a second: 20 images, a narrow model of a kind.
+fn config(kind: &str) -> Config {
     let narrow = [
         "data.domains=[0, 15, 75]",
         "data.per_class=1",
@@ -26,7 +27,9 @@ fn config() -> Config {
         "train.batch=5",
         "train.epochs=2",
     ];
-    Config::resolve(None, Some("quick"), &narrow.map(str::to_owned), None).unwrap()
+    let kind = format!("model.kind={kind}");
+    let overrides: Vec<String> = narrow.map(str::to_owned).into_iter().chain([kind]).collect();
+    Config::resolve(None, Some("quick"), &overrides, None).unwrap()
 }
 
 /// Draws the pictures; then, if told to, fails as if the process ended there.
@@ -71,13 +74,16 @@ impl Drop for Scratch {
     }
 }
 
-fn pictures(folder: &RunFolder) -> [Vec<u8>; 3] {
-    [RECONSTRUCTIONS, ACCURACY, LOSS].map(|name| fs::read(folder.path().join(name)).unwrap())
+/// The bytes of all pictures of a run, the generated ones first.
+fn pictures(folder: &RunFolder) -> Vec<Vec<u8>> {
+    let names: Vec<String> = run_pictures::files().collect();
+    assert_eq!(names.len(), 8);
+    names.into_iter().map(|name| fs::read(folder.path().join(name)).unwrap()).collect()
 }
 
 fn train(folder: &RunFolder, resume: bool, fails: bool) -> (Result<Outcome>, usize) {
     let mut artist = Artist { fails, called: 0 };
-    let outcome = run::train(config(), folder, Options { resume, ..Options::default() }, &mut artist);
+    let outcome = run::train(config("diva"), folder, Options { resume, ..Options::default() }, &mut artist);
     (outcome, artist.called)
 }
 
@@ -134,28 +140,78 @@ fn the_command_draws_what_the_training_drew() {
     let scratch = Scratch::new("command");
     let folder = RunFolder::new(scratch.0.join("run"));
     train(&folder, false, false).0.unwrap();
-    let [reconstructions, ..] = pictures(&folder);
+    let drawn = pictures(&folder);
     let run = folder.path().to_str().unwrap();
 
     let elsewhere = scratch.0.join("new").join("folder");
-    let output = diva(&["generate", run, "reconstructions", "--threads", "1", "--out"], &[&elsewhere]);
-    assert!(output.status.success(), "{output:?}");
-    let path = elsewhere.join(RECONSTRUCTIONS);
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said, format!("the reconstructions are in {}\n", path.display()));
-    assert_eq!(fs::read(path).unwrap(), reconstructions);
+    for (kind, drawn) in Kind::ALL.into_iter().zip(&drawn) {
+        let output = diva(&["generate", run, kind.name(), "--threads", "1", "--out"], &[&elsewhere]);
+        assert!(output.status.success(), "{output:?}");
+        let path = elsewhere.join(kind.file());
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said, format!("the {} are in {}\n", kind.name(), path.display()));
+        assert!(fs::read(path).unwrap() == *drawn, "{}", kind.name());
+    }
 
-    fs::remove_file(folder.path().join(RECONSTRUCTIONS)).unwrap();
-    assert!(diva(&["generate", run, "reconstructions"], &[]).status.success());
-    assert_eq!(pictures(&folder)[0], reconstructions);
+    for kind in Kind::ALL {
+        fs::remove_file(folder.path().join(kind.file())).unwrap();
+    }
+    let output = diva(&["generate", run, "all"], &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 6);
+    assert!(pictures(&folder) == drawn);
+}
+
+#[test]
+fn what_a_model_cannot_generate_is_refused() {
+    let scratch = Scratch::new("ablations");
+    for kind in ["diva-no-zd", "vae", "classifier"] {
+        let mut artist = Artist { fails: false, called: 0 };
+        let folder = RunFolder::new(scratch.0.join(kind));
+        run::train(config(kind), &folder, Options::default(), &mut artist).unwrap();
+    }
+    let generate = |kind: &str, wanted: &str| {
+        let output = diva(&["generate"], &[&scratch.0.join(kind), Path::new(wanted)]);
+        let [said, refused] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), said, refused)
+    };
+    for (kind, wanted, lack) in [
+        ("diva-no-zd", "domains", "the model has no zd"),
+        ("vae", "classes", "the model has no zy"),
+        ("vae", "latents", "the model has a single latent"),
+        ("classifier", "samples", "the model has no decoder"),
+        ("classifier", "all", "the model has no decoder"),
+    ] {
+        let run = scratch.0.join(kind);
+        let sentence = format!("diva: cannot generate {wanted} from {}: {lack}\n", run.display());
+        assert_eq!(generate(kind, wanted), (Some(2), String::new(), sentence));
+    }
+    // The run of a model that lacks something is finished with the other pictures, and `all` says what there is not.
+    let there = |kind: &str| {
+        let is_there = |of: &Kind| scratch.0.join(kind).join(of.file()).exists();
+        Kind::ALL.into_iter().filter(is_there).collect::<Vec<_>>()
+    };
+    assert_eq!(there("classifier"), []);
+    assert_eq!(there("vae"), [Kind::Reconstructions, Kind::Samples, Kind::Interpolations]);
+    let (code, said, refused) = generate("vae", "all");
+    assert_eq!((code, refused.as_str(), said.lines().count()), (Some(0), "", 6), "{said}");
+    for name in
+        ["classes: the model has no zy", "domains: the model has no zd", "latents: the model has a single"]
+    {
+        assert!(said.contains(&format!("there are no {name}")), "{said}");
+    }
+    assert_eq!(there("vae").len(), 3);
 }
 
 #[test]
 fn other_kinds_of_pictures_are_refused() {
-    for kind in ["classes", "domains", "samples", "latents", "all", "nonsense"] {
+    for kind in ["nonsense", "", "Classes"] {
         let output = diva(&["generate", "nowhere", kind], &[]);
         assert_eq!(output.status.code(), Some(2), "{kind}");
-        let expected = format!("diva: cannot generate {kind}: this version generates reconstructions\n");
+        let expected = format!(
+            "diva: cannot generate {kind:?}; the kinds are reconstructions, classes, domains, samples, latents, \
+             interpolations and all\n"
+        );
         assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
     }
     let output = diva(&["generate", "nowhere", "reconstructions"], &[]);

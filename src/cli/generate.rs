@@ -3,46 +3,68 @@
 use super::saved_run::SavedRun;
 use super::say;
 use crate::error::{Error, Result};
-use crate::report::{reconstructions, run_pictures};
+use crate::report::generated::{self, Kind};
 use crate::store::durable;
 use crate::train::dataset;
 use clap::Args;
 use std::path::PathBuf;
 
 /// Pictures of what a run's selected model generates.
+///
+/// The kinds: reconstructions (images of every domain beside what the model makes of them); classes and domains (images
+/// with their class or domain changed to each of the others); samples (drawn from the priors); latents (decoded from one
+/// latent, the others zero); interpolations (from one image to another in one latent); all (each that the model can
+/// generate, in a file of its own). A baseline without a decoder generates nothing.
 #[derive(Args, Debug)]
 pub(super) struct Generate {
     /// The run's folder.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// What to draw: reconstructions (images of every domain beside what the model makes of them).
+    /// What to draw: reconstructions, classes, domains, samples, latents, interpolations, or all.
     #[arg(value_name = "KIND")]
     kind: String,
-    /// Where to put the picture, instead of the run's folder.
+    /// Where to put the pictures, instead of the run's folder; made if it is not there.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 impl Generate {
     pub(super) fn run(&self) -> Result<()> {
-        if self.kind != "reconstructions" {
+        let kinds: Vec<Kind> =
+            Kind::ALL.into_iter().filter(|kind| [kind.name(), "all"].contains(&self.kind.as_str())).collect();
+        if kinds.is_empty() {
             return Err(Error::request(format!(
-                "cannot generate {}: this version generates reconstructions",
-                self.kind
+                "cannot generate {:?}; the kinds are {} and all",
+                self.kind,
+                Kind::ALL.map(Kind::name).join(", ")
             )));
         }
         let saved = SavedRun::load(&self.run)?;
         let split = dataset::load(&saved.config)?;
+        let seed = saved.config.seed;
+        let drawn: Vec<_> = kinds
+            .into_iter()
+            .map(|kind| (kind, generated::draw(kind, &saved.model, &saved.params, &split, seed)))
+            .collect();
+        // Whoever asks for all gets what there is; whoever asks for what is not there is told why.
+        if let Some((_, Err(lack))) = drawn.first()
+            && drawn.iter().all(|(_, png)| png.is_err())
+        {
+            let (kind, run) = (&self.kind, self.run.display());
+            return Err(Error::request(format!("cannot generate {kind} from {run}: {lack}")));
+        }
         let folder = self.out.as_ref().unwrap_or(&self.run);
         durable::create_folder(folder)?;
-        let path = folder.join(run_pictures::RECONSTRUCTIONS);
-        let Some(png) = reconstructions(&saved.model, &saved.params, &split) else {
-            return Err(Error::request(format!(
-                "{} has no decoder, so there are no reconstructions",
-                self.run.display()
-            )));
-        };
-        durable::write(&path, &png)?;
-        say(&format!("the reconstructions are in {}", path.display()))
+        for (kind, png) in drawn {
+            match png {
+                Ok(png) => {
+                    let path = folder.join(kind.file());
+                    durable::write(&path, &png)?;
+                    say(&format!("the {} are in {}", kind.name(), path.display()))?;
+                }
+                Err(lack) => say(&format!("there are no {}: {lack}", kind.name()))?,
+            }
+        }
+        Ok(())
     }
 }

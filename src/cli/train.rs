@@ -3,7 +3,7 @@
 use super::console::{Console, seconds_since_1970};
 use super::{ConfigArguments, percent, say};
 use crate::error::Result;
-use crate::report::run_pictures::{ACCURACY, LOSS, RECONSTRUCTIONS};
+use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::run_folder::{self, Claim, RunFolder};
 use crate::train::metrics::RunResult;
@@ -94,8 +94,8 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
         result.test_domain,
         percent(result.test_accuracy)
     ))?;
-    let is_there = |name: &&str| folder.path().join(name).is_file();
-    let pictures: Vec<&str> = [RECONSTRUCTIONS, ACCURACY, LOSS].into_iter().filter(is_there).collect();
+    let is_there = |name: &String| folder.path().join(name).is_file();
+    let pictures: Vec<String> = run_pictures::files().filter(is_there).collect();
     if !pictures.is_empty() {
         say(&format!("pictures: {}", pictures.join(", ")))?;
     }

@@ -24,13 +24,15 @@ pub struct Latent {
 /// # Panics
 /// If the model is not for images of this size.
 pub fn encode(model: &Model, params: &Params, data: &Dataset) -> Vec<Latent> {
+    let Some(variables) = model.latent_variables() else { return Vec::new() };
     let engine = Engine::new();
     let all: Vec<usize> = (0..data.len()).collect();
     let mut latents: Vec<Latent> = Vec::new();
     for (batch, indices) in all.chunks(BATCH).enumerate() {
         let tape = Tape::inference(&engine, params);
-        let means = model.posterior_means(tape.input(&dataset::images(data, indices)));
-        for (place, (name, mean)) in means.into_iter().enumerate() {
+        let means = variables.posterior_means(tape.input(&dataset::images(data, indices)));
+        let named = variables.latents().into_iter().filter_map(|latent| Some((latent.name(), means.get(latent)?)));
+        for (place, (name, mean)) in named.enumerate() {
             let columns = mean.shape().columns();
             if latents.len() == place {
                 latents.push(Latent { name, means: Tensor::zeros([data.len(), columns]) });

@@ -6,6 +6,7 @@
 mod classifier;
 mod dann;
 pub mod diva;
+mod latents;
 pub mod networks;
 mod predict;
 mod vae;
@@ -14,6 +15,7 @@ pub use crate::config::{Kl, LogitLayout, ModelKind};
 pub use classifier::Classifier;
 pub use dann::Dann;
 pub use diva::Diva;
+pub use latents::{Latent, LatentVariableModel, Latents};
 pub use networks::SIDE;
 pub use predict::LabelPredictor;
 pub use vae::Vae;
@@ -212,25 +214,12 @@ impl Model {
         }
     }
 
-    /// The pixel logits that the decoder gives for the means of the latents of images (batch, 28, 28, 1), one row of
-    /// 256 for every pixel; nothing if the model has no decoder.
-    #[track_caller]
-    pub fn reconstruction_logits<'t>(&self, images: Var<'t>) -> Option<Var<'t>> {
+    /// The model as one that explains images by latents; nothing if it has none, and so no decoder.
+    pub fn latent_variables(&self) -> Option<&dyn LatentVariableModel> {
         match self {
-            Model::Diva(diva) => Some(diva.reconstruction_logits(images)),
-            Model::Vae(vae) => Some(vae.reconstruction_logits(images)),
+            Model::Diva(diva) => Some(&**diva),
+            Model::Vae(vae) => Some(&**vae),
             Model::Classifier(_) | Model::Dann(_) => None,
-        }
-    }
-
-    /// The mean of the posterior of each latent, by name (zd, zx, zy; z of the VAE), for images (batch, 28, 28, 1):
-    /// (batch, dimensions) each; none of the baselines, which have no latents.
-    #[track_caller]
-    pub fn posterior_means<'t>(&self, images: Var<'t>) -> Vec<(&'static str, Var<'t>)> {
-        match self {
-            Model::Diva(diva) => diva.posterior_means(images),
-            Model::Vae(vae) => vae.posterior_means(images),
-            Model::Classifier(_) | Model::Dann(_) => Vec::new(),
         }
     }
 }

@@ -7,11 +7,14 @@
 //! For images without a class the last term is left out.
 
 use super::networks::{AuxiliaryClassifier, Decoder, Encoder};
-use super::{Batch, LabelPredictor, Loss, SIDE, Settings, Weights, divergence};
+use super::{
+    Batch, LabelPredictor, Latent, LatentVariableModel, Latents, Loss, SIDE, Settings, Weights, divergence,
+};
 use crate::autograd::{Builder, Params, Tape, Var};
 use crate::nn::Frozen;
 use crate::prob::Normal;
 use crate::tensor::Tensor;
+use std::sync::Arc;
 
 /// An encoder, a decoder and two classifiers.
 #[derive(Clone, Debug)]
@@ -62,18 +65,6 @@ impl Vae {
         &self.settings
     }
 
-    /// The pixel logits that the decoder gives for the mean of q(z|x).
-    #[track_caller]
-    pub fn reconstruction_logits<'t>(&self, images: Var<'t>) -> Var<'t> {
-        self.decoder.pixel_logits(self.encoder.forward(images).mean, self.settings.logits)
-    }
-
-    /// The mean of q(z|x), as "z", for images (batch, 28, 28, 1): (batch, 3 latent).
-    #[track_caller]
-    pub fn posterior_means<'t>(&self, images: Var<'t>) -> Vec<(&'static str, Var<'t>)> {
-        vec![("z", self.encoder.forward(images).mean)]
-    }
-
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
         self.predictor(&self.classify_class, params)
@@ -87,5 +78,28 @@ impl Vae {
     fn predictor(&self, classifier: &AuxiliaryClassifier, params: &Params) -> LabelPredictor {
         let mean = self.encoder.freeze_mean(Frozen::new([SIDE, SIDE, 1]), params);
         LabelPredictor::new(classifier.freeze(mean, params))
+    }
+}
+
+impl LatentVariableModel for Vae {
+    fn latents(&self) -> Vec<Latent> {
+        vec![Latent::Single]
+    }
+
+    fn labels(&self, _: Latent) -> Option<usize> {
+        None
+    }
+
+    fn posterior_means<'t>(&self, images: Var<'t>) -> Latents<'t> {
+        [(Latent::Single, self.encoder.forward(images).mean)].into_iter().collect()
+    }
+
+    fn prior<'t>(&self, tape: &'t Tape<'t>, latent: Latent, labels: &Arc<[u32]>) -> Normal<'t> {
+        assert_eq!(latent, Latent::Single, "the latent of a VAE");
+        Normal::standard(tape, [labels.len(), 3 * self.settings.latent].into())
+    }
+
+    fn pixel_logits<'t>(&self, latents: &Latents<'t>) -> Var<'t> {
+        self.decoder.pixel_logits(latents.side_by_side(), self.settings.logits)
     }
 }

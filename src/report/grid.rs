@@ -1,7 +1,7 @@
 //! Rows and columns of equally sized images, with a title, labels and a note: how people look at what a generative
 //! model makes of its input.
 //!
-//! Every cell has the same size, so that the eye can compare along rows and columns. Columns are made wider, rows
+//! Every image has the same size, so that the eye can compare along rows and columns. A column is made wider, all rows
 //! higher and the whole picture larger where a label needs it; the images stay whole multiples of their size.
 
 use super::canvas::{Align, Canvas};
@@ -45,7 +45,9 @@ struct Layout {
     columns: Vec<Paragraph>,
     rows: Vec<Paragraph>,
     image: [usize; 2],
-    cell: [usize; 2],
+    /// The width of each column and the height of every row.
+    widths: Vec<usize>,
+    height: usize,
     lattice: [usize; 2],
     corner: [usize; 2],
     size: [usize; 2],
@@ -100,19 +102,19 @@ impl Grid {
         layout.lines(&mut canvas);
         for (number, label) in layout.columns.iter().enumerate() {
             let [x, _] = layout.cell_at(0, number);
-            let left = x + (layout.cell[0] - label.width()) / 2;
+            let left = x + (layout.widths[number] - label.width()) / 2;
             canvas.write([left, layout.corner[1] - GAP - label.height()], label, Align::Centre, INK);
         }
         for (number, label) in layout.rows.iter().enumerate() {
             let [_, y] = layout.cell_at(number, 0);
-            let top = y + (layout.cell[1] - label.height()) / 2;
+            let top = y + (layout.height - label.height()) / 2;
             canvas.write([layout.corner[0] - GAP - label.width(), top], label, Align::Right, INK);
         }
         for (row, (_, images)) in self.rows.iter().enumerate() {
             for (column, image) in images.iter().enumerate() {
                 let Some(image) = image else { continue };
-                let cell = layout.cell_at(row, column);
-                let corner = [0, 1].map(|axis| cell[axis] + (layout.cell[axis] - layout.image[axis]) / 2);
+                let (cell, room) = (layout.cell_at(row, column), [layout.widths[column], layout.height]);
+                let corner = [0, 1].map(|axis| cell[axis] + (room[axis] - layout.image[axis]) / 2);
                 self.draw(&mut canvas, corner, image);
             }
         }
@@ -163,12 +165,16 @@ impl Grid {
         );
 
         // one letter of blank keeps the names of neighbouring columns apart
-        let word = self.columns.iter().map(|label| text::longest_word(label)).max().unwrap_or(0);
-        let cell_width = image[0].max(if word > 0 { word + LETTER } else { 0 });
+        let room = |label: &String| with_gap(text::longest_word(label), LETTER);
+        let widths: Vec<usize> = match self.columns.as_slice() {
+            [] => vec![image[0]; count],
+            labels => labels.iter().map(|label| image[0].max(room(label))).collect(),
+        };
         let columns: Vec<_> = self
             .columns
             .iter()
-            .map(|label| Paragraph::new(label, cell_width - LETTER.min(cell_width)))
+            .zip(&widths)
+            .map(|(label, &width)| Paragraph::new(label, width - LETTER.min(width)))
             .collect();
         let rows: Vec<_> =
             self.rows.iter().map(|(label, _)| Paragraph::new(label, text::width(ROW_LETTERS))).collect();
@@ -177,9 +183,11 @@ impl Grid {
             rows.iter().map(Paragraph::height).max().unwrap_or(0),
         ];
         let header = columns.iter().map(Paragraph::height).max().unwrap_or(0);
-        let cell = [cell_width, image[1].max(row_height)];
-        let lattice =
-            [count * (cell[0] + SEPARATOR) + SEPARATOR, rows.len() * (cell[1] + SEPARATOR) + SEPARATOR];
+        let height = image[1].max(row_height);
+        let lattice = [
+            widths.iter().map(|width| width + SEPARATOR).sum::<usize>() + SEPARATOR,
+            rows.len() * (height + SEPARATOR) + SEPARATOR,
+        ];
 
         let body = with_gap(row_width, GAP) + lattice[0];
         let width = body.max(text::longest_word(&self.title)).max(text::longest_word(&self.note));
@@ -189,26 +197,26 @@ impl Grid {
             MARGIN + with_gap(title.height(), 2 * GAP) + with_gap(header, GAP),
         ];
         let size = [2 * MARGIN + width, corner[1] + lattice[1] + with_gap(note.height(), GAP) + MARGIN];
-        Layout { title, note, columns, rows, image, cell, lattice, corner, size }
+        Layout { title, note, columns, rows, image, widths, height, lattice, corner, size }
     }
 }
 
 impl Layout {
     /// The upper left corner of a cell.
     fn cell_at(&self, row: usize, column: usize) -> [usize; 2] {
-        [
-            self.corner[0] + SEPARATOR + column * (self.cell[0] + SEPARATOR),
-            self.corner[1] + SEPARATOR + row * (self.cell[1] + SEPARATOR),
-        ]
+        let before: usize = self.widths[..column].iter().map(|width| width + SEPARATOR).sum();
+        [self.corner[0] + SEPARATOR + before, self.corner[1] + SEPARATOR + row * (self.height + SEPARATOR)]
     }
 
     /// Draws the separators.
     fn lines(&self, canvas: &mut Canvas) {
         let [[x, y], [width, height]] = [self.corner, self.lattice];
-        for left in (0..width).step_by(self.cell[0] + SEPARATOR) {
-            canvas.fill([x + left, y], [SEPARATOR, height], FAINT);
+        canvas.fill([x, y], [SEPARATOR, height], FAINT);
+        for (column, cell) in self.widths.iter().enumerate() {
+            let [left, _] = self.cell_at(0, column);
+            canvas.fill([left + cell, y], [SEPARATOR, height], FAINT);
         }
-        for top in (0..height).step_by(self.cell[1] + SEPARATOR) {
+        for top in (0..height).step_by(self.height + SEPARATOR) {
             canvas.fill([x, y + top], [width, SEPARATOR], FAINT);
         }
     }
@@ -255,9 +263,9 @@ mod tests {
             size(&Grid::new("").row("", vec![some(3, 5)])),
             [16 + 2 + 5 + 2 + 16, 16 + 2 + 3 + 2 + 16]
         );
-        // a name of 7 letters and a letter of blank are wider than the image, a title still wider
+        // words of 5 and 7 letters and a letter of blank are wider than the images, a title still wider
         let named = Grid::new("").columns(["class 0", "another"]).row("", vec![some(9, 9), None]);
-        assert_eq!(size(&named), [16 + 2 * (7 * 12 - 2 + 12 + 2) + 2 + 16, 16 + 28 + 2 + 9 + 2 + 16]);
+        assert_eq!(size(&named), [16 + 72 + 96 + 2 + 16, 16 + 28 + 2 + 9 + 2 + 16]);
         let titled = Grid { title: "a".repeat(60), ..named };
         assert_eq!(size(&titled)[0], 16 + 60 * 12 - 2 + 16);
     }

@@ -6,17 +6,17 @@
 //!
 //! In reading order: [`palette`] (the colours), `font` (the letters), `text` (lines and their measures), `canvas`
 //! (drawing), [`Picture`] (what comes out), [`Grid`] and [`Plot`] (with `axis`, its ticks); then what they show of a run:
-//! [`reconstructions()`], [`curves`], and [`run_pictures`], all that a finished run has in its folder.
+//! [`generated`], [`curves`], and [`run_pictures`], all that a finished run has in its folder.
 
 mod axis;
 mod canvas;
 mod curve;
 pub mod curves;
 mod font;
+pub mod generated;
 mod grid;
 pub mod palette;
 mod picture;
-mod reconstructions;
 pub mod run_pictures;
 pub mod tensorboard;
 mod text;
@@ -24,4 +24,3 @@ mod text;
 pub use curve::Plot;
 pub use grid::Grid;
 pub use picture::Picture;
-pub use reconstructions::reconstructions;

@@ -39,7 +39,7 @@ fn matrix(settings: &[&str]) {
             };
             run(&train("run", &settings));
             let mut left = left_by(&here, "run");
-            run(&["generate", "run", "reconstructions", "--out", "pictures"]);
+            run(&["generate", "run", "all", "--out", "pictures"]);
             left.extend(
                 left_by(&here, "pictures")
                     .into_iter()
@@ -60,7 +60,14 @@ fn matrix(settings: &[&str]) {
         }
     }
     let names: Vec<String> = first.unwrap().into_keys().collect();
-    for expected in ["checkpoint.safetensors", "result.json", "metrics.jsonl", "accuracy.png", "evaluation"] {
+    for expected in [
+        "checkpoint.safetensors",
+        "result.json",
+        "metrics.jsonl",
+        "accuracy.png",
+        "evaluation",
+        "generated samples.png",
+    ] {
         assert!(names.iter().any(|name| name == expected), "{names:?}");
     }
 }

@@ -295,13 +295,14 @@ fn matrix_products_are_measured() {
 fn help_explains_every_flag() {
     let here = Folder::new();
     let top = here.succeed(&["--help"]);
-    for command in ["train", "evaluate", "predict", "data", "weights", "gradients", "bench"] {
+    for command in ["train", "evaluate", "predict", "generate", "data", "weights", "gradients", "bench"] {
         assert!(top.contains(&format!("\n  {command} ")), "{command} in {top}");
     }
     for arguments in [
         &["train"][..],
         &["evaluate"],
         &["predict"],
+        &["generate"],
         &["data", "info"],
         &["weights", "export"],
         &["weights", "import"],

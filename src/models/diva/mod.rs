@@ -18,9 +18,11 @@ mod elbo;
 pub use elbo::Noise;
 
 use super::networks::{AuxiliaryClassifier, ConditionalPrior, Decoder, Encoder};
-use super::{LabelPredictor, ModelKind, SIDE, Settings};
-use crate::autograd::{Builder, Params, Var};
+use super::{LabelPredictor, Latent, LatentVariableModel, Latents, ModelKind, SIDE, Settings};
+use crate::autograd::{Builder, Params, Tape, Var};
 use crate::nn::Frozen;
+use crate::prob::Normal;
+use std::sync::Arc;
 
 /// The model: handles of its parameters, and its settings.
 #[derive(Clone, Debug)]
@@ -100,6 +102,13 @@ impl Diva {
         Some(self.domain?.logits_of_mean(images))
     }
 
+    /// q(z|x) of each latent that there is, in the order in which the decoder takes them.
+    fn encoders(&self) -> impl Iterator<Item = (Latent, Encoder)> {
+        let [domain, class] = [self.domain, Some(self.class)].map(|latent| Some(latent?.encoder));
+        let all = [(Latent::Domain, domain), (Latent::Residual, self.residual), (Latent::Class, class)];
+        all.into_iter().filter_map(|(latent, encoder)| Some((latent, encoder?)))
+    }
+
     /// What predicts classes with the present parameters, by zy: [`Diva::class_logits`] without a tape.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
         self.class.predictor(params)
@@ -109,23 +118,37 @@ impl Diva {
     pub fn domain_predictor(&self, params: &Params) -> Option<LabelPredictor> {
         Some(self.domain?.predictor(params))
     }
+}
 
-    /// The pixel logits that the decoder gives for the means of all latents of images: the reconstruction.
-    #[track_caller]
-    pub fn reconstruction_logits<'t>(&self, images: Var<'t>) -> Var<'t> {
-        let encoders = [self.domain.map(|latent| latent.encoder), self.residual, Some(self.class.encoder)];
-        let means: Vec<Var<'t>> = encoders.into_iter().flatten().map(|q| q.forward(images).mean).collect();
-        self.decoder.pixel_logits(Var::concat(&means), self.settings.logits)
+impl LatentVariableModel for Diva {
+    fn latents(&self) -> Vec<Latent> {
+        self.encoders().map(|(latent, _)| latent).collect()
     }
-    /// The mean of the posterior of each latent that the model has, by name, for images (batch, 28, 28, 1):
-    /// (batch, latent) each.
-    #[track_caller]
-    pub fn posterior_means<'t>(&self, images: Var<'t>) -> Vec<(&'static str, Var<'t>)> {
-        let encoders = [
-            ("zd", self.domain.map(|latent| latent.encoder)),
-            ("zx", self.residual),
-            ("zy", Some(self.class.encoder)),
-        ];
-        encoders.into_iter().filter_map(|(name, q)| Some((name, q?.forward(images).mean))).collect()
+
+    fn labels(&self, latent: Latent) -> Option<usize> {
+        match latent {
+            Latent::Domain => self.domain.map(|_| self.settings.domains),
+            Latent::Class => Some(self.settings.classes),
+            Latent::Residual | Latent::Single => None,
+        }
+    }
+
+    fn posterior_means<'t>(&self, images: Var<'t>) -> Latents<'t> {
+        self.encoders().map(|(latent, encoder)| (latent, encoder.forward(images).mean)).collect()
+    }
+
+    fn prior<'t>(&self, tape: &'t Tape<'t>, latent: Latent, labels: &Arc<[u32]>) -> Normal<'t> {
+        match (latent, self.domain) {
+            (Latent::Domain, Some(domain)) => domain.prior.forward(tape, labels),
+            (Latent::Class, _) => self.class.prior.forward(tape, labels),
+            (Latent::Residual, _) if self.residual.is_some() => {
+                Normal::standard(tape, [labels.len(), self.settings.latent].into())
+            }
+            _ => panic!("the prior of {}, which the model does not have", latent.name()),
+        }
+    }
+
+    fn pixel_logits<'t>(&self, latents: &Latents<'t>) -> Var<'t> {
+        self.decoder.pixel_logits(latents.side_by_side(), self.settings.logits)
     }
 }

@@ -1,0 +1,226 @@
+//! What a model generates, as labelled pictures, one file for each [`Kind`].
+//!
+//! The latents of an image are the means of its posteriors, so nothing is drawn at random but the samples from the
+//! priors, whose numbers are a function of the run's seed. Each pixel shows the likeliest of its 256 grey levels.
+//! Normalisation is that of inference, by running statistics: a picture is the same whatever stands beside it.
+
+mod changed;
+mod interpolations;
+mod latents;
+mod reconstructions;
+mod samples;
+#[cfg(test)]
+mod tests;
+
+use super::text::degrees;
+use super::{Grid, Picture};
+use crate::autograd::{Engine, Params, Tape};
+use crate::data::{Dataset, Split};
+use crate::models::{Latent, LatentVariableModel, Latents, Model, argmax};
+use crate::train::dataset;
+
+/// Pixels of a picture for a pixel of an image.
+const SCALE: usize = 2;
+
+/// What a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Images of every domain beside what the model makes of them.
+    Reconstructions,
+    /// Images with zy replaced by the mean of p(zy|y), for each class y.
+    Classes,
+    /// Images with zd replaced by the mean of p(zd|d), for each training domain d.
+    Domains,
+    /// Images drawn from the priors.
+    Samples,
+    /// Images decoded from one latent, with the others zero.
+    Latents,
+    /// Images between two, of which one latent moves from the first to the second.
+    Interpolations,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 6] = [
+        Kind::Reconstructions,
+        Kind::Classes,
+        Kind::Domains,
+        Kind::Samples,
+        Kind::Latents,
+        Kind::Interpolations,
+    ];
+
+    /// The kind in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Reconstructions => "reconstructions",
+            Kind::Classes => "classes",
+            Kind::Domains => "domains",
+            Kind::Samples => "samples",
+            Kind::Latents => "latents",
+            Kind::Interpolations => "interpolations",
+        }
+    }
+
+    /// The name of the picture's file.
+    pub fn file(self) -> String {
+        format!("{}.png", self.name())
+    }
+}
+
+/// The bytes of a PNG file: a picture of what `model` generates with `params`, from images of `split`. Samples follow
+/// from `seed`.
+///
+/// # Errors
+/// A clause that says what the picture would need and is not there, such as "the model has no decoder".
+///
+/// # Panics
+/// If the split has no image, or the model is not for images of its size.
+pub fn draw(
+    kind: Kind,
+    model: &Model,
+    params: &Params,
+    split: &Split,
+    seed: u64,
+) -> Result<Vec<u8>, &'static str> {
+    let model = model.latent_variables().ok_or("the model has no decoder")?;
+    let generator = Generator { model, params, split, seed, engine: Engine::new() };
+    Ok(generator.grid(kind)?.to_png())
+}
+
+/// A trained model and the images that it is shown.
+struct Generator<'a> {
+    model: &'a dyn LatentVariableModel,
+    params: &'a Params,
+    split: &'a Split,
+    seed: u64,
+    engine: Engine,
+}
+
+/// A domain with its images, among those of others.
+struct Domain<'a> {
+    label: u32,
+    name: String,
+    /// Blank, or what sets it apart from domains that were trained on with labels.
+    role: &'static str,
+    data: &'a Dataset,
+}
+
+/// One image of the data.
+struct Example<'a> {
+    data: &'a Dataset,
+    index: usize,
+    domain: String,
+}
+
+impl Domain<'_> {
+    /// The name, with what sets the domain apart.
+    fn full_name(&self) -> String {
+        [self.name.as_str(), self.role].join(" ").trim_end().to_owned()
+    }
+
+    /// The first image of each of `classes` classes, where there is one.
+    fn first_of_each_class(&self, classes: usize) -> Vec<Option<usize>> {
+        let Dataset { classes: labels, domains, .. } = self.data;
+        let first = |class| (0..self.data.len()).find(|&i| domains[i] == self.label && labels[i] == class);
+        (0..classes as u32).map(first).collect()
+    }
+}
+
+impl Example<'_> {
+    fn class(&self) -> u32 {
+        self.data.classes[self.index]
+    }
+
+    fn name(&self) -> String {
+        format!("class {}, {}", self.class(), self.domain)
+    }
+}
+
+impl<'a> Generator<'a> {
+    fn grid(&self, kind: Kind) -> Result<Grid, &'static str> {
+        match kind {
+            Kind::Reconstructions => Ok(reconstructions::grid(self)),
+            Kind::Classes => changed::grid(self, Latent::Class).ok_or("the model has no zy"),
+            Kind::Domains => changed::grid(self, Latent::Domain).ok_or("the model has no zd"),
+            Kind::Samples => Ok(samples::grid(self)),
+            Kind::Latents => latents::grid(self).ok_or("the model has a single latent"),
+            Kind::Interpolations => interpolations::grid(self)
+                .ok_or("there are no images of two classes, one in training and one in the unseen domain"),
+        }
+    }
+
+    /// The domains that were trained on, in the order of their labels.
+    fn trained_domains(&self) -> Vec<Domain<'a>> {
+        let Split { train, unlabelled, domain_names, .. } = self.split;
+        let named = (0..).zip(domain_names);
+        let found = named.filter_map(|(label, name)| {
+            let has = |data: &&Dataset| data.domains.contains(&label);
+            let (data, role) = match Some(train).filter(has) {
+                Some(train) => (train, ""),
+                None => (unlabelled.as_ref().filter(has)?, "unlabelled"),
+            };
+            Some(Domain { label, name: degrees(name), role, data })
+        });
+        found.collect()
+    }
+
+    fn unseen_domain(&self) -> Domain<'a> {
+        let Split { test, test_domain, domain_names, .. } = self.split;
+        let label = domain_names.len() as u32;
+        Domain { label, name: degrees(test_domain), role: "unseen", data: test }
+    }
+
+    /// The first image of each class in a domain.
+    fn examples(&self, domain: &Domain<'a>) -> Vec<Example<'a>> {
+        let found = domain.first_of_each_class(self.split.classes).into_iter().flatten();
+        found.map(|index| Example { data: domain.data, index, domain: domain.full_name() }).collect()
+    }
+
+    /// The first image of each class in the first training domain and in the unseen one.
+    fn chosen(&self) -> Vec<Example<'a>> {
+        let first = self.trained_domains().into_iter().next();
+        first.iter().chain([&self.unseen_domain()]).flat_map(|domain| self.examples(domain)).collect()
+    }
+
+    fn tape(&self) -> Tape<'_> {
+        Tape::inference(&self.engine, self.params)
+    }
+
+    /// The means of the posteriors of an image: a single row for each latent.
+    fn means<'t>(&self, tape: &'t Tape<'t>, image: &Example<'_>) -> Latents<'t> {
+        self.model.posterior_means(tape.input(&dataset::images(image.data, &[image.index])))
+    }
+
+    /// What the decoder makes of each row of the latents.
+    fn decode(&self, latents: &Latents<'_>) -> Vec<Picture> {
+        let logits = self.model.pixel_logits(latents);
+        let levels = logits.read(|numbers| argmax(numbers, logits.shape().columns()).collect::<Vec<u32>>());
+        let grey = |&level: &u32| u8::try_from(level).expect("a pixel has 256 grey levels");
+        let data = &self.split.train;
+        let images = levels.chunks_exact(data.values());
+        images.map(|image| picture(data, image.iter().map(grey).collect())).collect()
+    }
+
+    /// The latents of the model, as in "zd, zx and zy".
+    fn names_of_latents(&self) -> String {
+        let names: Vec<&str> = self.model.latents().into_iter().map(Latent::name).collect();
+        match names.split_last() {
+            Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+            _ => names.concat(),
+        }
+    }
+}
+
+/// A row of a grid in which no cell is blank: first the image itself.
+fn row(image: &Example<'_>, decoded: impl IntoIterator<Item = Picture>) -> Vec<Option<Picture>> {
+    [original(image)].into_iter().chain(decoded).map(Some).collect()
+}
+
+fn original(image: &Example<'_>) -> Picture {
+    picture(image.data, image.data.image(image.index).to_vec())
+}
+
+fn picture(data: &Dataset, pixels: Vec<u8>) -> Picture {
+    Picture::new(data.height, data.width, data.channels, pixels)
+}

@@ -1,0 +1,364 @@
+//! Every cell of every picture is compared with the decoder's answer to latents that are put together here, number by
+//! number.
+
+use super::*;
+use crate::autograd::Builder;
+use crate::config::Config;
+use crate::parallel;
+use crate::report::canvas::tests::find;
+use crate::report::palette::INK;
+use crate::rng::Stream;
+use crate::tensor::Tensor;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Digits at 0, 15 and, unseen, 75 degrees, one of each class, and a narrow model for them.
+pub(super) fn digits(more: &[&str]) -> (Model, Params, Split) {
+    let narrow = [
+        "data.domains=[0, 15, 75]",
+        "data.per_class=1",
+        "train.batch=2",
+        "model.encoder_width=0.1",
+        "model.decoder_width=0.05",
+        "model.latent=4",
+    ];
+    let overrides: Vec<String> = narrow.iter().chain(more).map(|&text| text.to_owned()).collect();
+    let config = Config::resolve(None, Some("quick"), &overrides, None).unwrap();
+    let split = dataset::load(&config).unwrap();
+    let settings = dataset::settings(&config.model, split.domain_names.len(), 10, None).unwrap();
+    let mut params = Params::new();
+    let model = Model::new(&mut Builder::new(&mut params, 3), settings);
+    (model, params, split)
+}
+
+/// A picture of a kind.
+pub(super) fn drawn(kind: Kind, (model, params, split): &(Model, Params, Split)) -> Picture {
+    let model = model.latent_variables().unwrap();
+    let generator = Generator { model, params, split, seed: 7, engine: Engine::new() };
+    generator.grid(kind).unwrap().render()
+}
+
+/// Where the images of a picture are: 56 x 56 pixels each in the middle of columns of these widths, with lines of 2.
+pub(super) struct Cells {
+    pub(super) picture: Picture,
+    pub(super) corner: [usize; 2],
+    pub(super) widths: Vec<usize>,
+}
+
+impl Cells {
+    /// Below a margin of 16, the title of 18 with a gap of 20 and names of columns of 18 a line, 22 from line to line,
+    /// with a gap of 10; to the right of a margin of 16 and the longest line of the rows' labels with a gap of 10.
+    pub(super) fn new(picture: Picture, letters: usize, lines: usize, widths: Vec<usize>) -> Self {
+        let names = if lines > 0 { 22 * lines - 4 + 10 } else { 0 };
+        let label = if letters > 0 { 12 * letters - 2 + 10 } else { 0 };
+        Cells { picture, corner: [16 + label, 16 + 38 + names], widths }
+    }
+
+    /// The image in a cell, of which each pixel is drawn as 2 x 2.
+    pub(super) fn image(&self, row: usize, column: usize) -> Vec<u8> {
+        let before: usize = self.widths[..column].iter().map(|width| width + 2).sum();
+        let x = self.corner[0] + 2 + before + (self.widths[column] - 56) / 2;
+        let y = self.corner[1] + 2 + row * 58;
+        let mut pixels = Vec::new();
+        for pixel in 0..28 * 28 {
+            let [across, down] = [x + 2 * (pixel % 28), y + 2 * (pixel / 28)];
+            let colours =
+                [[0, 0], [1, 0], [0, 1], [1, 1]].map(|[dx, dy]| self.picture.colour(down + dy, across + dx));
+            assert_eq!(colours, [[colours[0][0]; 3]; 4], "pixel {pixel} of row {row}, column {column}");
+            pixels.push(colours[0][0]);
+        }
+        pixels
+    }
+
+    /// Asserts where the picture ends on the right, and that it has so many rows above its note.
+    fn assert_size(&self, rows: usize) {
+        let right: usize = self.corner[0] + self.widths.iter().map(|width| width + 2).sum::<usize>() + 2;
+        let below = self.corner[1] + 58 * rows + 2;
+        assert_eq!(self.picture.width, right + 16);
+        let note = (self.picture.height - below - 10 - 16 + 4) as f64 / 22.0;
+        assert!(note.fract() == 0.0 && (1.0..9.0).contains(&note), "{note} lines of note below {rows} rows");
+    }
+}
+
+/// One image's value of each latent.
+type Values = Vec<(Latent, Vec<f32>)>;
+
+fn means((model, params, _): &(Model, Params, Split), data: &Dataset, index: usize) -> Values {
+    let (model, engine) = (model.latent_variables().unwrap(), Engine::new());
+    let tape = Tape::inference(&engine, params);
+    let found = model.posterior_means(tape.input(&dataset::images(data, &[index])));
+    model
+        .latents()
+        .into_iter()
+        .map(|latent| (latent, found.get(latent).unwrap().read(<[f32]>::to_vec)))
+        .collect()
+}
+
+/// Mean and standard deviation.
+fn prior((model, params, _): &(Model, Params, Split), latent: Latent, label: u32) -> [Vec<f32>; 2] {
+    let engine = Engine::new();
+    let tape = Tape::inference(&engine, params);
+    let prior = model.latent_variables().unwrap().prior(&tape, latent, &Arc::new([label]));
+    [prior.mean, prior.sd].map(|numbers| numbers.read(<[f32]>::to_vec))
+}
+
+/// The likeliest levels of the pixels that the decoder gives for one value of each latent.
+fn decoded((model, params, _): &(Model, Params, Split), values: &Values) -> Vec<u8> {
+    let engine = Engine::new();
+    let tape = Tape::inference(&engine, params);
+    let given = |values: &[f32]| tape.input(&Tensor::new([1, values.len()], values));
+    let latents = values.iter().map(|(latent, values)| (*latent, given(values))).collect();
+    model.latent_variables().unwrap().pixel_logits(&latents).read(|logits| {
+        let of_pixel = |row: &[f32]| {
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter().position(|&logit| logit == largest).unwrap() as u8
+        };
+        logits.chunks_exact(256).map(of_pixel).collect()
+    })
+}
+
+fn with(values: &Values, latent: Latent, value: &[f32]) -> Values {
+    let replaced =
+        |(its, old): &(Latent, Vec<f32>)| (*its, if *its == latent { value.to_vec() } else { old.clone() });
+    values.iter().map(replaced).collect()
+}
+
+/// The images that rows are of: each class at 0 degrees, each class at 75 degrees.
+fn chosen(split: &Split, row: usize) -> (&Dataset, usize) {
+    let (data, domain) = if row < 10 { (&split.train, 0) } else { (&split.test, 2) };
+    let is = |i: &usize| data.domains[*i] == domain && data.classes[*i] == row as u32 % 10;
+    (data, (0..data.len()).find(is).unwrap())
+}
+
+/// Columns of "original" and "reconstruction" and some more.
+fn widths(more: &[usize]) -> Vec<usize> {
+    [&[8 * 12 - 2 + 12, 14 * 12 - 2 + 12], more].concat()
+}
+
+/// "class 3, 75°" is the longest line of the labels of rows; "unseen" stands below it.
+const CLASS_AND_DOMAIN: usize = 12;
+
+#[test]
+fn a_changed_class_is_the_mean_of_its_prior_decoded() {
+    let all = digits(&[]);
+    let cells = Cells::new(drawn(Kind::Classes, &all), CLASS_AND_DOMAIN, 1, widths(&[56; 10]));
+    cells.assert_size(20);
+    for row in [0, 3, 14, 19] {
+        let (data, index) = chosen(&all.2, row);
+        let means = means(&all, data, index);
+        assert_eq!(cells.image(row, 0), data.image(index), "row {row}");
+        assert_eq!(cells.image(row, 1), decoded(&all, &means), "row {row}");
+        for class in 0..10 {
+            let [mean, _] = prior(&all, Latent::Class, class);
+            let expected = decoded(&all, &with(&means, Latent::Class, &mean));
+            assert_eq!(cells.image(row, 2 + class as usize), expected, "class {class} in row {row}");
+        }
+        let different: BTreeSet<Vec<u8>> = (1..12).map(|column| cells.image(row, column)).collect();
+        assert_eq!(different.len(), 11);
+    }
+    let top = |row: usize, lines: usize| cells.corner[1] + 2 + row * 58 + (56 - (22 * lines - 4)) / 2;
+    assert_eq!(find(&cells.picture, "The class changed", INK), [[16, 16]]);
+    assert_eq!(find(&cells.picture, "class 3, 0°", INK), [[16 + 12, top(3, 1)]]);
+    assert_eq!(find(&cells.picture, "class 4, 75°", INK), [[16, top(14, 2)]]);
+    assert_eq!(find(&cells.picture, "unseen", INK).len(), 10);
+}
+
+#[test]
+fn a_changed_domain_is_the_mean_of_its_prior_decoded() {
+    let all = digits(&[]);
+    let cells = Cells::new(drawn(Kind::Domains, &all), CLASS_AND_DOMAIN, 1, widths(&[56; 2]));
+    cells.assert_size(20);
+    for row in [2, 17] {
+        let (data, index) = chosen(&all.2, row);
+        let means = means(&all, data, index);
+        assert_eq!(cells.image(row, 0), data.image(index), "row {row}");
+        assert_eq!(cells.image(row, 1), decoded(&all, &means), "row {row}");
+        for domain in 0..2 {
+            let [mean, _] = prior(&all, Latent::Domain, domain);
+            let expected = decoded(&all, &with(&means, Latent::Domain, &mean));
+            assert_eq!(cells.image(row, 2 + domain as usize), expected, "domain {domain} in row {row}");
+        }
+        assert_ne!(cells.image(row, 2), cells.image(row, 3));
+    }
+    for (column, domain) in [(2, "0°"), (3, "15°")] {
+        let before: usize = cells.widths[..column].iter().map(|width| width + 2).sum();
+        let left = cells.corner[0] + 2 + before + (56 - (12 * domain.chars().count() - 2)) / 2;
+        assert!(find(&cells.picture, domain, INK).contains(&[left, cells.corner[1] - 10 - 18]), "{domain}");
+    }
+}
+
+#[test]
+fn one_latent_is_decoded_with_the_others_zero() {
+    for (kind, kept) in [
+        ("diva", &[Latent::Domain, Latent::Residual, Latent::Class][..]),
+        ("diva-no-zd", &[Latent::Residual, Latent::Class]),
+        ("diva-no-zx", &[Latent::Domain, Latent::Class]),
+    ] {
+        let all = digits(&[&format!("model.kind={kind}")]);
+        // "only" is wider than an image
+        let cells =
+            Cells::new(drawn(Kind::Latents, &all), CLASS_AND_DOMAIN, 2, widths(&vec![58; kept.len()]));
+        for row in [5, 11] {
+            let (data, index) = chosen(&all.2, row);
+            let means = means(&all, data, index);
+            assert_eq!(means.iter().map(|(latent, _)| *latent).collect::<Vec<_>>(), kept, "{kind}");
+            assert_eq!(cells.image(row, 1), decoded(&all, &means), "{kind}, row {row}");
+            for (column, &kept) in (2..).zip(kept) {
+                let zero = |(latent, mean): &(Latent, Vec<f32>)| {
+                    (*latent, if *latent == kept { mean.clone() } else { vec![0.0; 4] })
+                };
+                let expected = decoded(&all, &means.iter().map(zero).collect());
+                assert_eq!(cells.image(row, column), expected, "{kind}, row {row}, only {}", kept.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn one_latent_moves_from_an_image_to_another() {
+    let all = digits(&[]);
+    let split = &all.2;
+    // The names of columns and images are as wide: 4 letters and a blank are 58.
+    let columns: Vec<usize> = [58].into_iter().chain([56; 10]).chain([56]).collect();
+    let cells = Cells::new(drawn(Kind::Interpolations, &all), "zd, class 0 to 1".len(), 1, columns);
+    cells.assert_size(15);
+    for (pair, place, latent) in [(0, 2, Latent::Class), (2, 0, Latent::Domain), (4, 1, Latent::Residual)] {
+        let (row, [from, to]) =
+            (3 * pair + place, [chosen(split, 2 * pair), chosen(split, 10 + 2 * pair + 1)]);
+        assert_eq!(cells.image(row, 0), from.0.image(from.1));
+        assert_eq!(cells.image(row, 11), to.0.image(to.1));
+        let [start, end] = [from, to].map(|(data, index)| means(&all, data, index));
+        let value = |values: &Values| values.iter().find(|(its, _)| *its == latent).unwrap().1.clone();
+        let [a, b] = [&start, &end].map(value);
+        for step in 0..10 {
+            let t = step as f32 / 9.0;
+            let between: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a * (1.0 - t) + b * t).collect();
+            let expected = decoded(&all, &with(&start, latent, &between));
+            assert_eq!(cells.image(row, 1 + step), expected, "{} of pair {pair}, step {step}", latent.name());
+        }
+        assert_eq!(cells.image(row, 1), decoded(&all, &start), "the beginning is the reconstruction");
+        assert_ne!(cells.image(row, 1), cells.image(row, 10));
+    }
+    assert_eq!(find(&cells.picture, "zx, class 4 to 5", INK).len(), 1);
+    assert_eq!(find(&cells.picture, "4/9", INK).len(), 1);
+}
+
+#[test]
+fn samples_are_drawn_from_the_priors() {
+    let noise = |latent: Latent, row: u64, dimensions: usize| {
+        let mut numbers = vec![0.0; 10 * dimensions];
+        Stream::new(7, "samples", &[latent as u64, row]).fill_normal(0, &mut numbers);
+        numbers
+    };
+    let sample = |all: &(Model, Params, Split), latent, label, noise: &[f32]| {
+        let [mean, sd] = prior(all, latent, label);
+        (latent, mean.iter().zip(&sd).zip(noise).map(|((mean, sd), noise)| mean + sd * noise).collect())
+    };
+    let all = digits(&[]);
+    // "sample 1 at 15°", three rows for each of two domains
+    let cells = Cells::new(drawn(Kind::Samples, &all), 15, 1, vec![56; 10]);
+    cells.assert_size(6);
+    for (row, domain) in [(0, 0), (2, 0), (3, 1)] {
+        for class in [0, 6, 9] {
+            let labels = [(Latent::Domain, domain), (Latent::Residual, 0), (Latent::Class, class)];
+            let values = labels.map(|(latent, label)| {
+                let noise = noise(latent, row, 4);
+                sample(&all, latent, label, &noise[4 * class as usize..][..4])
+            });
+            let found = cells.image(row as usize, class as usize);
+            assert_eq!(found, decoded(&all, &values.to_vec()), "row {row}, class {class}");
+        }
+    }
+    let different: BTreeSet<Vec<u8>> = (0..60).map(|cell| cells.image(cell / 10, cell % 10)).collect();
+    assert_eq!(different.len(), 60);
+
+    // Without labels to draw for, neither columns nor rows have names.
+    let vae = digits(&["model.kind=vae"]);
+    let cells = Cells::new(drawn(Kind::Samples, &vae), 0, 0, vec![56; 10]);
+    cells.assert_size(6);
+    let noise = noise(Latent::Single, 5, 12);
+    let values = vec![(Latent::Single, noise[12 * 8..][..12].to_vec())];
+    assert_eq!(cells.image(5, 8), decoded(&vae, &values));
+    let no_zd = drawn(Kind::Samples, &digits(&["model.kind=diva-no-zd"]));
+    assert_eq!(find(&no_zd, "sample 6", INK).len(), 1);
+}
+
+/// The decoder takes zd, zx, zy in this order: one that does not look at the last third is blind to classes alone.
+#[test]
+fn a_decoder_blind_to_zy_shows_no_change_of_the_class() {
+    let mut all = digits(&[]);
+    let weight = all.1.find("px.fc1.0.weight").unwrap();
+    let weights = all.1.get_mut(weight);
+    let outputs = weights.len() / 12;
+    weights[8 * outputs..].fill(0.0);
+    let classes = Cells::new(drawn(Kind::Classes, &all), CLASS_AND_DOMAIN, 1, widths(&[56; 10]));
+    let domains = Cells::new(drawn(Kind::Domains, &all), CLASS_AND_DOMAIN, 1, widths(&[56; 2]));
+    let latents = Cells::new(drawn(Kind::Latents, &all), CLASS_AND_DOMAIN, 2, widths(&[58; 3]));
+    for column in 2..12 {
+        assert_eq!(classes.image(6, column), classes.image(6, 1), "column {column}");
+    }
+    assert_ne!(domains.image(6, 2), domains.image(6, 3));
+    assert_eq!(latents.image(6, 4), latents.image(13, 4));
+    assert_ne!(latents.image(6, 3), latents.image(13, 3));
+}
+
+#[test]
+fn what_a_model_lacks_is_said() {
+    let lacks = |kind: &str| -> Vec<Option<&str>> {
+        let (model, params, split) = digits(&[&format!("model.kind={kind}")]);
+        Kind::ALL.map(|kind| draw(kind, &model, &params, &split, 0).err()).to_vec()
+    };
+    let (no_zd, no_zy) = (Some("the model has no zd"), Some("the model has no zy"));
+    assert_eq!(lacks("diva"), [None; 6]);
+    assert_eq!(lacks("diva-no-zx"), [None; 6]);
+    assert_eq!(lacks("diva-no-zd"), [None, None, no_zd, None, None, None]);
+    assert_eq!(lacks("vae"), [None, no_zy, no_zd, None, Some("the model has a single latent"), None]);
+    for baseline in ["classifier", "dann"] {
+        assert_eq!(lacks(baseline), [Some("the model has no decoder"); 6]);
+    }
+}
+
+#[test]
+fn missing_classes_have_no_row_and_unlabelled_domains_a_column() {
+    let (model, params, mut split) = digits(&[]);
+    let flat = |levels: &[u8]| levels.iter().flat_map(|&level| [level; 784]).collect();
+    let images = |levels: &[u8], classes: &[u32], domain: u32| {
+        Dataset::new([28, 28, 1], flat(levels), classes.to_vec(), vec![domain; classes.len()])
+    };
+    split.train = images(&[10, 20, 30], &[4, 0, 4], 0);
+    split.unlabelled = Some(images(&[40], &[7], 1));
+    split.test = images(&[50], &[4], 2);
+    let all = (model, params, split);
+    let cells = Cells::new(drawn(Kind::Domains, &all), CLASS_AND_DOMAIN, 1, widths(&[56; 2]));
+    cells.assert_size(3);
+    for (row, level) in [20, 10, 50].into_iter().enumerate() {
+        assert_eq!(cells.image(row, 0), [level; 784]);
+    }
+    assert_eq!(find(&drawn(Kind::Reconstructions, &all), "unlabelled", INK).len(), 1);
+
+    // From class 0 to class 4, and from class 4 to none.
+    let between = Cells::new(drawn(Kind::Interpolations, &all), 16, 1, [vec![58], vec![56; 11]].concat());
+    between.assert_size(3);
+    assert_eq!(between.image(0, 0), [20; 784]);
+    assert_eq!(between.image(0, 11), [50; 784]);
+    let (model, params, mut split) = all;
+    split.train = images(&[10], &[4], 0);
+    let lack = draw(Kind::Interpolations, &model, &params, &split, 0).unwrap_err();
+    assert!(lack.starts_with("there are no images of two classes"), "{lack}");
+
+    // A domain that nothing was trained on, as the control of an unlabelled one has, is left out.
+    split.unlabelled = None;
+    let cells = Cells::new(drawn(Kind::Domains, &(model, params, split)), CLASS_AND_DOMAIN, 1, widths(&[56]));
+    cells.assert_size(2);
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte_and_the_seed_changes_samples_alone() {
+    let (model, params, split) = digits(&["model.logit_layout=published"]);
+    for kind in Kind::ALL {
+        let draw = |seed| draw(kind, &model, &params, &split, seed).unwrap();
+        let [one, two] = [1, 2].map(|threads| parallel::with_threads(threads, || draw(0)));
+        assert!(one == two, "{}", kind.name());
+        assert_eq!(draw(1) == one, kind != Kind::Samples, "{}", kind.name());
+    }
+}
