@@ -12,6 +12,8 @@ use std::path::Path;
 pub enum Error {
     /// The request was wrong: flags, configuration, data that cannot be used. Exit code 2.
     Request(String),
+    /// Another process works where this one was to: the same request may succeed later. Exit code 2.
+    Busy(String),
     /// The work failed: a full disk, a loss that became infinite. Exit code 1.
     Work(String),
     /// Stopped by a signal after everything was saved. Exit code 128 + signal.
@@ -49,7 +51,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Work(_) => 1,
-            Error::Request(_) => 2,
+            Error::Request(_) | Error::Busy(_) => 2,
             Error::Interrupted { signal } => 128 + u8::try_from(*signal).unwrap_or(0),
         }
     }
@@ -58,7 +60,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Request(message) | Error::Work(message) => f.write_str(message),
+            Error::Request(message) | Error::Busy(message) | Error::Work(message) => f.write_str(message),
             Error::Interrupted { signal } => write!(f, "stopped by signal {signal}; everything is saved"),
         }
     }

@@ -10,7 +10,7 @@
 //! * [`nn`]: layers; [`prob`]: distributions; [`optim`]: Adam.
 //! * [`config`]: what a run is to do; [`data`]: images, domains, batches; [`store`]: what reaches the disk.
 //! * [`models`]: DIVA, its networks and its objective.
-//! * [`train`]: the step, the epoch, the run.
+//! * [`train`]: the step, the epoch, the run; [`experiments`]: many runs that answer one question.
 //! * [`report`]: pictures; [`cli`]: the command line.
 //!
 //! `ARCHITECTURE.md` tells the same with reasons, and `examples/01_gradient.rs` is where to begin.
@@ -20,6 +20,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod experiments;
 pub mod kernels;
 pub mod models;
 pub mod nn;
