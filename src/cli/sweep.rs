@@ -132,7 +132,10 @@ impl Run {
                 first.id
             )));
         }
-        say(&format!("{done} jobs trained, {found_done} were done; everything is in {}", sweep.folder.display()))
+        say(&format!(
+            "{done} jobs trained, {found_done} were done; everything is in {}",
+            sweep.folder.display()
+        ))
     }
 }
 
@@ -158,7 +161,9 @@ impl Supervisor for Desk {
     fn report(&self, job: &Job, news: &News<'_>) {
         let what = match news {
             News::Started { epochs: 0 } => "begins".to_owned(),
-            News::Started { epochs } => format!("goes on after epoch {epochs} of {}", job.config.train.epochs),
+            News::Started { epochs } => {
+                format!("goes on after epoch {epochs} of {}", job.config.train.epochs)
+            }
             News::Epoch { metrics, selected } => {
                 let test_domain = job.config.data.test_domain.to_string();
                 about(metrics, job.config.train.epochs, &test_domain, *selected)

@@ -138,10 +138,10 @@ fn wrong_weights_are_named() {
 }
 
 /// A file system of so many KiB on a folder, taken away again at the end.
-struct SmallDisk<'a>(&'a Path);
+pub(super) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(folder: &'a Path, kibibytes: usize) -> Option<Self> {
+    pub(super) fn mount(folder: &'a Path, kibibytes: usize) -> Option<Self> {
         let size = format!("size={kibibytes}k");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder);

@@ -52,7 +52,9 @@ impl SweepFile {
             None => None,
             Some(Value::String(out)) if !out.is_empty() => Some(PathBuf::from(out)),
             Some(other) => {
-                return Err(Error::request(format!("out = {other} is not usable; it takes a folder in quotes")));
+                return Err(Error::request(format!(
+                    "out = {other} is not usable; it takes a folder in quotes"
+                )));
             }
         };
         let arms = match base.remove("arms") {
@@ -66,7 +68,9 @@ impl SweepFile {
                 axes(grid, &places(ordered.get_ref().get("grid").map(|grid| grid.get_ref())))?
             }
             Some(other) => {
-                return Err(Error::request(format!("grid = {other} is not usable; it takes keys with lists")));
+                return Err(Error::request(format!(
+                    "grid = {other} is not usable; it takes keys with lists"
+                )));
             }
         };
         if arms.is_empty() && grid.is_empty() {
@@ -87,7 +91,9 @@ impl SweepFile {
         }
         let of_arms = self.arms.iter().flat_map(|arm| arm.settings.iter().map(|(key, _)| key));
         if self.grid.iter().map(|axis| &axis.key).chain(of_arms).any(|key| key == "preset") {
-            return Err(Error::request("preset is not usable in [grid] or [[arms]]; it is the same for all jobs"));
+            return Err(Error::request(
+                "preset is not usable in [grid] or [[arms]]; it is the same for all jobs",
+            ));
         }
         let base = leaves(base.clone());
         for axis in &self.grid {

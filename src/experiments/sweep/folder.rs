@@ -86,7 +86,8 @@ impl Sweep {
         };
         let record = Record { jobs: self.jobs.iter().map(recorded).collect() };
         let text = toml::to_string_pretty(&record).expect("a record is plain data");
-        let head = "# The jobs of this sweep, each in the folder of its id, and all that decides their results.\n\n";
+        let head =
+            "# The jobs of this sweep, each in the folder of its id, and all that decides their results.\n\n";
         durable::write(&self.record_path(), format!("{head}{text}").as_bytes())
     }
 
@@ -108,7 +109,10 @@ impl Sweep {
         };
         toml::from_str(&text).map_err(|cause| {
             let what = cause.message().split_whitespace().collect::<Vec<_>>().join(" ");
-            Error::request(format!("cannot read {}: it is not the record of a sweep ({what})", path.display()))
+            Error::request(format!(
+                "cannot read {}: it is not the record of a sweep ({what})",
+                path.display()
+            ))
         })
     }
 
@@ -124,7 +128,8 @@ impl Sweep {
         let gone = || record.jobs.iter().filter(|old| !self.jobs.iter().any(|job| job.id == old.id));
         // A job of the same name says which key was changed.
         let namesake = |old: &RecordedJob| self.jobs.iter().find(|job| job.name == old.name);
-        let changed = gone().find_map(|old| Some((old, difference(&old.decides, &fingerprint(&namesake(old)?.config))?)));
+        let changed = gone()
+            .find_map(|old| Some((old, difference(&old.decides, &fingerprint(&namesake(old)?.config))?)));
         match (changed, gone().next()) {
             (Some((old, (there, here))), _) => Err(self.refused(&format!(
                 "it belongs to another sweep, whose job {} has {there}, not {here}",

@@ -173,7 +173,8 @@ fn jobs(path: &Path, file: &SweepFile) -> Result<Vec<Job>> {
     for index in 0..count {
         // The digits of the index in the mixed base of the lengths, the last key the fastest.
         let mut rest = index;
-        let mut chosen: Vec<usize> = lengths.clone().rev().map(|length| take_digit(&mut rest, length)).collect();
+        let mut chosen: Vec<usize> =
+            lengths.clone().rev().map(|length| take_digit(&mut rest, length)).collect();
         chosen.reverse();
         let job = job(path, file, index + 1, rest, &chosen)?;
         if let Some(other) = known.insert(job.id.clone(), job.name.clone()) {

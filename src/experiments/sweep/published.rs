@@ -39,8 +39,12 @@ impl Published {
 
 /// The published figures, if all runs are on rotated digits in the six published rotations; in what way these runs
 /// differ from the published experiment goes into `notes`.
-pub fn beside<'a>(configs: impl Iterator<Item = &'a Config> + Clone, notes: &mut Vec<String>) -> Vec<Published> {
-    let is_angle = |name: &DomainName, angle: f64| matches!(name, DomainName::Angle(other) if *other == angle);
+pub fn beside<'a>(
+    configs: impl Iterator<Item = &'a Config> + Clone,
+    notes: &mut Vec<String>,
+) -> Vec<Published> {
+    let is_angle =
+        |name: &DomainName, angle: f64| matches!(name, DomainName::Angle(other) if *other == angle);
     let on_rotated_digits = configs.clone().all(|config| {
         let data = &config.data;
         matches!(data.source, Source::Embedded | Source::Idx)
@@ -48,7 +52,10 @@ pub fn beside<'a>(configs: impl Iterator<Item = &'a Config> + Clone, notes: &mut
             && ANGLES.iter().all(|&angle| data.domains.iter().any(|name| is_angle(name, angle)))
     });
     if !on_rotated_digits {
-        notes.push("No published figures stand beside: they are for rotations by 0, 15, 30, 45, 60 and 75 degrees.".into());
+        notes.push(
+            "No published figures stand beside: they are for rotations by 0, 15, 30, 45, 60 and 75 degrees."
+                .into(),
+        );
         return Vec::new();
     }
     notes.push("Published averages are taken over the test domains shown.".into());
@@ -59,7 +66,9 @@ pub fn beside<'a>(configs: impl Iterator<Item = &'a Config> + Clone, notes: &mut
         ("another number of labelled digits than 100 a class", |config| {
             config.data.subset_file.is_none() && config.data.per_class != 100
         }),
-        ("test digits that are not the training digits", |config| config.data.protocol != Protocol::Published),
+        ("test digits that are not the training digits", |config| {
+            config.data.protocol != Protocol::Published
+        }),
     ];
     for (difference, applies) in differences {
         if configs.clone().any(applies) {

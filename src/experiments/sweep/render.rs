@@ -73,8 +73,7 @@ pub fn markdown(collection: &Collection) -> String {
         text += &format!("## {}, %\n\n", table.title);
         let columns = collection.labels.iter().map(|label| escaped(label));
         let domains = collection.test_domains.iter().map(|domain| format!("test {}", escaped(domain)));
-        let head: Vec<String> =
-            columns.chain(domains).chain(["average".into(), "source".into()]).collect();
+        let head: Vec<String> = columns.chain(domains).chain(["average".into(), "source".into()]).collect();
         text += &line(&head);
         text += &line(&vec!["---".to_owned(); head.len()]);
         for row in &table.rows {
@@ -86,15 +85,13 @@ pub fn markdown(collection: &Collection) -> String {
             let labels = first_label(collection, format!("{} (published)", published.method));
             let values = of_domains(collection, published)
                 .map(|value| value.map_or("-".to_owned(), |share| format!("{:.1}", 100.0 * share)));
-            text += &line(&labels.into_iter().chain(values).chain([published.source.into()]).collect::<Vec<_>>());
+            text +=
+                &line(&labels.into_iter().chain(values).chain([published.source.into()]).collect::<Vec<_>>());
         }
         text += "\n";
     }
     let done = collection.jobs - collection.missing.len();
-    text += &format!(
-        "Mean ± standard error over n seeds; {done} of {} jobs are done.\n",
-        collection.jobs
-    );
+    text += &format!("Mean ± standard error over n seeds; {done} of {} jobs are done.\n", collection.jobs);
     for note in &collection.notes {
         text += &format!("{note}\n");
     }

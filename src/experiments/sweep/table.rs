@@ -195,8 +195,12 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
         let row = |labels: &Vec<String>| {
             let cells: Vec<Cell> = (test_domains.iter())
                 .map(|domain| {
-                    let jobs = sweep.jobs.iter().filter(|job| label(job) == *labels && test_domain(job) == *domain);
-                    Cell::new(jobs.clone().count(), jobs.filter_map(|job| Some((job.config.seed, value(job)?))))
+                    let jobs =
+                        sweep.jobs.iter().filter(|job| label(job) == *labels && test_domain(job) == *domain);
+                    Cell::new(
+                        jobs.clone().count(),
+                        jobs.filter_map(|job| Some((job.config.seed, value(job)?))),
+                    )
                 })
                 .collect();
             Row { labels: labels.clone(), average: average(&cells), cells }
@@ -246,7 +250,9 @@ impl Cell {
 
 fn statistics(values: &[OfSeed]) -> (Option<f64>, Option<f64>) {
     let n = values.len() as f64;
-    let Some(mean) = mean(&values.iter().map(|each| each.value).collect::<Vec<_>>()) else { return (None, None) };
+    let Some(mean) = mean(&values.iter().map(|each| each.value).collect::<Vec<_>>()) else {
+        return (None, None);
+    };
     let squares: f64 = values.iter().map(|each| (each.value - mean) * (each.value - mean)).sum();
     (Some(mean), (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt() / n.sqrt()))
 }
