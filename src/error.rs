@@ -13,6 +13,8 @@ use std::path::Path;
 pub enum Error {
     /// The request was wrong: flags, configuration, data that cannot be used. Exit code 2.
     Request(String),
+    /// Another process works where this one was to: the same request may succeed later. Exit code 2.
+    Busy(String),
     /// The work failed: a full disk, a loss that became infinite. Exit code 1.
     Work(String),
     /// Stopped by a signal after everything was saved. Exit code 128 + signal.
@@ -50,7 +52,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Work(_) => 1,
-            Error::Request(_) => 2,
+            Error::Request(_) | Error::Busy(_) => 2,
             Error::Interrupted { signal } => 128 + u8::try_from(*signal).unwrap_or(0),
         }
     }
@@ -59,7 +61,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Request(message) | Error::Work(message) => {
+            Error::Request(message) | Error::Busy(message) | Error::Work(message) => {
                 for part in message.split_inclusive(char::is_control) {
                     let quoted = part.strip_suffix(char::is_control).unwrap_or(part);
                     write!(f, "{quoted}{}", part[quoted.len()..].escape_debug())?;

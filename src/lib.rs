@@ -10,8 +10,8 @@
 //! * [`nn`]: layers; [`prob`]: distributions; [`optim`]: Adam.
 //! * [`config`]: what a run is to do; [`data`]: images, domains, batches; [`store`]: what reaches the disk.
 //! * [`models`]: DIVA, its networks and its objective.
-//! * [`train`]: the step, the epoch, the run.
-//! * [`experiments`]: what trained models know. [`report`]: pictures; [`cli`]: the command line.
+//! * [`train`]: the step, the epoch, the run; [`experiments`]: sweeps of runs, and what trained models know.
+//! * [`report`]: pictures; [`cli`]: the command line.
 //!
 //! `ARCHITECTURE.md` tells the same with reasons, and `examples/01_gradient.rs` is where to begin.
 

@@ -34,6 +34,32 @@ pub fn threads() -> usize {
     rayon::current_num_threads()
 }
 
+/// Runs `work(i)` for every i in 0..workers at the same time. The threads are divided among them, at least one each, and
+/// what a worker deals out goes to its own threads only.
+///
+/// # Errors
+/// If the threads cannot be started; nothing has then been run.
+pub fn side_by_side(workers: usize, work: impl Fn(usize) + Sync) -> Result<()> {
+    if workers == 1 {
+        work(0);
+        return Ok(());
+    }
+    let all = threads();
+    let share = |worker| (all / workers + usize::from(worker < all % workers)).max(1);
+    let start = |worker| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(share(worker)).build();
+        pool.map_err(|cause| Error::work(format!("cannot start threads for {workers} workers: {cause}")))
+    };
+    let pools = (0..workers).map(start).collect::<Result<Vec<_>>>()?;
+    std::thread::scope(|scope| {
+        for (worker, pool) in pools.iter().enumerate() {
+            let work = &work;
+            scope.spawn(move || pool.install(|| work(worker)));
+        }
+    });
+    Ok(())
+}
+
 /// Runs `work` with exactly `threads` threads. Tests use it to show that the number changes nothing.
 ///
 /// # Panics

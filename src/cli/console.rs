@@ -14,10 +14,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
-/// The clock, the signals and the reports of a run on a console.
-pub(super) struct Console {
+/// The signals that ask to stop, and a clock.
+pub(super) struct Ear {
     start: Instant,
     signal: Arc<AtomicUsize>,
+}
+
+impl Ear {
+    /// Listens to Ctrl-C and SIGTERM from now on.
+    pub(super) fn new() -> Self {
+        let signal = Arc::new(AtomicUsize::new(0));
+        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            // Without the handler the signal still ends the process, only less gently.
+            let _ = signal_hook::flag::register_usize(number, signal.clone(), number as usize);
+        }
+        Ear { start: Instant::now(), signal }
+    }
+
+    /// Seconds since it began to listen.
+    pub(super) fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+
+    /// The number of the last signal that came, if one did.
+    pub(super) fn signal(&self) -> Option<i32> {
+        match self.signal.load(Ordering::Relaxed) {
+            0 => None,
+            number => i32::try_from(number).ok(),
+        }
+    }
+}
+
+/// The clock, the signals and the reports of a run on a console.
+pub(super) struct Console {
+    ear: Ear,
     bar: Option<ProgressBar>,
     tensorboard: bool,
     /// The event file for TensorBoard once the run has started; what went wrong once it cannot be written.
@@ -27,11 +57,6 @@ pub(super) struct Console {
 impl Console {
     /// Listens to Ctrl-C and SIGTERM from now on. With `tensorboard`, the run gets an event file.
     pub(super) fn new(tensorboard: bool) -> Self {
-        let signal = Arc::new(AtomicUsize::new(0));
-        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // Without the handler the signal still ends the process, only less gently.
-            let _ = signal_hook::flag::register_usize(number, signal.clone(), number as usize);
-        }
         let bar = io::stdout().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
             let style = "{prefix} [{wide_bar}] {msg}, {eta} left";
@@ -40,18 +65,14 @@ impl Console {
             );
             bar
         });
-        Console { start: Instant::now(), signal, bar, tensorboard, events: None }
+        Console { ear: Ear::new(), bar, tensorboard, events: None }
     }
 
     /// A line for the user, above the bar if there is one.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => {
-                let mut out = io::stdout().lock();
-                // Nobody reading is no reason to stop training.
-                let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-            }
+            None => print(line),
         }
     }
 
@@ -80,16 +101,36 @@ pub(super) fn seconds_since_1970() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
+/// A line on standard output. Nobody reading is no reason to stop training.
+pub(super) fn print(line: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// What is said of an epoch, of so many that there will be.
+pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, selected: bool) -> String {
+    let terms = match (metrics.reconstruction, metrics.divergences()) {
+        (Some(reconstruction), Some(kl)) => {
+            format!("loss {:8.1}  reconstruction {reconstruction:7.1}  kl {kl:5.1}", metrics.loss)
+        }
+        _ => format!("loss {:8.4}", metrics.loss),
+    };
+    format!(
+        "epoch {:3}/{epochs}  {terms}  accuracy {} (training domains), {} ({test_domain}){}",
+        metrics.epoch,
+        percent(metrics.train_accuracy),
+        percent(metrics.test_accuracy),
+        if selected { "  selected" } else { "" }
+    )
+}
+
 impl Watcher for Console {
     fn seconds(&mut self) -> f64 {
-        self.start.elapsed().as_secs_f64()
+        self.ear.seconds()
     }
 
     fn signal(&mut self) -> Option<i32> {
-        match self.signal.load(Ordering::Relaxed) {
-            0 => None,
-            number => i32::try_from(number).ok(),
-        }
+        self.ear.signal()
     }
 
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder) {
@@ -134,21 +175,8 @@ impl Watcher for Console {
     }
 
     fn epoch(&mut self, trainer: &Trainer, metrics: &EpochMetrics, selected: bool) {
-        let terms = match (metrics.reconstruction, metrics.divergences()) {
-            (Some(reconstruction), Some(kl)) => {
-                format!("loss {:8.1}  reconstruction {reconstruction:7.1}  kl {kl:5.1}", metrics.loss)
-            }
-            _ => format!("loss {:8.4}", metrics.loss),
-        };
-        self.say(&format!(
-            "epoch {:3}/{}  {terms}  accuracy {} (training domains), {} ({}){}",
-            metrics.epoch,
-            trainer.config().train.epochs,
-            percent(metrics.train_accuracy),
-            percent(metrics.test_accuracy),
-            trainer.split().test_domain,
-            if selected { "  selected" } else { "" }
-        ));
+        let (epochs, test_domain) = (trainer.config().train.epochs, &trainer.split().test_domain);
+        self.say(&about(metrics, epochs, test_domain, selected));
         if let Some(Ok(events)) = &self.events
             && let Err(cause) = events.epoch(metrics, seconds_since_1970())
         {

@@ -11,6 +11,7 @@ mod generate;
 mod gradients;
 mod predict;
 mod saved_run;
+mod sweep;
 mod train;
 mod verify;
 mod weights;
@@ -50,6 +51,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Generate(generate::Generate),
+    #[command(subcommand)]
+    Sweep(sweep::Sweep),
     #[command(subcommand)]
     Data(data::Data),
     #[command(subcommand)]
@@ -149,6 +152,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Generate(command) => command.run(),
+        Command::Sweep(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Weights(command) => command.run(),
         Command::Gradients(command) => command.run(),

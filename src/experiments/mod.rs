@@ -1,4 +1,4 @@
-//! What is found out with trained models: what each latent knows, and how it looks.
+//! Experiments: many runs that answer one question together, and what trained models know.
 
 mod elementary;
 pub mod knowledge;
@@ -8,4 +8,5 @@ pub mod pca;
 pub mod probe;
 #[cfg(test)]
 mod reference;
+pub mod sweep;
 pub mod tsne;

@@ -24,7 +24,7 @@ impl Lock {
     /// Takes the lock of a folder that exists.
     ///
     /// # Errors
-    /// [`Error::Request`] if another process holds it (with that process's id) or the folder cannot be
+    /// [`Error::Busy`] if another process holds it (with that process's id), [`Error::Request`] if the folder cannot be
     /// written, [`Error::Work`] if the file of the lock cannot be made or filled for want of space or of a sound disk.
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(LOCK);
@@ -36,7 +36,7 @@ impl Lock {
             match open.file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Error::request(format!(
+                    return Err(Error::Busy(format!(
                         "{}: {} is writing there; wait for it or name another folder with --out",
                         complaint(),
                         holder(&open.file)
@@ -95,6 +95,13 @@ fn is_at(open: &OpenFile) -> bool {
     open.path.exists()
 }
 
+/// Whether a process holds the lock of a folder at this moment: for reports, as it may have changed before the report is
+/// read. Looking takes a part in the lock for as long as it takes to look.
+pub fn is_held(folder: &Path) -> bool {
+    let look = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    File::open(folder.join(LOCK)).is_ok_and(look)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +116,7 @@ mod tests {
         assert_eq!(fs::read_to_string(scratch.join(LOCK)).unwrap(), format!("{}\n", std::process::id()));
         assert_eq!(
             Lock::take(scratch.path()).unwrap_err(),
-            Error::Request(format!(
+            Error::Busy(format!(
                 "cannot lock the folder {}: process {} is writing there; \
                  wait for it or name another folder with --out",
                 scratch.path().display(),
@@ -117,8 +124,9 @@ mod tests {
             ))
         );
         assert_eq!(scratch.names(), [LOCK]);
+        assert!(is_held(scratch.path()));
         drop(first);
-        assert!(scratch.names().is_empty());
+        assert!(scratch.names().is_empty() && !is_held(scratch.path()));
         let _second = Lock::take(scratch.path()).unwrap();
     }
 
@@ -128,6 +136,7 @@ mod tests {
         // The id of a process that runs: only the system's lock counts.
         for left in ["1\n", "", "99999999999999999999 and more than an id"] {
             fs::write(scratch.join(LOCK), left).unwrap();
+            assert!(!is_held(scratch.path()));
             let lock = Lock::take(scratch.path()).unwrap();
             assert_eq!(fs::read_to_string(scratch.join(LOCK)).unwrap(), format!("{}\n", std::process::id()));
             drop(lock);
@@ -155,7 +164,7 @@ mod tests {
         let _second = Lock::take(scratch.path()).unwrap();
         drop(first);
         assert_eq!(scratch.names(), [LOCK]);
-        assert!(matches!(Lock::take(scratch.path()), Err(Error::Request(_))));
+        assert!(matches!(Lock::take(scratch.path()), Err(Error::Busy(_))));
     }
 
     #[test]

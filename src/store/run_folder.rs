@@ -94,8 +94,8 @@ impl RunFolder {
     /// ended, not of one that was killed: it is refused rather than lost.
     ///
     /// # Errors
-    /// [`Error::Request`] if the folder is refused, is not a folder, cannot be created or written, or another
-    /// process trains in it; [`Error::Work`] if what was left behind cannot be removed.
+    /// [`Error::Request`] if the folder is refused, is not a folder, or cannot be created or written; [`Error::Busy`] if
+    /// another process trains in it; [`Error::Work`] if what was left behind cannot be removed.
     pub fn prepare(&self, resume: bool) -> Result<(State, Lock)> {
         // Refuse before touching anything, and decide once nobody else can.
         self.decide(&self.look()?, resume)?;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A small file system on a folder, taken away again at the end.
-struct SmallDisk(PathBuf);
+pub(super) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// The folder `disk`, of so many KiB; nothing, and a line that says so, where that is not permitted.
-    fn mount(here: &Folder, kibibytes: usize) -> Option<Self> {
+    pub(super) fn mount(here: &Folder, kibibytes: usize) -> Option<Self> {
         let disk = Self(here.join("disk"));
         fs::create_dir(&disk.0).unwrap();
         if disk.mount_with(&format!("size={kibibytes}k")) {

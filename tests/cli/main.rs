@@ -15,6 +15,7 @@ mod locks;
 #[path = "../program/mod.rs"]
 mod program;
 mod runs;
+mod sweep;
 mod tools;
 
 use program::program;

@@ -1,0 +1,186 @@
+//! `diva sweep`
+
+use super::console::{Ear, about, print};
+use super::{percent, say};
+use crate::error::{Error, Result};
+use crate::experiments::sweep::folder::JobState;
+use crate::experiments::sweep::table::collect;
+use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
+use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
+use crate::report::run_pictures;
+use crate::store::run_folder::RunFolder;
+use crate::train::trainer::Trainer;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a worker that has nothing left to do leaves the others in peace.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Train many models that one file describes, and compare them in one table.
+///
+/// SWEEP.toml is a configuration file with a table [grid] of keys with lists of values, such as
+/// model.kind = ["diva", "dann"] or seed = [0, 1, 2]; there is a job for each combination. Keys that change together
+/// stand in [[arms]], each with a name. The key `out` names the folder; without it, sweeps/NAME-OF-THE-FILE.
+#[derive(Debug, Subcommand)]
+pub(super) enum Sweep {
+    /// List the jobs with their ids.
+    Plan(Selection),
+    /// Train what is unfinished, and continue what was interrupted.
+    ///
+    /// Several processes may run one sweep at the same time: each job is done once. Ctrl-C saves everything, and the
+    /// same command goes on. A job that fails stops no other.
+    Run(Run),
+    /// Say of each job how far it is.
+    Status(Selection),
+    /// Write table.md, table.csv and table.json: mean and standard error over the seeds for each test domain.
+    Collect(Selection),
+}
+
+/// Which jobs.
+#[derive(Args, Debug)]
+pub(super) struct Selection {
+    /// The file of the sweep.
+    #[arg(value_name = "SWEEP.toml")]
+    file: PathBuf,
+    /// Only every Nth job, beginning with the Kth.
+    #[arg(long, value_name = "K/N", default_value = "1/1", hide_default_value = true)]
+    shard: Shard,
+}
+
+/// Which jobs, and how many at once.
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    #[command(flatten)]
+    selection: Selection,
+    /// Train so many jobs at the same time, with the threads divided among them.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+}
+
+impl Sweep {
+    pub(super) fn run(&self) -> Result<()> {
+        match self {
+            Sweep::Plan(selection) => selection.plan(),
+            Sweep::Run(run) => run.run(),
+            Sweep::Status(selection) => selection.status(),
+            Sweep::Collect(selection) => selection.collect(),
+        }
+    }
+}
+
+impl Selection {
+    fn read(&self) -> Result<Jobs> {
+        let sweep = Jobs::read(&self.file)?;
+        sweep.check_folder()?;
+        Ok(sweep)
+    }
+
+    fn plan(&self) -> Result<()> {
+        let sweep = self.read()?;
+        let jobs = sweep.shard(self.shard);
+        jobs.iter().try_for_each(|job| say(&format!("{}  {}", job.id, job.name)))?;
+        say(&format!("{} of {} jobs, in {}", jobs.len(), sweep.jobs.len(), sweep.folder.display()))
+    }
+
+    fn status(&self) -> Result<()> {
+        let sweep = self.read()?;
+        let jobs = sweep.shard(self.shard);
+        let mut done = 0;
+        for job in &jobs {
+            let of = job.config.train.epochs;
+            let state = match sweep.state(job) {
+                Ok(JobState::NotStarted) => "not started".to_owned(),
+                Ok(JobState::Interrupted { epochs }) => format!("epoch {epochs} of {of}"),
+                Ok(JobState::WorkedOn { epochs }) => format!("epoch {epochs} of {of}, being worked on"),
+                Ok(JobState::Failed(why)) => format!("failed: {why}"),
+                Ok(JobState::Done(result)) => {
+                    done += 1;
+                    format!("done: {} ({})", percent(result.test_accuracy), result.test_domain)
+                }
+                Err(error) => format!("unusable: {error}"),
+            };
+            say(&format!("{}  {}  {state}", job.id, job.name))?;
+        }
+        say(&format!("{done} of {} jobs are done", jobs.len()))
+    }
+
+    fn collect(&self) -> Result<()> {
+        let sweep = self.read()?;
+        let collection = collect(&sweep, self.shard)?;
+        let files = render::write(&sweep, &collection)?;
+        say(render::markdown(&collection).trim_end())?;
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        say(&format!("\nwritten: {}", files.join(", ")))
+    }
+}
+
+impl Run {
+    fn run(&self) -> Result<()> {
+        let sweep = Jobs::read(&self.selection.file)?;
+        let desk = Desk { ear: Ear::new(), jobs: sweep.jobs.len() };
+        let Summary { found_done, done, failed } =
+            work::run(&sweep, self.selection.shard, self.jobs.into(), &desk)?;
+        if let Some((first, why)) = failed.first() {
+            let names: Vec<String> =
+                failed.iter().map(|(job, _)| format!("{} ({})", job.id, job.name)).collect();
+            let all = found_done + done + failed.len();
+            return Err(Error::work(format!(
+                "{} of {all} jobs failed: {}; job {} because: {why}",
+                failed.len(),
+                names.join(", "),
+                first.id
+            )));
+        }
+        say(&format!(
+            "{done} jobs trained, {found_done} were done; everything is in {}",
+            sweep.folder.display()
+        ))
+    }
+}
+
+/// The reports of all workers on one console: a plain line each, with the job that it is about.
+struct Desk {
+    ear: Ear,
+    jobs: usize,
+}
+
+impl Supervisor for Desk {
+    fn seconds(&self) -> f64 {
+        self.ear.seconds()
+    }
+
+    fn signal(&self) -> Option<i32> {
+        self.ear.signal()
+    }
+
+    fn wait(&self) {
+        std::thread::sleep(PAUSE);
+    }
+
+    fn report(&self, job: &Job, news: &News<'_>) {
+        let what = match news {
+            News::Started { epochs: 0 } => "begins".to_owned(),
+            News::Started { epochs } => {
+                format!("goes on after epoch {epochs} of {}", job.config.train.epochs)
+            }
+            News::Epoch { metrics, selected } => {
+                let test_domain = job.config.data.test_domain.to_string();
+                about(metrics, job.config.train.epochs, &test_domain, *selected)
+            }
+            News::Done(result) => format!(
+                "done, epoch {} selected: {} ({})",
+                result.selected.epoch,
+                percent(result.test_accuracy),
+                result.test_domain
+            ),
+            News::LeftToOthers => "another process works on it".to_owned(),
+            News::Failed(error) => format!("failed: {error}"),
+        };
+        print(&format!("[{}/{} {} {}] {what}", job.number, self.jobs, job.id, job.name));
+    }
+
+    fn trained(&self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
+        run_pictures::draw(trainer, folder)
+    }
+}

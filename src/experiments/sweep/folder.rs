@@ -1,0 +1,202 @@
+//! The folder of a sweep: which sweep it belongs to, and how far each job is.
+//!
+//! `sweep.toml` in it records the jobs with all that decides their results. A file whose jobs are not among them is
+//! another sweep and is refused, with the difference; a file that has more jobs than are recorded has grown, and its
+//! old results are kept. How far a job is stands in the folder of its run alone.
+
+use super::{Job, Sweep, fingerprint};
+use crate::error::{Error, Result};
+use crate::store::run_folder::RunFolder;
+use crate::store::{durable, lock};
+use crate::train::metrics::RunResult;
+use crate::train::run;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+const RECORD: &str = "sweep.toml";
+const FAILURE: &str = "failure.txt";
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobState {
+    /// Nothing is there.
+    NotStarted,
+    /// It was interrupted after so many epochs, and goes on with the next `run`.
+    Interrupted {
+        /// Whole epochs.
+        epochs: usize,
+    },
+    /// A process holds its folder.
+    WorkedOn {
+        /// Whole epochs done so far.
+        epochs: usize,
+    },
+    /// The last attempt ended with this sentence; the next `run` tries again.
+    Failed(String),
+    /// It has its result.
+    Done(Box<RunResult>),
+}
+
+/// What `sweep.toml` holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Record {
+    #[serde(default)]
+    jobs: Vec<RecordedJob>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct RecordedJob {
+    id: String,
+    name: String,
+    /// Its [`fingerprint`].
+    decides: String,
+}
+
+impl Sweep {
+    /// The run of a job.
+    pub fn run_folder(&self, job: &Job) -> RunFolder {
+        RunFolder::new(self.folder.join(&job.id))
+    }
+
+    /// Refuses a folder that belongs to another sweep. One that does not exist yet belongs to nobody.
+    ///
+    /// # Errors
+    /// A request error that names the first difference.
+    pub fn check_folder(&self) -> Result<()> {
+        self.refuse_another(&self.read_record()?)
+    }
+
+    /// Makes the folder where it is missing, and records the jobs in it.
+    ///
+    /// # Errors
+    /// If it belongs to another sweep, is no folder, or cannot be written.
+    pub fn claim_folder(&self) -> Result<()> {
+        let record = self.read_record()?;
+        self.refuse_another(&record)?;
+        durable::create_folder(&self.folder)?;
+        if record.jobs.len() == self.jobs.len() {
+            return Ok(());
+        }
+        let recorded = |job: &Job| RecordedJob {
+            id: job.id.clone(),
+            name: job.name.clone(),
+            decides: fingerprint(&job.config),
+        };
+        let record = Record { jobs: self.jobs.iter().map(recorded).collect() };
+        let text = toml::to_string_pretty(&record).expect("a record is plain data");
+        let head =
+            "# The jobs of this sweep, each in the folder of its id, and all that decides their results.\n\n";
+        durable::write(&self.record_path(), format!("{head}{text}").as_bytes())
+    }
+
+    fn record_path(&self) -> PathBuf {
+        self.folder.join(RECORD)
+    }
+
+    fn read_record(&self) -> Result<Record> {
+        let path = self.record_path();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                if RunFolder::new(&self.folder).holds_a_run() {
+                    return Err(self.refused("it holds a run of its own"));
+                }
+                return Ok(Record::default());
+            }
+            Err(cause) => return Err(Error::reading(&path, &cause)),
+        };
+        toml::from_str(&text).map_err(|cause| {
+            let what = cause.message().split_whitespace().collect::<Vec<_>>().join(" ");
+            Error::request(format!(
+                "cannot read {}: it is not the record of a sweep ({what})",
+                path.display()
+            ))
+        })
+    }
+
+    fn refused(&self, why: &str) -> Error {
+        Error::request(format!(
+            "cannot use the folder {} for the sweep {}: {why}; name another folder with out = \"...\"",
+            self.folder.display(),
+            self.file.display()
+        ))
+    }
+
+    fn refuse_another(&self, record: &Record) -> Result<()> {
+        let gone = || record.jobs.iter().filter(|old| !self.jobs.iter().any(|job| job.id == old.id));
+        // A job of the same name says which key was changed.
+        let namesake = |old: &RecordedJob| self.jobs.iter().find(|job| job.name == old.name);
+        let changed = gone()
+            .find_map(|old| Some((old, difference(&old.decides, &fingerprint(&namesake(old)?.config))?)));
+        match (changed, gone().next()) {
+            (Some((old, (there, here))), _) => Err(self.refused(&format!(
+                "it belongs to another sweep, whose job {} has {there}, not {here}",
+                old.name
+            ))),
+            (None, Some(old)) => Err(self.refused(&format!(
+                "it belongs to another sweep, which has the job {} that this one has not",
+                old.name
+            ))),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// How far a job is.
+    ///
+    /// # Errors
+    /// If its folder holds a result that cannot be read, or the result of another configuration.
+    pub fn state(&self, job: &Job) -> Result<JobState> {
+        let run = self.run_folder(job);
+        if run.result().exists() {
+            let found = run::read_config(&run.config(), &[])?;
+            if let Some((asked, found)) = difference(&fingerprint(&job.config), &fingerprint(&found)) {
+                return Err(Error::request(format!(
+                    "{} holds the result of another configuration: it has {found}, the sweep {asked}",
+                    run.path().display()
+                )));
+            }
+            return Ok(JobState::Done(Box::new(run::read_result(&run.result())?)));
+        }
+        if lock::is_held(run.path()) {
+            return Ok(JobState::WorkedOn { epochs: epochs_done(&run) });
+        }
+        if let Ok(why) = fs::read_to_string(run.path().join(FAILURE)) {
+            return Ok(JobState::Failed(why.trim_end().to_owned()));
+        }
+        match run.checkpoint().exists() {
+            true => Ok(JobState::Interrupted { epochs: epochs_done(&run) }),
+            false => Ok(JobState::NotStarted),
+        }
+    }
+
+    /// Leaves word that a job failed. It is for readers only, so that it does not matter if it cannot be written: the
+    /// disk may be what failed.
+    pub(super) fn note_failure(&self, job: &Job, error: &Error) {
+        let run = self.run_folder(job);
+        let _ = durable::create_folder(run.path())
+            .and_then(|()| durable::write(&run.path().join(FAILURE), format!("{error}\n").as_bytes()));
+    }
+
+    /// Takes that word back.
+    pub(super) fn forget_failure(&self, job: &Job) {
+        let _ = durable::remove(&self.run_folder(job).path().join(FAILURE));
+    }
+}
+
+/// The first lines in which two fingerprints differ.
+fn difference(there: &str, here: &str) -> Option<(String, String)> {
+    let line = |text: &str, key: &str| {
+        let found = text.lines().find(|line| line.starts_with(key));
+        found.map_or_else(|| format!("no {}", key.trim_end_matches(" = ")), str::to_owned)
+    };
+    // Some keys decide the results of one kind of model only.
+    let keys = there.lines().chain(here.lines()).filter_map(|line| line.split_inclusive(" = ").next());
+    keys.map(|key| (line(there, key), line(here, key))).find(|(there, here)| there != here)
+}
+
+/// The complete lines of metrics: a torn last one is no epoch.
+fn epochs_done(run: &RunFolder) -> usize {
+    fs::read(run.metrics()).map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count())
+}

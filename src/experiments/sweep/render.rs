@@ -1,0 +1,169 @@
+//! A sweep's tables as text: Markdown to be read, CSV to be computed with, JSON with everything.
+//!
+//! Markdown gives per cent with one decimal, as papers do; the other two give shares in 0..1 with every digit.
+
+use super::Sweep;
+use super::published::Published;
+use super::table::{Cell, Collection, TEST_ACCURACY, Table};
+use crate::error::Result;
+use crate::store::durable;
+use std::path::PathBuf;
+
+const OWN: &str = "this sweep";
+
+/// Writes `table.json`, `table.csv` and `table.md` into the sweep's folder, each replaced as a whole; returns their
+/// paths. The largest comes first: once it has found room, so will the others.
+///
+/// # Errors
+/// If one cannot be written; it is then as it was before, and so are those after it.
+pub fn write(sweep: &Sweep, collection: &Collection) -> Result<Vec<PathBuf>> {
+    let files = [
+        ("table.json", json(collection)),
+        ("table.csv", csv(collection)),
+        ("table.md", markdown(collection)),
+    ];
+    let path = |name| sweep.folder.join(name);
+    files.iter().try_for_each(|(name, text)| durable::write(&path(name), text.as_bytes()))?;
+    Ok(files.iter().rev().map(|(name, _)| path(name)).collect())
+}
+
+/// All that was collected, as one object.
+pub fn json(collection: &Collection) -> String {
+    serde_json::to_string_pretty(collection).expect("a collection is plain data") + "\n"
+}
+
+/// One line a cell: the figure, the labels of the row, the test domain (or `average`), mean, standard error, n, the n
+/// that is planned, and the source. What is not there is empty.
+pub fn csv(collection: &Collection) -> String {
+    let labels = collection.labels.iter().map(|label| field(label));
+    let columns = ["test_domain", "mean", "standard_error", "n", "planned", "source"];
+    let head: Vec<String> =
+        ["figure".into()].into_iter().chain(labels).chain(columns.map(str::to_owned)).collect();
+    let mut text = head.join(",") + "\n";
+    let mut line = |figure: &str, labels: &[String], domain: &str, rest: String| {
+        let labels: Vec<String> = labels.iter().map(|label| field(label)).collect();
+        text += &format!("{figure},{},{},{rest}\n", labels.join(","), field(domain));
+    };
+    let number = |number: Option<f64>| number.map_or(String::new(), |number| number.to_string());
+    for table in &collection.tables {
+        for row in &table.rows {
+            for (domain, cell) in named_cells(collection, &row.cells, &row.average) {
+                let (mean, error) = (number(cell.mean), number(cell.standard_error));
+                let rest = format!("{mean},{error},{},{},{OWN}", cell.n, cell.planned);
+                line(table.figure, &row.labels, domain, rest);
+            }
+        }
+        for published in beside(collection, table) {
+            let labels = first_label(collection, published.method.to_owned());
+            let values = of_domains(collection, published);
+            let domains = collection.test_domains.iter().map(String::as_str).chain(["average"]);
+            for (domain, value) in domains.zip(values) {
+                let rest = format!("{},,,,{}", number(value), field(published.source));
+                line(table.figure, &labels, domain, rest);
+            }
+        }
+    }
+    text
+}
+
+/// Tables with a row for each thing compared and a column for each test domain.
+pub fn markdown(collection: &Collection) -> String {
+    let mut text = String::new();
+    for table in &collection.tables {
+        text += &format!("## {}, %\n\n", table.title);
+        let columns = collection.labels.iter().map(|label| escaped(label));
+        let domains = collection.test_domains.iter().map(|domain| format!("test {}", escaped(domain)));
+        let head: Vec<String> = columns.chain(domains).chain(["average".into(), "source".into()]).collect();
+        text += &line(&head);
+        text += &line(&vec!["---".to_owned(); head.len()]);
+        for row in &table.rows {
+            let labels = row.labels.iter().map(|label| escaped(label));
+            let cells = named_cells(collection, &row.cells, &row.average).map(|(_, cell)| shown(cell));
+            text += &line(&labels.chain(cells).chain([OWN.into()]).collect::<Vec<_>>());
+        }
+        for published in beside(collection, table) {
+            let labels = first_label(collection, format!("{} (published)", published.method));
+            let values = of_domains(collection, published)
+                .map(|value| value.map_or("-".to_owned(), |share| format!("{:.1}", 100.0 * share)));
+            text +=
+                &line(&labels.into_iter().chain(values).chain([published.source.into()]).collect::<Vec<_>>());
+        }
+        text += "\n";
+    }
+    let done = collection.jobs - collection.missing.len();
+    text += &format!("Mean ± standard error over n seeds; {done} of {} jobs are done.\n", collection.jobs);
+    for note in &collection.notes {
+        text += &format!("{note}\n");
+    }
+    if !collection.missing.is_empty() {
+        text += "\nMissing:\n\n";
+        for missing in &collection.missing {
+            text += &format!("* `{}` {}\n", missing.id, missing.name);
+        }
+    }
+    text
+}
+
+/// The cells of a row with the names of their columns.
+fn named_cells<'a>(
+    collection: &'a Collection,
+    cells: &'a [Cell],
+    average: &'a Cell,
+) -> impl Iterator<Item = (&'a str, &'a Cell)> {
+    let of_domains = collection.test_domains.iter().map(String::as_str).zip(cells);
+    of_domains.chain([("average", average)])
+}
+
+/// The published figures that a table can be compared with.
+fn beside<'a>(collection: &'a Collection, table: &Table) -> &'a [Published] {
+    if table.figure == TEST_ACCURACY { &collection.published } else { &[] }
+}
+
+/// Published figures for the sweep's test domains, and their mean.
+fn of_domains(collection: &Collection, published: &Published) -> impl Iterator<Item = Option<f64>> {
+    let values: Vec<Option<f64>> =
+        collection.test_domains.iter().map(|domain| published.of_domain(domain)).collect();
+    let all: Option<Vec<f64>> = values.iter().copied().collect();
+    let mean = all.map(|all| all.iter().sum::<f64>() / all.len() as f64);
+    values.into_iter().chain([mean])
+}
+
+/// The labels of a row that has a name only.
+fn first_label(collection: &Collection, name: String) -> Vec<String> {
+    let mut labels = vec![String::new(); collection.labels.len()];
+    if let Some(first) = labels.first_mut() {
+        *first = name;
+    }
+    labels
+}
+
+fn shown(cell: &Cell) -> String {
+    let n = match cell.n == cell.planned {
+        true => format!("(n = {})", cell.n),
+        false => format!("(n = {} of {})", cell.n, cell.planned),
+    };
+    match (cell.mean, cell.standard_error) {
+        (Some(mean), Some(error)) => format!("{:.1} ± {:.1} {n}", 100.0 * mean, 100.0 * error),
+        (Some(mean), None) => format!("{:.1} {n}", 100.0 * mean),
+        (None, _) => format!("- {n}"),
+    }
+}
+
+fn line(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// A field of CSV (RFC 4180).
+fn field(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! The table of a sweep: for each row (what is compared) and test domain the mean over the seeds and its standard error.
+//!
+//! ```text
+//! mean = sum v / n          standard error = sqrt(sum (v - mean)^2 / (n - 1)) / sqrt(n)
+//! ```
+//!
+//! The average over the test domains is the mean of their means. Its standard error comes from the averages of the
+//! single seeds, as far as each seed has all domains: runs of one seed share their digits, so that their errors are not
+//! independent. A cell says of how many runs it is made, and of how many it should be.
+
+use super::folder::JobState;
+use super::published::{self, Published};
+use super::{Job, Shard, Sweep};
+use crate::error::{Error, Result};
+use crate::train::metrics::EpochMetrics;
+use crate::train::run;
+use serde::Serialize;
+
+/// Over how many epochs the second figure of a run is averaged: single epochs swing by several per cent.
+const LAST_EPOCHS: usize = 10;
+
+/// The label of rows whose jobs differ in seed and test domain only.
+const ONLY_LABEL: &str = "model.kind";
+
+/// What [`collect`] makes of a sweep.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Collection {
+    /// How many jobs there are.
+    pub jobs: usize,
+    /// The jobs without a result, by id and name.
+    pub missing: Vec<Missing>,
+    /// What the labels of the rows are: keys of the grid.
+    pub labels: Vec<String>,
+    /// The columns.
+    pub test_domains: Vec<String>,
+    /// One table for each figure of a run.
+    pub tables: Vec<Table>,
+    /// Published test accuracies, if they can be compared.
+    pub published: Vec<Published>,
+    /// What is to be known beside the figures.
+    pub notes: Vec<String>,
+}
+
+/// A job without a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Its id.
+    pub id: String,
+    /// What it differs in.
+    pub name: String,
+}
+
+/// One figure of all runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Table {
+    /// The figure's name.
+    pub figure: &'static str,
+    /// What it is.
+    pub title: &'static str,
+    /// In the order of the sweep.
+    pub rows: Vec<Row>,
+}
+
+/// What is compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// One for each of the collection's labels.
+    pub labels: Vec<String>,
+    /// One for each test domain.
+    pub cells: Vec<Cell>,
+    /// Over all test domains, where there are figures for all.
+    pub average: Cell,
+}
+
+/// The figures of several seeds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cell {
+    /// Their mean, if there are any.
+    pub mean: Option<f64>,
+    /// Its standard error, if there are at least two.
+    pub standard_error: Option<f64>,
+    /// How many there are.
+    pub n: usize,
+    /// How many there are when the sweep is done.
+    pub planned: usize,
+    /// The figures themselves.
+    pub values: Vec<OfSeed>,
+}
+
+/// The figure of one seed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OfSeed {
+    /// The seed.
+    pub seed: u64,
+    /// The figure, a share in 0..1.
+    pub value: f64,
+}
+
+/// The figures of one run; without those of other digits where there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// The selected epoch's accuracy on the unseen domain.
+    pub selected: f64,
+    /// The mean of the last ten epochs' accuracies on the unseen domain.
+    pub last_epochs: f64,
+    /// As `selected`, for digits that training has seen at no angle.
+    pub disjoint_selected: Option<f64>,
+    /// As `last_epochs`, for digits that training has seen at no angle.
+    pub disjoint_last_epochs: Option<f64>,
+}
+
+type Figure = (&'static str, &'static str, fn(&Figures) -> Option<f64>);
+
+/// The name of the figure that published tables give.
+pub const TEST_ACCURACY: &str = "test_accuracy";
+
+const FIGURES: [Figure; 4] = [
+    (TEST_ACCURACY, "Accuracy on the unseen domain, selected epoch", |run| Some(run.selected)),
+    ("test_accuracy_last_epochs", "Accuracy on the unseen domain, mean of the last ten epochs", |run| {
+        Some(run.last_epochs)
+    }),
+    ("disjoint_test_accuracy", "Accuracy on other digits of the unseen domain, selected epoch", |run| {
+        run.disjoint_selected
+    }),
+    (
+        "disjoint_test_accuracy_last_epochs",
+        "Accuracy on other digits of the unseen domain, mean of the last ten epochs",
+        |run| run.disjoint_last_epochs,
+    ),
+];
+
+/// Collects the results of the jobs of a shard; those of all other jobs are missing.
+///
+/// # Errors
+/// If the folder is of another sweep or none, or a result cannot be read.
+pub fn collect(sweep: &Sweep, shard: Shard) -> Result<Collection> {
+    if !sweep.folder.exists() {
+        return Err(Error::request(format!(
+            "cannot collect {}: there is no folder {} yet; `diva sweep run` makes it",
+            sweep.file.display(),
+            sweep.folder.display()
+        )));
+    }
+    sweep.check_folder()?;
+    let mut figures = vec![None; sweep.jobs.len()];
+    for job in sweep.shard(shard) {
+        if let JobState::Done(result) = sweep.state(job)? {
+            let epochs = run::read_metrics(&sweep.run_folder(job).metrics())?;
+            let mean = |of: fn(&EpochMetrics) -> Option<f64>| mean_of_last(epochs.iter().filter_map(of));
+            let last_epochs = mean(|epoch| Some(epoch.test_accuracy)).ok_or_else(|| {
+                let path = sweep.run_folder(job).metrics();
+                Error::request(format!("cannot collect {}: it holds no epoch", path.display()))
+            })?;
+            figures[job.number - 1] = Some(Figures {
+                selected: result.test_accuracy,
+                last_epochs,
+                disjoint_selected: result.selected.disjoint_test_accuracy,
+                disjoint_last_epochs: mean(|epoch| epoch.disjoint_test_accuracy),
+            });
+        }
+    }
+    Ok(tabulate(sweep, &figures))
+}
+
+/// The mean of the last ten values, or of all where there are fewer.
+fn mean_of_last(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    mean(&values[values.len().saturating_sub(LAST_EPOCHS)..])
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The tables of a sweep whose jobs have these figures.
+///
+/// # Panics
+/// If there are not as many as jobs.
+#[track_caller]
+pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
+    assert_eq!(figures.len(), sweep.jobs.len(), "figures of another number of jobs");
+    let label = |job: &Job| match job.labels.is_empty() {
+        true => vec![name_of_model(job)],
+        false => job.labels.clone(),
+    };
+    let rows = in_order(sweep.jobs.iter().map(label));
+    let test_domains = in_order(sweep.jobs.iter().map(test_domain));
+    let mut tables = Vec::new();
+    for (figure, title, of) in FIGURES {
+        let value = |job: &Job| figures[job.number - 1].as_ref().and_then(of);
+        // Not every protocol has other digits.
+        if figure.starts_with("disjoint") && sweep.jobs.iter().all(|job| value(job).is_none()) {
+            continue;
+        }
+        let row = |labels: &Vec<String>| {
+            let cells: Vec<Cell> = (test_domains.iter())
+                .map(|domain| {
+                    let jobs =
+                        sweep.jobs.iter().filter(|job| label(job) == *labels && test_domain(job) == *domain);
+                    Cell::new(
+                        jobs.clone().count(),
+                        jobs.filter_map(|job| Some((job.config.seed, value(job)?))),
+                    )
+                })
+                .collect();
+            Row { labels: labels.clone(), average: average(&cells), cells }
+        };
+        tables.push(Table { figure, title, rows: rows.iter().map(row).collect() });
+    }
+    let missing = sweep.jobs.iter().filter(|job| figures[job.number - 1].is_none());
+    let mut notes = Vec::new();
+    let published = published::beside(sweep.jobs.iter().map(|job| &job.config), &mut notes);
+    Collection {
+        jobs: sweep.jobs.len(),
+        missing: missing.map(|job| Missing { id: job.id.clone(), name: job.name.clone() }).collect(),
+        labels: if sweep.labels.is_empty() { vec![ONLY_LABEL.into()] } else { sweep.labels.clone() },
+        test_domains,
+        tables,
+        published,
+        notes,
+    }
+}
+
+fn test_domain(job: &Job) -> String {
+    job.config.data.test_domain.to_string()
+}
+
+fn name_of_model(job: &Job) -> String {
+    let name = serde_json::to_value(job.config.model.kind).expect("a kind of model is a name");
+    name.as_str().unwrap_or_default().to_owned()
+}
+
+/// Each item once, in the order in which they first come.
+fn in_order<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    items.fold(Vec::new(), |mut found, item| {
+        if !found.contains(&item) {
+            found.push(item);
+        }
+        found
+    })
+}
+
+impl Cell {
+    fn new(planned: usize, values: impl Iterator<Item = (u64, f64)>) -> Self {
+        let values: Vec<OfSeed> = values.map(|(seed, value)| OfSeed { seed, value }).collect();
+        let (mean, standard_error) = statistics(&values);
+        Cell { mean, standard_error, n: values.len(), planned, values }
+    }
+}
+
+fn statistics(values: &[OfSeed]) -> (Option<f64>, Option<f64>) {
+    let n = values.len() as f64;
+    let Some(mean) = mean(&values.iter().map(|each| each.value).collect::<Vec<_>>()) else {
+        return (None, None);
+    };
+    let squares: f64 = values.iter().map(|each| (each.value - mean) * (each.value - mean)).sum();
+    (Some(mean), (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt() / n.sqrt()))
+}
+
+/// The average over test domains: see the head of the file. `n` is that of the domain with the fewest runs.
+fn average(cells: &[Cell]) -> Cell {
+    let seeds = cells.first().map_or(&[][..], |cell| &cell.values);
+    let of_seed = |seed: u64| {
+        let found: Option<Vec<f64>> = cells
+            .iter()
+            .map(|cell| cell.values.iter().find(|each| each.seed == seed).map(|each| each.value))
+            .collect();
+        mean(&found?)
+    };
+    let values = seeds.iter().filter_map(|each| Some((each.seed, of_seed(each.seed)?)));
+    let least = |of: fn(&Cell) -> usize| cells.iter().map(of).min().unwrap_or(0);
+    let of_complete = Cell::new(least(|cell| cell.planned), values);
+    let means: Option<Vec<f64>> = cells.iter().map(|cell| cell.mean).collect();
+    let all_complete = cells.iter().all(|cell| cell.n == of_complete.n);
+    Cell {
+        mean: means.and_then(|means| mean(&means)),
+        standard_error: of_complete.standard_error.filter(|_| all_complete),
+        n: least(|cell| cell.n),
+        ..of_complete
+    }
+}
+
+#[cfg(test)]
+mod tests;
