@@ -10,6 +10,7 @@ mod evaluate;
 mod generate;
 mod gradients;
 mod predict;
+mod report;
 mod saved_run;
 mod train;
 mod verify;
@@ -50,6 +51,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Generate(generate::Generate),
+    Report(report::Report),
     #[command(subcommand)]
     Data(data::Data),
     #[command(subcommand)]
@@ -149,6 +151,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Generate(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Weights(command) => command.run(),
         Command::Gradients(command) => command.run(),

@@ -14,9 +14,11 @@ mod curve;
 pub mod curves;
 mod font;
 mod grid;
+pub mod html;
 pub mod palette;
 mod picture;
 mod reconstructions;
+pub mod run_report;
 pub mod run_pictures;
 mod text;
 
