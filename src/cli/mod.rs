@@ -10,6 +10,7 @@ mod evaluate;
 mod generate;
 mod gradients;
 mod predict;
+mod report;
 mod saved_run;
 mod sweep;
 mod train;
@@ -51,6 +52,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Generate(generate::Generate),
+    Report(report::Report),
     #[command(subcommand)]
     Sweep(sweep::Sweep),
     #[command(subcommand)]
@@ -153,6 +155,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Predict(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Weights(command) => command.run(),
         Command::Gradients(command) => command.run(),

@@ -31,7 +31,8 @@ pub fn encode(model: &Model, params: &Params, data: &Dataset) -> Vec<Latent> {
     for (batch, indices) in all.chunks(BATCH).enumerate() {
         let tape = Tape::inference(&engine, params);
         let means = variables.posterior_means(tape.input(&dataset::images(data, indices)));
-        let named = variables.latents().into_iter().filter_map(|latent| Some((latent.name(), means.get(latent)?)));
+        let named =
+            variables.latents().into_iter().filter_map(|latent| Some((latent.name(), means.get(latent)?)));
         for (place, (name, mean)) in named.enumerate() {
             let columns = mean.shape().columns();
             if latents.len() == place {

@@ -1,4 +1,4 @@
-//! Pictures for people: grids of images and line plots, as PNG bytes.
+//! What a run looks like, for people: grids of images and line plots as PNG bytes, and a report as one page.
 //!
 //! Everything is drawn here, pixel by pixel, with one built-in font and one palette: no font file, no system
 //! library and no clock, so the same results give the same bytes everywhere and a picture can be tested like a
@@ -6,7 +6,8 @@
 //!
 //! In reading order: [`palette`] (the colours), `font` (the letters), `text` (lines and their measures), `canvas`
 //! (drawing), [`Picture`] (what comes out), [`Grid`] and [`Plot`] (with `axis`, its ticks); then what they show of a run:
-//! [`generated`], [`curves`], and [`run_pictures`], all that a finished run has in its folder.
+//! [`generated`], [`curves`], and [`run_pictures`], all that a finished run has in its folder; [`html`] (pages by hand) and
+//! [`run_report`], the page about runs; [`tensorboard`], files for that program.
 
 mod axis;
 mod canvas;
@@ -15,9 +16,11 @@ pub mod curves;
 mod font;
 pub mod generated;
 mod grid;
+pub mod html;
 pub mod palette;
 mod picture;
 pub mod run_pictures;
+pub mod run_report;
 pub mod tensorboard;
 mod text;
 

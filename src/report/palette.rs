@@ -17,6 +17,12 @@ pub const SERIES: [Colour; 8] = [
     [240, 228, 66],  // yellow
 ];
 
+/// A colour for each of ten classes, and for as many domains: those of [`SERIES`] and two more.
+pub const LABELS: [Colour; 10] = {
+    let [a, b, c, d, e, f, g, h] = SERIES;
+    [a, b, c, d, e, f, g, h, [148, 148, 148], [120, 72, 20]]
+};
+
 /// The background of every picture.
 pub const WHITE: Colour = [255; 3];
 

@@ -1,0 +1,160 @@
+//! `diva report`
+
+use super::saved_run::load_weights;
+use super::say;
+use crate::config::Config;
+use crate::data::image::encode_grey;
+use crate::data::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::experiments::knowledge::{self, Knowledge};
+use crate::experiments::latents::{self, Latent};
+use crate::experiments::pca::Plane;
+use crate::experiments::tsne;
+use crate::report::generated::{self, Kind};
+use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
+use crate::store::durable;
+use crate::store::run_folder::RunFolder;
+use crate::tensor::Tensor;
+use crate::train::{dataset, evaluate, run};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// One page about a run, or about several and how they compare.
+///
+/// The page is a single HTML file that needs no server and no network. A run that is not finished is shown as such.
+#[derive(Args, Debug)]
+pub(super) struct Report {
+    /// The folders of the runs.
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// The file to write; report.html in the folder of the first run by default.
+    #[arg(long, value_name = "FILE.html")]
+    out: Option<PathBuf>,
+}
+
+impl Report {
+    pub(super) fn run(&self) -> Result<()> {
+        let reports = self.runs.iter().map(|folder| gather(folder)).collect::<Result<Vec<_>>>()?;
+        let default = || self.runs[0].join("report.html");
+        let out = self.out.clone().unwrap_or_else(default);
+        durable::write(&out, page(&reports).as_bytes())?;
+        say(&format!("the report is in {}", out.display()))
+    }
+}
+
+/// All that a report says of the run in a folder.
+fn gather(folder: &Path) -> Result<RunReport> {
+    let files = RunFolder::new(folder);
+    if !files.config().is_file() {
+        return Err(Error::request(format!(
+            "cannot report {}: it is not the folder of a run (it has no config.toml)",
+            folder.display()
+        )));
+    }
+    let config = run::read_config(&files.config(), &[])?;
+    let metrics = if files.metrics().exists() { run::read_metrics(&files.metrics())? } else { Vec::new() };
+    let result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
+    let mut report = RunReport {
+        name: folder.display().to_string(),
+        domains: config.data.training_domains().into_iter().map(ToString::to_string).collect(),
+        metrics,
+        result,
+        confusion: None,
+        knowledge: Vec::new(),
+        views: None,
+        pictures: Vec::new(),
+        config,
+    };
+    if files.best().exists() {
+        let split = dataset::load(&report.config)?;
+        ask_model(&mut report, &files, &split)?;
+    }
+    Ok(report)
+}
+
+/// What the selected model answers.
+fn ask_model(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result<()> {
+    let config: &Config = &report.config;
+    let (model, params) = load_weights(config, &files.best(), |classes| Some(vec![1; classes]))?;
+    let predicted = evaluate::predict(&model.class_predictor(&params), &split.test);
+    let mut counts = vec![vec![0; split.classes]; split.classes];
+    for (&class, &prediction) in split.test.classes.iter().zip(&predicted) {
+        counts[class as usize][prediction as usize] += 1;
+    }
+    report.confusion = Some(counts);
+    for kind in Kind::ALL {
+        if let Ok(png) = generated::draw(kind, &model, &params, split, config.seed) {
+            report.pictures.push((heading(kind).into(), png));
+        }
+    }
+    let (train, test) =
+        (latents::encode(&model, &params, &split.train), latents::encode(&model, &params, &split.test));
+    if !train.is_empty() {
+        let row = |known: &Knowledge| KnowledgeRow {
+            latent: known.latent,
+            class: known.class.share(),
+            domain: known.domain.share(),
+            unseen_class: known.unseen_class.share(),
+        };
+        let known = knowledge::probe(&train, &test, split, config.data.protocol);
+        report.knowledge = known.iter().map(row).collect();
+        report.views = Some(views([(&split.train, &train), (&split.test, &test)]));
+    }
+    Ok(())
+}
+
+fn heading(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Reconstructions => "Images and what the model makes of them",
+        Kind::Classes => "The class changed, all else kept",
+        Kind::Domains => "The domain changed, all else kept",
+        Kind::Samples => "Images drawn from the priors",
+        Kind::Latents => "One latent kept, the others zero",
+        Kind::Interpolations => "From one image to another in a single latent",
+    }
+}
+
+/// Images of all domains in two dimensions: at most [`POINTS`], evenly spaced among all.
+fn views(parts: [(&Dataset, &Vec<Latent>); 2]) -> Views {
+    const COLUMNS: usize = 25;
+    let all: Vec<(usize, usize)> = parts
+        .iter()
+        .enumerate()
+        .flat_map(|(part, (data, _))| (0..data.len()).map(move |i| (part, i)))
+        .collect();
+    let count = all.len().min(POINTS);
+    let chosen: Vec<(usize, usize)> = (0..count).map(|i| all[i * all.len() / count]).collect();
+    let (data, rows) = (parts[0].0, count.div_ceil(COLUMNS));
+    let (width, height) = (data.width, data.height);
+    let mut sheet = vec![0; rows * height * COLUMNS * width];
+    for (place, &(part, index)) in chosen.iter().enumerate() {
+        let (top, left) = (place / COLUMNS * height, place % COLUMNS * width);
+        for (row, pixels) in parts[part].0.image(index).chunks(width).enumerate() {
+            sheet[(top + row) * COLUMNS * width + left..][..width].copy_from_slice(pixels);
+        }
+    }
+    let labels = |of: fn(&Dataset) -> &Vec<u32>| {
+        chosen.iter().map(|&(part, index)| of(parts[part].0)[index] as usize).collect()
+    };
+    let mut planes = Vec::new();
+    for (number, latent) in parts[0].1.iter().enumerate() {
+        let columns = latent.means.shape().columns();
+        let mut means = Tensor::zeros([count, columns]);
+        for (to, &(part, index)) in means.data_mut().chunks_exact_mut(columns).zip(&chosen) {
+            to.copy_from_slice(&parts[part].1[number].means.data()[index * columns..][..columns]);
+        }
+        planes.push((format!("{} by PCA", latent.name), Plane::of(&means).project(&means)));
+        planes.push((format!("{} by t-SNE", latent.name), tsne::embed(&means).points));
+    }
+    Views {
+        sheet: encode_grey(COLUMNS * width, rows * height, &sheet),
+        columns: COLUMNS,
+        side: width,
+        classes: labels(|data| &data.classes),
+        domains: labels(|data| &data.domains),
+        planes,
+    }
+}
+
+/// More points hide each other, and t-SNE takes time in proportion to their square.
+const POINTS: usize = 600;

@@ -1,0 +1,190 @@
+//! Line charts and scatter plots as SVG inside a page.
+//!
+//! Numbers are written with as many decimals as can be seen, so that equal data give equal bytes. Colours are those of
+//! the pictures ([`palette`](crate::report::palette)).
+
+use super::escape;
+use crate::report::axis::{Axis, drawable};
+use crate::report::palette::Colour;
+use std::fmt::Write;
+
+/// One line of a chart.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What the legend calls it.
+    pub name: String,
+    /// Its colour.
+    pub colour: Colour,
+    /// (x, y), in order; what is not finite is left out.
+    pub points: Vec<[f64; 2]>,
+    /// The place of a dot that marks a point of it.
+    pub mark: Option<[f64; 2]>,
+}
+
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 300.0;
+/// Room for numbers on the left, for the last number on the right, for the title above, for numbers below.
+const MARGINS: [f64; 4] = [64.0, 16.0, 30.0, 40.0];
+
+/// A line chart with its legend; `x` and `y` name the axes with their units.
+pub fn lines(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
+    let values = |axis: usize| lines.iter().flat_map(move |line| line.points.iter().map(move |p| p[axis]));
+    let (across, up) = (Axis::covering(values(0), 6), Axis::covering(values(1), 5));
+    let [left, right, top, bottom] = MARGINS;
+    let place = |[x, y]: [f64; 2]| {
+        let x = left + across.position(x) * (WIDTH - left - right);
+        let y = HEIGHT - bottom - up.position(y) * (HEIGHT - top - bottom);
+        (x, y)
+    };
+    let mut svg = opening(WIDTH, HEIGHT, title);
+    let _ = writeln!(svg, "<text class=\"title\" x=\"{left}\" y=\"18\">{}</text>", escape(title));
+    let [x0, y0] = [across.ticks()[0], up.ticks()[0]];
+    for (value, label) in up.ticks().into_iter().zip(up.labels()) {
+        let (_, at) = place([x0, value]);
+        let _ = writeln!(
+            svg,
+            "<line class=\"guide\" x1=\"{left}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+            WIDTH - right,
+            left - 8.0,
+            at + 4.0
+        );
+    }
+    for (value, label) in across.ticks().into_iter().zip(across.labels()) {
+        let (at, _) = place([value, y0]);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
+            HEIGHT - bottom + 16.0
+        );
+    }
+    let _ = writeln!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text><text x=\"{:.1}\" y=\"18\" text-anchor=\"end\">{}</text>",
+        WIDTH - right,
+        HEIGHT - 6.0,
+        escape(x),
+        WIDTH - right,
+        escape(y)
+    );
+    for Line { name, colour, points, mark } in lines {
+        let colour = hexadecimal(*colour);
+        let path: Vec<String> = points
+            .iter()
+            .filter(|[x, y]| drawable(*x) && drawable(*y))
+            .map(|&point| {
+                let (x, y) = place(point);
+                format!("{x:.1},{y:.1}")
+            })
+            .collect();
+        let _ = writeln!(
+            svg,
+            "<polyline class=\"line\" stroke=\"{colour}\" points=\"{}\"><title>{}</title></polyline>",
+            path.join(" "),
+            escape(name)
+        );
+        if let Some(point) = mark.filter(|[x, y]| drawable(*x) && drawable(*y)) {
+            let (x, y) = place(point);
+            let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{colour}\"/>");
+        }
+    }
+    svg += "</svg>\n";
+    let named = lines.iter().map(|line| (line.name.as_str(), line.colour));
+    svg + &legend(named)
+}
+
+/// A scatter plot of points with labels: square, without axes, as the directions of such a plot have no unit. `sheet` is
+/// the identifier of the picture that holds the points' images, in their order.
+pub fn scatter(
+    title: &str,
+    points: &[[f64; 2]],
+    labels: &[usize],
+    colours: &[Colour],
+    sheet: Option<&str>,
+) -> String {
+    const SIDE: f64 = 320.0;
+    const MARGIN: f64 = 10.0;
+    const TOP: f64 = 24.0;
+    let range = |axis: usize| {
+        let values = points.iter().map(|point| point[axis]).filter(|value| value.is_finite());
+        let (low, high) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        if low < high { (low, high) } else { (low - 1.0, low + 1.0) }
+    };
+    let (horizontal, vertical) = (range(0), range(1));
+    let mut svg = opening(SIDE, SIDE + TOP, title);
+    if let Some(sheet) = sheet {
+        svg = svg.replacen("<svg ", &format!("<svg data-sheet=\"{}\" ", escape(sheet)), 1);
+    }
+    let _ = writeln!(svg, "<text class=\"title\" x=\"{MARGIN}\" y=\"16\">{}</text>", escape(title));
+    for (number, (&[x, y], &label)) in points.iter().zip(labels).enumerate() {
+        if !x.is_finite() || !y.is_finite() {
+            continue;
+        }
+        let along = |value: f64, (low, high): (f64, f64)| {
+            MARGIN + (value - low) / (high - low) * (SIDE - 2.0 * MARGIN)
+        };
+        let (x, y) = (along(x, horizontal), TOP + SIDE - along(y, vertical));
+        let colour = hexadecimal(colours[label % colours.len()]);
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill=\"{colour}\" data-image=\"{number}\"/>"
+        );
+    }
+    svg + "</svg>\n"
+}
+
+/// Names with the colours that stand for them.
+pub fn legend<'a>(names: impl Iterator<Item = (&'a str, Colour)>) -> String {
+    let item = |(name, colour): (&str, Colour)| {
+        format!("<li><i style=\"background:{}\"></i>{}</li>", hexadecimal(colour), escape(name))
+    };
+    format!("<ul class=\"legend\">{}</ul>\n", names.map(item).collect::<String>())
+}
+
+fn opening(width: f64, height: f64, description: &str) -> String {
+    let description = escape(description);
+    format!("<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{description}\">\n")
+}
+
+fn hexadecimal([red, green, blue]: Colour) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(points: Vec<[f64; 2]>) -> Line {
+        Line { name: "a <b>".into(), colour: [0, 114, 178], points, mark: Some([2.0, 50.0]) }
+    }
+
+    #[test]
+    fn a_point_lies_where_the_axes_say() {
+        // Epochs 1 to 3 across 640 less margins of 64 and 16; 0 to 100 up 300 less margins of 30 and 40.
+        let svg = lines("title", "epoch", "%", &[line(vec![[1.0, 0.0], [2.0, 50.0], [3.0, 100.0]])]);
+        assert!(svg.contains("points=\"64.0,260.0 344.0,145.0 624.0,30.0\""), "{svg}");
+        assert!(svg.contains("<circle cx=\"344.0\" cy=\"145.0\" r=\"5\" fill=\"#0072b2\"/>"), "{svg}");
+        assert!(svg.contains("a &lt;b&gt;") && !svg.contains("<b>"), "{svg}");
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_out() {
+        let svg = lines("title", "epoch", "%", &[line(vec![[1.0, f64::NAN], [1.0, 0.0], [3.0, 100.0]])]);
+        assert!(svg.contains("points=\"64.0,260.0 624.0,30.0\""), "{svg}");
+        assert!(!lines("empty", "", "", &[]).contains("NaN"));
+        let svg = scatter("t", &[[f64::NAN, 0.0], [1.0, 1.0]], &[0, 1], &[[0; 3], [255; 3]], Some("s"));
+        assert!(!svg.contains("NaN") && svg.matches("<circle").count() == 1, "{svg}");
+        assert!(svg.contains("data-image=\"1\"") && svg.contains("data-sheet=\"s\""), "{svg}");
+    }
+
+    #[test]
+    fn a_scatter_fills_its_square() {
+        let svg = scatter("t", &[[-3.0, 10.0], [5.0, 30.0]], &[0, 1], &[[0; 3], [255; 3]], None);
+        assert!(
+            svg.contains("cx=\"10.0\" cy=\"334.0\"") && svg.contains("cx=\"310.0\" cy=\"34.0\""),
+            "{svg}"
+        );
+        assert!(svg.contains("fill=\"#000000\"") && svg.contains("fill=\"#ffffff\""), "{svg}");
+    }
+}

@@ -1,0 +1,210 @@
+//! HTML by hand: one file that needs no server, no network and no other file.
+//!
+//! Only what a report needs is here: text that is escaped where it enters, tables, figures with captions, pictures and
+//! drawings inside the page. The page adapts to narrow screens; what is wider than the screen scrolls for itself. Equal
+//! contents give equal bytes: there is no clock and no random identifier.
+
+pub mod chart;
+
+use std::fmt::Write;
+
+/// A page that grows section by section.
+#[derive(Clone, Debug)]
+pub struct Page {
+    title: String,
+    body: String,
+}
+
+/// How everything looks, on screens from a phone's on and on paper, in light and in dark.
+const STYLE: &str = include_str!("style.css");
+
+/// Shows the image of the point under the finger or the pointer; without it the page only lacks that.
+const SCRIPT: &str = include_str!("hover.js");
+
+impl Page {
+    /// A page with nothing but its title.
+    pub fn new(title: &str) -> Self {
+        Page { title: title.into(), body: format!("<h1>{}</h1>\n", escape(title)) }
+    }
+
+    /// A heading of the given level, 2 to 4.
+    pub fn heading(&mut self, level: usize, text: &str) {
+        let _ = writeln!(self.body, "<h{level}>{}</h{level}>", escape(text));
+    }
+
+    /// A paragraph of plain text.
+    pub fn paragraph(&mut self, text: &str) {
+        let _ = writeln!(self.body, "<p>{}</p>", escape(text));
+    }
+
+    /// A paragraph that stands out: what a reader must not miss.
+    pub fn notice(&mut self, text: &str) {
+        let _ = writeln!(self.body, "<p class=\"notice\">{}</p>", escape(text));
+    }
+
+    /// A table; the first row of `rows` is its head, the first column names the rows.
+    pub fn table(&mut self, rows: &[Vec<String>]) {
+        let row = |cells: &[String], head: bool| {
+            let cell = |(column, text): (usize, &String)| {
+                let tag = if head || column == 0 { "th" } else { "td" };
+                format!("<{tag}>{}</{tag}>", escape(text))
+            };
+            format!("<tr>{}</tr>\n", cells.iter().enumerate().map(cell).collect::<String>())
+        };
+        let rows: String = rows.iter().enumerate().map(|(i, cells)| row(cells, i == 0)).collect();
+        let _ = writeln!(self.body, "<div class=\"wide\"><table>\n{rows}</table></div>");
+    }
+
+    /// Counts as a table of shaded cells: `counts[row][column]`, shaded by their share of the row.
+    pub fn matrix(&mut self, corner: &str, labels: &[String], counts: &[Vec<usize>]) {
+        let head: String = labels.iter().map(|label| format!("<th>{}</th>", escape(label))).collect();
+        let mut rows = format!("<tr><th>{}</th>{head}</tr>\n", escape(corner));
+        for (label, row) in labels.iter().zip(counts) {
+            let all: usize = row.iter().sum();
+            let cell = |&count: &usize| {
+                let share = (100 * count).checked_div(all).unwrap_or(0);
+                format!("<td style=\"--share:{share}%\">{count}</td>")
+            };
+            let cells: String = row.iter().map(cell).collect();
+            let _ = writeln!(rows, "<tr><th>{}</th>{cells}</tr>", escape(label));
+        }
+        let _ = writeln!(self.body, "<div class=\"wide\"><table class=\"matrix\">\n{rows}</table></div>");
+    }
+
+    /// A drawing or picture, given as HTML, with its caption.
+    pub fn figure(&mut self, content: &str, caption: &str) {
+        let _ = writeln!(
+            self.body,
+            "<figure><div class=\"wide\">{content}</div>\n<figcaption>{}</figcaption></figure>",
+            escape(caption)
+        );
+    }
+
+    /// What is HTML already.
+    pub fn html(&mut self, content: &str) {
+        self.body += content;
+        self.body.push('\n');
+    }
+
+    /// Small figures side by side, as many as the screen has room for.
+    pub fn gallery(&mut self, contents: &[String]) {
+        let cells: String = contents.iter().map(|content| format!("<div>{content}</div>\n")).collect();
+        let _ = writeln!(self.body, "<div class=\"gallery\">\n{cells}</div>");
+    }
+
+    /// Text as it is, in a box, folded away under `summary`.
+    pub fn folded(&mut self, summary: &str, text: &str) {
+        let _ = writeln!(
+            self.body,
+            "<details><summary>{}</summary><pre>{}</pre></details>",
+            escape(summary),
+            escape(text)
+        );
+    }
+
+    /// Commands, to be copied.
+    pub fn code(&mut self, text: &str) {
+        let _ = writeln!(self.body, "<pre>{}</pre>", escape(text));
+    }
+
+    /// The whole file.
+    pub fn finish(self) -> String {
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
+             <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+            escape(&self.title),
+            self.body
+        )
+    }
+}
+
+/// Text that HTML shows as it is, within elements and quoted attributes.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// A picture inside the page, from the bytes of a PNG file.
+pub fn image(png: &[u8], description: &str) -> String {
+    format!("<img src=\"{}\" alt=\"{}\">", data_address(png), escape(description))
+}
+
+/// The bytes of a PNG file as an address that holds them.
+pub fn data_address(png: &[u8]) -> String {
+    format!("data:image/png;base64,{}", base64(png))
+}
+
+/// RFC 4648, section 4, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let number = (0..3).fold(0, |number, i| number << 8 | u32::from(group.get(i).copied().unwrap_or(0)));
+        for digit in 0..4 {
+            let is_padding = digit > group.len();
+            let value = (number >> (18 - 6 * digit)) & 63;
+            text.push(if is_padding { '=' } else { char::from(DIGITS[value as usize]) });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_gives_the_test_vectors_of_the_standard() {
+        let vectors = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (bytes, text) in vectors {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xbf]), "+/+/");
+    }
+
+    #[test]
+    fn what_users_name_cannot_become_markup() {
+        let mut page = Page::new("<script>alert(1)</script>");
+        page.paragraph("a < b & \"c\" > 'd'");
+        page.table(&[vec!["<i>".into()], vec!["<b>".into()]]);
+        page.matrix("<u>", &["<s>".into()], &[vec![1]]);
+        page.folded("<q>", "<p>");
+        page.code("</pre>");
+        page.figure("", "<em>");
+        let text = page.finish();
+        for tag in ["<script>alert", "<i>", "<b>", "<u>", "<s>", "<q>", "<em>", "</pre></pre>"] {
+            assert!(!text.contains(tag), "{tag}");
+        }
+        assert!(text.contains("a &lt; b &amp; &quot;c&quot; &gt; &#39;d&#39;"));
+        assert_eq!(text.matches("<pre>").count(), text.matches("</pre>").count());
+    }
+
+    #[test]
+    fn a_page_asks_for_nothing_from_elsewhere() {
+        let mut page = Page::new("a");
+        page.figure(&image(b"png", "b"), "c");
+        let text = page.finish();
+        for address in ["http:", "https:", "//", "@import", "<link", "src=\"/", "href"] {
+            assert!(!text.contains(address), "{address}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The report of runs: one page that says what was asked, what came out, and how to repeat it.
+
+use super::html::chart::{self, Line};
+use super::html::{self, Page};
+use super::palette::{LABELS, series};
+use super::text::degrees;
+use crate::config::{Config, ModelKind, Protocol};
+use crate::store::checkpoint::sha256_hex;
+use crate::train::metrics::{EpochMetrics, RunResult, SelectedEpoch};
+
+/// What a report says of one run.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// The folder, as it was named.
+    pub name: String,
+    /// The configuration of the run.
+    pub config: Config,
+    /// A line for each epoch that is done.
+    pub metrics: Vec<EpochMetrics>,
+    /// What the finished run came to; an unfinished one has none.
+    pub result: Option<RunResult>,
+    /// The training domains, as they are numbered.
+    pub domains: Vec<String>,
+    /// Images of the unseen domain by class and predicted class; nothing without a selected epoch.
+    pub confusion: Option<Vec<Vec<usize>>>,
+    /// What a linear classifier reads off each latent; empty if the model has none.
+    pub knowledge: Vec<KnowledgeRow>,
+    /// The latents of some images, seen in two dimensions; nothing if the model has none.
+    pub views: Option<Views>,
+    /// Titles and PNG files of what the selected model generates.
+    pub pictures: Vec<(String, Vec<u8>)>,
+}
+
+/// How well linear classifiers do on one latent, 0..1.
+#[derive(Clone, Debug)]
+pub struct KnowledgeRow {
+    /// zd, zx, zy or z.
+    pub latent: &'static str,
+    /// The class, in the training domains.
+    pub class: Option<f64>,
+    /// The domain.
+    pub domain: Option<f64>,
+    /// The class, in the unseen domain.
+    pub unseen_class: Option<f64>,
+}
+
+/// Images as points in two dimensions.
+#[derive(Clone, Debug)]
+pub struct Views {
+    /// The images side by side in rows, as a PNG file.
+    pub sheet: Vec<u8>,
+    /// Images in a row of the sheet.
+    pub columns: usize,
+    /// Pixels of a side of an image.
+    pub side: usize,
+    /// The class of each image.
+    pub classes: Vec<usize>,
+    /// The domain of each image: the training domains, then the unseen one.
+    pub domains: Vec<usize>,
+    /// The latent, the method and the points.
+    pub planes: Vec<(String, Vec<[f64; 2]>)>,
+}
+
+/// The page of one run, or of several with a comparison before them.
+///
+/// # Panics
+/// If there is no run.
+pub fn page(runs: &[RunReport]) -> String {
+    let [first, ..] = runs else { panic!("a report of no run") };
+    let title = match runs.len() {
+        1 => format!("{}: {}", kind(first.config.model.kind), first.name),
+        count => format!("{count} runs compared"),
+    };
+    let mut page = Page::new(&title);
+    if runs.len() > 1 {
+        compare(&mut page, runs);
+    }
+    for run in runs {
+        if runs.len() > 1 {
+            page.heading(2, &run.name);
+        }
+        describe(&mut page, run);
+    }
+    page.finish()
+}
+
+/// The model in words.
+fn kind(kind: ModelKind) -> &'static str {
+    match kind {
+        ModelKind::Diva => "DIVA",
+        ModelKind::DivaNoZd => "DIVA without zd",
+        ModelKind::DivaNoZx => "DIVA without zx",
+        ModelKind::Vae => "a VAE with one latent",
+        ModelKind::Classifier => "a plain classifier",
+        ModelKind::Dann => "DANN",
+    }
+}
+
+impl RunReport {
+    fn unseen(&self) -> String {
+        degrees(&self.config.data.test_domain.to_string())
+    }
+
+    /// The epoch that is selected, or would be now.
+    fn selected(&self) -> Option<&EpochMetrics> {
+        self.metrics.iter().reduce(|best, epoch| {
+            if SelectedEpoch::of(epoch).is_better_than(&SelectedEpoch::of(best)) { epoch } else { best }
+        })
+    }
+
+    /// The mean accuracy on the unseen domain over the last ten epochs, or fewer.
+    fn mean_of_last(&self) -> Option<f64> {
+        let last = &self.metrics[self.metrics.len().saturating_sub(10)..];
+        let sum: f64 = last.iter().map(|epoch| epoch.test_accuracy).sum();
+        (!last.is_empty()).then(|| sum / last.len() as f64)
+    }
+
+    fn progress(&self) -> String {
+        let (done, all) = (self.metrics.len(), self.config.train.epochs);
+        match &self.result {
+            Some(result) if result.ended_by == "patience" => format!("{done}, ended by patience"),
+            Some(_) => done.to_string(),
+            None => format!("{done} of {all}, not finished"),
+        }
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn or_dash(figure: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    figure.map_or("–".into(), show)
+}
+
+fn cells(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+fn describe(page: &mut Page, run: &RunReport) {
+    let domains: Vec<String> = run.domains.iter().map(|name| degrees(name)).collect();
+    let unseen = run.unseen();
+    page.paragraph(&format!(
+        "Can a model that was trained on images of the domains {} recognise the classes of images of the domain {unseen}, \
+         which it never saw? This run asks {}, trained with seed {}.",
+        domains.join(", "),
+        kind(run.config.model.kind),
+        run.config.seed
+    ));
+    if run.result.is_none() {
+        page.notice(&format!(
+            "This run is not finished: {} of {} epochs are done. What follows is how far it is.",
+            run.metrics.len(),
+            run.config.train.epochs
+        ));
+    }
+    let Some(selected) = run.selected() else {
+        page.paragraph("No epoch is done yet, so there is nothing to report.");
+        repeat(page, run);
+        return;
+    };
+    let mut rows = vec![cells(&["", "recognised"])];
+    let mut row = |name: String, share: f64| rows.push(vec![name, percent(share)]);
+    row(format!("unseen domain {unseen}, at the selected epoch {}", selected.epoch), selected.test_accuracy);
+    if let Some(share) = selected.disjoint_test_accuracy {
+        row(format!("unseen domain {unseen}, digits seen at no angle"), share);
+    }
+    if let Some(share) = run.mean_of_last() {
+        row(format!("unseen domain {unseen}, mean of the last {} epochs", run.metrics.len().min(10)), share);
+    }
+    row("training domains".into(), selected.train_accuracy);
+    page.table(&rows);
+    page.paragraph(match run.config.data.protocol {
+        Protocol::Published => {
+            "The epoch is selected by the training domains alone. The images of the unseen domain are the training \
+             digits at another angle, as published; digits seen at no angle are by other writers."
+        }
+        Protocol::DisjointTest => {
+            "The epoch is selected by the training domains alone. The images of the unseen domain are digits that \
+             training has seen at no angle."
+        }
+    });
+
+    page.heading(3, "How the training went");
+    page.figure(
+        &accuracies(run),
+        "Images whose class is recognised after each epoch, by the means of the latents.",
+    );
+    page.figure(&whole_loss(run), "The loss that is minimised, averaged over the images of an epoch.");
+    page.gallery(&terms(run));
+
+    if let Some(confusion) = &run.confusion {
+        page.heading(3, &format!("What is mistaken for what, in the unseen domain {unseen}"));
+        let labels: Vec<String> = (0..confusion.len()).map(|class| class.to_string()).collect();
+        page.matrix("class ↓  predicted →", &labels, confusion);
+    }
+    if !run.knowledge.is_empty() {
+        know(page, run);
+    }
+    if let Some(views) = &run.views {
+        view(page, run, views);
+    }
+    for (title, png) in &run.pictures {
+        page.heading(3, title);
+        page.figure(&html::image(png, title), "");
+    }
+    repeat(page, run);
+}
+
+fn know(page: &mut Page, run: &RunReport) {
+    page.heading(3, "What each latent knows");
+    page.paragraph(
+        "How often a linear classifier is right that was trained on the means of one latent alone, on digits held out from \
+         its training. A latent that has nothing to do with a label leaves it to chance: one in ten for the class.",
+    );
+    let unseen = run.unseen();
+    let mut rows = vec![cells(&["latent", "class", "domain", &format!("class, at {unseen}")])];
+    for row in &run.knowledge {
+        let share = |share: Option<f64>| or_dash(share, percent);
+        rows.push(vec![row.latent.into(), share(row.class), share(row.domain), share(row.unseen_class)]);
+    }
+    page.table(&rows);
+}
+
+fn view(page: &mut Page, run: &RunReport, views: &Views) {
+    let id = format!("sheet-{}", sha256_hex(&views.sheet));
+    page.heading(3, "Where images lie in each latent");
+    page.paragraph(
+        "Each point is an image; touch one to see it. Left, the colours are the classes, right, the domains. PCA shows the \
+         two directions in which the means differ most; t-SNE keeps neighbours together, and its distances mean little.",
+    );
+    let classes: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+    let mut domains: Vec<String> = run.domains.iter().map(|name| degrees(name)).collect();
+    domains.push(format!("{}, unseen", run.unseen()));
+    let colours = |number: usize| LABELS[number % LABELS.len()];
+    page.html(&format!(
+        "<img id=\"{id}\" hidden alt=\"\" data-columns=\"{}\" data-side=\"{}\" src=\"{}\">",
+        views.columns,
+        views.side,
+        html::data_address(&views.sheet)
+    ));
+    let legend = |names: &[String]| {
+        chart::legend(names.iter().enumerate().map(|(i, name)| (name.as_str(), colours(i))))
+    };
+    page.html(&format!(
+        "<div class=\"gallery\"><div>classes {}</div><div>domains {}</div></div>",
+        legend(&classes),
+        legend(&domains)
+    ));
+    for (name, points) in &views.planes {
+        let plot = |what: &str, labels: &[usize]| {
+            chart::scatter(&format!("{name}, by {what}"), points, labels, &LABELS, Some(&id))
+        };
+        page.gallery(&[plot("class", &views.classes), plot("domain", &views.domains)]);
+    }
+}
+
+fn repeat(page: &mut Page, run: &RunReport) {
+    page.heading(3, "How to repeat it");
+    page.paragraph(
+        "The same version of the program with this configuration, saved as config.toml, and the same data gives the same \
+         bytes on any number of threads and any supported instruction set.",
+    );
+    let mut commands = "diva train config.toml --out repeated\n".to_owned();
+    if let Some(result) = &run.result {
+        commands += &format!("sha256sum repeated/checkpoint.safetensors   # {}\n", result.checkpoint_sha256);
+    } else if let Some(epoch) = run.metrics.last() {
+        commands += &format!("# state after epoch {}: {}\n", epoch.epoch, epoch.state_sha256);
+    }
+    page.code(&format!("{commands}# diva {}", env!("CARGO_PKG_VERSION")));
+    page.folded("config.toml", &run.config.to_toml());
+}
+
+fn line(
+    name: impl Into<String>,
+    number: usize,
+    run: &RunReport,
+    value: impl Fn(&EpochMetrics) -> Option<f64>,
+) -> Line {
+    let point = |epoch: &EpochMetrics| Some([epoch.epoch as f64, value(epoch)?]);
+    Line {
+        name: name.into(),
+        colour: series(number),
+        points: run.metrics.iter().filter_map(point).collect(),
+        mark: run.selected().and_then(point),
+    }
+}
+
+fn accuracies(run: &RunReport) -> String {
+    let share = |share: f64| Some(100.0 * share);
+    let mut lines = vec![
+        line(format!("{}, unseen", run.unseen()), 1, run, |epoch| share(epoch.test_accuracy)),
+        line(format!("{}, other digits", run.unseen()), 2, run, |epoch| share(epoch.disjoint_test_accuracy?)),
+        line("all training domains", 0, run, |epoch| share(epoch.train_accuracy)),
+    ];
+    for (number, name) in run.domains.iter().enumerate() {
+        lines.push(line(degrees(name), 3 + number, run, |epoch| share(*epoch.domain_accuracy.get(name)?)));
+    }
+    lines.retain(|line| !line.points.is_empty());
+    chart::lines("Recognised, with a dot at the selected epoch", "epoch", "%", &lines)
+}
+
+fn whole_loss(run: &RunReport) -> String {
+    chart::lines("Loss", "epoch", "nats an image", &[line("loss", 6, run, |epoch| Some(epoch.loss))])
+}
+
+/// A small chart of each term that the model has, with its weight in the loss.
+fn terms(run: &RunReport) -> Vec<String> {
+    let train = &run.config.train;
+    let beta = match train.warmup {
+        0 => "1".to_owned(),
+        warmup => format!("1, growing from 0 over {warmup} epochs"),
+    };
+    let has_likelihood = run.metrics.iter().any(|epoch| epoch.reconstruction.is_some());
+    let alpha = |alpha: f64| if has_likelihood { alpha.to_string() } else { "1".into() };
+    type Term = fn(&EpochMetrics) -> Option<f64>;
+    let all: [(&str, &str, String, Term); 8] = [
+        ("reconstruction", "-log p(x|z)", "1".into(), |epoch| epoch.reconstruction),
+        ("KL of zd", "from p(zd|d)", beta.clone(), |epoch| epoch.kl_d),
+        ("KL of zx", "from N(0, I)", beta.clone(), |epoch| epoch.kl_x),
+        ("KL of zy", "from p(zy|y)", beta.clone(), |epoch| epoch.kl_y),
+        ("KL of z", "from N(0, I)", beta, |epoch| epoch.kl),
+        ("domain", "cross-entropy", alpha(train.alpha_d), |epoch| epoch.ce_d),
+        ("class", "cross-entropy", alpha(train.alpha_y), |epoch| Some(epoch.ce_y)),
+        ("class, unlabelled", "log q(y|zy) - log p(y)", "1".into(), |epoch| epoch.entropy_y),
+    ];
+    let charts = all.into_iter().enumerate().filter_map(|(number, (name, what, weight, value))| {
+        let line = line(format!("{what}; weight {weight}"), number, run, value);
+        (!line.points.is_empty()).then(|| chart::lines(name, "epoch", "nats an image", &[line]))
+    });
+    charts.collect()
+}
+
+fn compare(page: &mut Page, runs: &[RunReport]) {
+    let mut rows = vec![cells(&[
+        "run",
+        "model",
+        "unseen domain",
+        "seed",
+        "epochs",
+        "unseen, selected",
+        "other digits",
+        "unseen, last 10",
+        "training domains",
+    ])];
+    for run in runs {
+        let selected = run.selected();
+        rows.push(vec![
+            run.name.clone(),
+            kind(run.config.model.kind).into(),
+            run.unseen(),
+            run.config.seed.to_string(),
+            run.progress(),
+            or_dash(selected.map(|epoch| epoch.test_accuracy), percent),
+            or_dash(selected.and_then(|epoch| epoch.disjoint_test_accuracy), percent),
+            or_dash(run.mean_of_last(), percent),
+            or_dash(selected.map(|epoch| epoch.train_accuracy), percent),
+        ]);
+    }
+    page.table(&rows);
+    let lines: Vec<Line> = runs
+        .iter()
+        .enumerate()
+        .map(|(number, run)| line(&run.name, number, run, |epoch| Some(100.0 * epoch.test_accuracy)))
+        .collect();
+    page.figure(
+        &chart::lines("Recognised in the unseen domain", "epoch", "%", &lines),
+        "The unseen domain of each run after each epoch, with a dot at the epoch that the training domains select.",
+    );
+}
