@@ -258,7 +258,7 @@ const CRC_OF_BYTES: [u32; 256] = {
         let (mut checksum, mut bit) = (byte as u32, 0);
         while bit < 8 {
             // The polynomial of Castagnoli, its bits reversed.
-            checksum = checksum >> 1 ^ (checksum & 1) * 0x82f6_3b78;
+            checksum = (checksum >> 1) ^ ((checksum & 1) * 0x82f6_3b78);
             bit += 1;
         }
         table[byte] = checksum;
