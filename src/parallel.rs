@@ -200,3 +200,25 @@ pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     SCRATCH.with_borrow_mut(|kept| kept.push(buffer));
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn workers_run_once_each_with_their_share_of_the_threads() {
+        for (all, workers, shares) in [(5, 2, &[3, 2][..]), (2, 3, &[1, 1, 1]), (3, 1, &[3]), (1, 0, &[])] {
+            let seen = Mutex::new(Vec::new());
+            let work = |worker| {
+                let sum: usize = map(100, |i| i).into_iter().sum();
+                seen.lock().unwrap().push((worker, threads(), sum));
+            };
+            with_threads(all, || side_by_side(workers, work)).unwrap();
+            let mut seen = seen.into_inner().unwrap();
+            seen.sort_unstable();
+            let expected: Vec<_> = shares.iter().enumerate().map(|(i, &share)| (i, share, 4950)).collect();
+            assert_eq!(seen, expected);
+        }
+    }
+}

@@ -195,3 +195,6 @@ impl Watcher for JobWatcher<'_> {
         self.supervisor.trained(trainer, folder)
     }
 }
+
+#[cfg(test)]
+mod tests;
