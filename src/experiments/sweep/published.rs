@@ -116,7 +116,7 @@ mod tests {
 
         let mut notes = Vec::new();
         let other = [config(&[]), config(&["data.domains=[0, 30, 75]"])];
-        assert_eq!(beside(other.iter(), &mut notes), []);
+        assert_eq!(beside(&other.each_ref(), &mut notes), []);
         assert!(notes[0].starts_with("No published figures"), "{notes:?}");
     }
 }

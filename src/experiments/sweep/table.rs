@@ -11,6 +11,7 @@
 use super::folder::JobState;
 use super::published::{self, Published};
 use super::{Job, Shard, Sweep};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::train::metrics::EpochMetrics;
 use crate::train::run;
