@@ -98,7 +98,7 @@ fn means((model, params, _): &(Model, Params, Split), data: &Dataset, index: usi
 fn prior((model, params, _): &(Model, Params, Split), latent: Latent, label: u32) -> [Vec<f32>; 2] {
     let engine = Engine::new();
     let tape = Tape::inference(&engine, params);
-    let prior = model.latent_variables().unwrap().prior(&tape, latent, &Arc::new([label]));
+    let prior = model.latent_variables().unwrap().prior(&tape, latent, &Arc::from([label]));
     [prior.mean, prior.sd].map(|numbers| numbers.read(<[f32]>::to_vec))
 }
 
