@@ -195,7 +195,7 @@ mod tests {
             let said = message(&|| forward_on(isa, &windows, &[0.0; 32], &[0.0; 4], None, &mut [0.0; 9]));
             assert!(said.contains("9 numbers of each of 2 images"), "{}: {said}", isa.name());
             let said = message(&|| {
-                weight_gradient::weight_gradient_on(isa, &windows, &[0.0; 32], &[0.0; 9], &mut [0.0; 4])
+                weight_gradient::weight_gradient_on(isa, &windows, &[0.0; 32], &[0.0; 9], &mut [0.0; 4]);
             });
             assert!(said.contains("1 numbers of each of 18 places"), "{}: {said}", isa.name());
         }
