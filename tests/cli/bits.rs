@@ -45,6 +45,8 @@ fn matrix(settings: &[&str]) {
                     .into_iter()
                     .map(|(name, bytes)| (format!("generated {name}"), bytes)),
             );
+            run(&["report", "run", "--out", "report.html"]);
+            left.insert("report".into(), here.read("report.html"));
             left.insert("evaluation".into(), run(&["evaluate", "run", "--json"]).into_bytes());
             fs::remove_dir_all(here.join("run")).unwrap();
             fs::remove_dir_all(here.join("pictures")).unwrap();

@@ -14,6 +14,7 @@ mod interruption;
 mod locks;
 #[path = "../program/mod.rs"]
 mod program;
+mod report;
 mod runs;
 mod sweep;
 mod tools;

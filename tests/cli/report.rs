@@ -1,0 +1,90 @@
+//! The page about runs: what it says of whole, half-finished and missing ones.
+
+use super::{Folder, text, train};
+use serde_json::Value;
+use std::fs;
+
+/// The page about `runs`, which must hold all of `parts` and ask for nothing from elsewhere.
+#[track_caller]
+fn page(here: &Folder, runs: &[&str], parts: &[&str]) -> String {
+    here.succeed(&[&["report"], runs, &["--out", "page.html"]].concat());
+    let page = text(&here.read("page.html"));
+    for part in parts {
+        assert!(page.contains(part), "{part:?} is not in the page about {runs:?}");
+    }
+    for address in ["http:", "https:", "<link", "@import", "src=\"/"] {
+        assert!(!page.contains(address), "{address}");
+    }
+    page
+}
+
+#[test]
+fn a_finished_run_has_everything_on_its_page() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let result: Value = serde_json::from_slice(&here.read("run/result.json")).unwrap();
+    let percent = |share: &Value| format!("<td>{:.1} %</td>", 100.0 * share.as_f64().unwrap());
+    let found = page(
+        &here,
+        &["run"],
+        &[
+            "<title>DIVA: run</title>",
+            "domains 0°, 30°",
+            &percent(&result["test_accuracy"]),
+            &percent(&result["selected"]["disjoint_test_accuracy"]),
+            result["checkpoint_sha256"].as_str().unwrap(),
+            "What each latent knows",
+            "zy by t-SNE, by class",
+            "The class changed, all else kept",
+            "weight 3500",
+            "test_domain = 75",
+        ],
+    );
+    assert!(!found.contains("not finished"));
+    // Six pictures and the sheet of the points' images; two methods and two colourings of each latent.
+    assert_eq!(found.matches("data:image/png;base64,").count(), 7);
+    assert_eq!(found.matches("data-sheet=").count(), 12);
+    // 80 training images and 40 of the unseen domain in each.
+    assert_eq!(found.matches("<circle").count() - found.matches("r=\"5\"").count(), 12 * 120);
+    // The confusion matrix counts the images of the unseen domain.
+    let matrix = found.split("class=\"matrix\"").nth(1).unwrap().split("</table>").next().unwrap();
+    let counts = matrix.split("%\">").skip(1).map(|cell| cell.split('<').next().unwrap().parse::<usize>().unwrap());
+    assert_eq!(counts.sum::<usize>(), 40);
+    // Without --out it lies beside the run.
+    assert_eq!(here.succeed(&["report", "run"]), "the report is in run/report.html\n");
+    assert_eq!(text(&here.read("run/report.html")), found);
+}
+
+#[test]
+fn a_run_that_is_not_finished_is_shown_as_such() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    fs::remove_file(here.join("run/result.json")).unwrap();
+    let config = text(&here.read("run/config.toml")).replace("epochs = 2", "epochs = 5");
+    fs::write(here.join("run/config.toml"), config).unwrap();
+    page(&here, &["run"], &["This run is not finished: 2 of 5 epochs are done.", "state after epoch 2: "]);
+    for name in ["metrics.jsonl", "best.safetensors"] {
+        fs::remove_file(here.join("run").join(name)).unwrap();
+    }
+    page(&here, &["run"], &["0 of 5 epochs are done", "No epoch is done yet"]);
+    fs::remove_file(here.join("run/config.toml")).unwrap();
+    here.refuse(&["report", "run"], 2, &["cannot report run: it is not the folder of a run"]);
+    here.refuse(&["report", "nothing"], 2, &["cannot report nothing"]);
+    assert!(!here.join("run/report.html").exists());
+}
+
+#[test]
+fn several_runs_are_compared_whatever_their_models() {
+    let here = Folder::new();
+    here.with_a_run("<b>run</b>");
+    here.succeed(&train("plain", &["--set", "model.kind=classifier", "--set", "train.epochs=1"]));
+    let found = page(
+        &here,
+        &["<b>run</b>", "plain"],
+        &["2 runs compared", "&lt;b&gt;run&lt;/b&gt;", "a plain classifier", "unseen, last 10"],
+    );
+    assert!(!found.contains("<b>"));
+    // A classifier has neither latents nor pictures.
+    assert_eq!(found.matches("What each latent knows").count(), 1);
+    assert_eq!(found.matches("What is mistaken for what").count(), 2);
+}
