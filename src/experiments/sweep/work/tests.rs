@@ -103,9 +103,9 @@ fn what_another_process_holds_is_come_back_to() {
 fn workers_side_by_side_share_the_jobs() {
     let scratch = Scratch::new();
     let sweep = sweep(&scratch);
-    let (one, other) = (Script::default(), Script::default());
+    let (sweep, one, other) = (&sweep, Script::default(), Script::default());
     let summaries = std::thread::scope(|scope| {
-        let start = |script| scope.spawn(|| run(&sweep, Shard::ALL, 2, script).unwrap());
+        let start = |script| scope.spawn(move || run(sweep, Shard::ALL, 2, script).unwrap());
         [start(&one), start(&other)].map(|worker| worker.join().unwrap())
     });
     assert_eq!(summaries[0].done + summaries[1].done, 3, "{summaries:?}");
