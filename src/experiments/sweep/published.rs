@@ -73,7 +73,8 @@ pub fn beside(configs: &[&Config], notes: &mut Vec<String>) -> Vec<Published> {
             notes.push(format!("Unlike in the published experiment, there are runs with {difference}."));
         }
     }
-    let share = |percent: f64| percent / 100.0;
+    // By way of whole per mille: the share nearest to the printed figure.
+    let share = |percent: f64| (percent * 10.0).round() / 1000.0;
     let row = |(method, source, accuracy): (_, _, [f64; 6])| Published {
         method,
         source,
