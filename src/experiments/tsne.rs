@@ -383,16 +383,32 @@ mod tests {
         }
     }
 
-    /// scripts/sklearn_reference.py.
+    /// scripts/sklearn_reference.py: the first steps move the points as scikit-learn's do. Later ones magnify every
+    /// rounding: there starts that differ by a millionth end at 0.431 to 0.458 nats.
+    #[test]
+    fn the_first_steps_are_those_of_scikit_learn() {
+        let (points, _) = reference::points();
+        let mut layout = Layout::start(&points);
+        descend(&Similarities::of(&points, 30.0), &mut layout, 5, EXAGGERATION, 0.5);
+        let expected =
+            [[-0.013081078, 0.042085841], [0.023936746, -0.047590320], [0.083760024, -0.068729260]];
+        for (found, expected) in
+            layout.points().iter().zip(expected).flat_map(|(a, b)| [0, 1].map(|i| (a[i], b[i])))
+        {
+            assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
+        }
+    }
+
+    /// The same script, means over eight starts.
     #[test]
     fn it_is_as_good_as_that_of_scikit_learn() {
         let (points, _) = reference::points();
         let embedding = embed(&points);
         assert_eq!(embedding.perplexity, 30.0);
-        let ratio = embedding.divergence / 0.43689276564522106;
-        assert!((ratio - 1.0).abs() < 0.02, "the divergence is {} of scikit-learn's", ratio);
+        let ratio = embedding.divergence / 0.445448138;
+        assert!((ratio - 1.0).abs() < 0.04, "the divergence is {ratio} of scikit-learn's");
         let trust = trustworthiness(&rows(&points), &embedding.points, 5);
-        assert!((trust - 0.975265625).abs() < 0.005, "the trustworthiness is {trust}");
+        assert!((trust - 0.972695312).abs() < 0.005, "the trustworthiness is {trust}");
         let plane = Plane::of(&points).project(&points);
         let trust = trustworthiness(&rows(&points), &plane, 5);
         assert!((trust - 0.88896875).abs() < 1e-9, "that of the principal components is {trust}");
@@ -418,7 +434,9 @@ mod tests {
         twins.copy_within(..60, 60);
         let embedding = embed(&Tensor::new([40, 3], &twins));
         assert!(embedding.points.as_flattened().iter().all(|coordinate| coordinate.is_finite()));
-        assert_eq!(embedding.points[..20], embedding.points[20..]);
+        for (twin, other) in embedding.points[..20].iter().zip(&embedding.points[20..]) {
+            assert!(squared(twin, other) < 1e-12, "{twin:?} and {other:?} are the same point");
+        }
         assert_eq!(embed(&Tensor::new([2, 1], &[0.0, 1.0])).points.len(), 2);
     }
 
