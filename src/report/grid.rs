@@ -263,9 +263,10 @@ mod tests {
             size(&Grid::new("").row("", vec![some(3, 5)])),
             [16 + 2 + 5 + 2 + 16, 16 + 2 + 3 + 2 + 16]
         );
-        // words of 5 and 7 letters and a letter of blank are wider than the images, a title still wider
+        // words of 5 and 7 letters and a letter of blank are wider than the images, and the 0 goes below its word; a
+        // title is still wider
         let named = Grid::new("").columns(["class 0", "another"]).row("", vec![some(9, 9), None]);
-        assert_eq!(size(&named), [16 + 72 + 96 + 2 + 16, 16 + 28 + 2 + 9 + 2 + 16]);
+        assert_eq!(size(&named), [16 + 72 + 96 + 2 + 16, 16 + (18 + 22 + 10) + 2 + 9 + 2 + 16]);
         let titled = Grid { title: "a".repeat(60), ..named };
         assert_eq!(size(&titled)[0], 16 + 60 * 12 - 2 + 16);
     }

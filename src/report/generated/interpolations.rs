@@ -41,11 +41,11 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
         .columns(["from".to_owned()].into_iter().chain(shares).chain(["to".to_owned()]))
         .scale(SCALE)
         .note(format!(
-            "From the first image of a class in the domain {} to the first of another class in the domain {}. Each \
-             row decodes one latent on the straight way between its posterior means for the two images, from 0 to \
+            "From the first image of a class in the domain {} to the first of another class in the unseen domain {}. \
+             Each row decodes one latent on the straight way between its posterior means for the two images, from 0 to \
              1{others}.",
             from.full_name(),
-            to.full_name()
+            to.name
         ));
     for (a, b) in pairs {
         for moving in model.latents() {

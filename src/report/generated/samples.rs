@@ -44,15 +44,15 @@ pub(super) fn grid(generator: &Generator<'_>) -> Grid {
     let columns: Arc<[u32]> = (0..classes.unwrap_or(COLUMNS_WITHOUT_CLASSES) as u32).collect();
 
     let from = |latent| match latent {
-        Latent::Domain => "zd from p(zd|d) of the domain d of the row",
+        Latent::Domain => "zd from p(zd|d) for the domain d of its row",
         Latent::Residual => "zx from N(0, I)",
-        Latent::Class => "zy from p(zy|y) of the class y of the column",
+        Latent::Class => "zy from p(zy|y) for the class y of its column",
         Latent::Single => "z from N(0, I)",
     };
     let drawn: Vec<&str> = model.latents().into_iter().map(from).collect();
     let mut grid = Grid::new("Samples from the priors")
         .scale(SCALE)
-        .note(format!("Each image is decoded from a random {}.", drawn.join(", ")));
+        .note(format!("Each image is decoded from latents drawn at random: {}.", drawn.join(", ")));
     if classes.is_some() {
         grid = grid.columns(columns.iter().map(u32::to_string));
     }
