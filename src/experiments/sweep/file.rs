@@ -176,7 +176,7 @@ fn axes(grid: Table, places: &BTreeMap<String, usize>) -> Result<Vec<Axis>> {
 fn places(value: Option<&DeValue<'_>>) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     if let Some(DeValue::Table(table)) = value {
-        for (key, value) in table.iter() {
+        for (key, value) in table {
             found.insert(key.get_ref().to_string(), key.span().start);
             for (rest, place) in places(Some(value.get_ref())) {
                 found.insert(format!("{}.{rest}", key.get_ref()), place);

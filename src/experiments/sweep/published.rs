@@ -39,13 +39,10 @@ impl Published {
 
 /// The published figures, if all runs are on rotated digits in the six published rotations; in what way these runs
 /// differ from the published experiment goes into `notes`.
-pub fn beside<'a>(
-    configs: impl Iterator<Item = &'a Config> + Clone,
-    notes: &mut Vec<String>,
-) -> Vec<Published> {
+pub fn beside(configs: &[&Config], notes: &mut Vec<String>) -> Vec<Published> {
     let is_angle =
         |name: &DomainName, angle: f64| matches!(name, DomainName::Angle(other) if *other == angle);
-    let on_rotated_digits = configs.clone().all(|config| {
+    let on_rotated_digits = configs.iter().all(|config| {
         let data = &config.data;
         matches!(data.source, Source::Embedded | Source::Idx)
             && data.domains.len() == ANGLES.len()
@@ -59,7 +56,8 @@ pub fn beside<'a>(
         return Vec::new();
     }
     notes.push("Published averages are taken over the test domains shown.".into());
-    let differences: [(&str, fn(&Config) -> bool); 3] = [
+    type Applies = fn(&Config) -> bool;
+    let differences: [(&str, Applies); 3] = [
         ("digits that ship inside the program instead of the whole MNIST set to draw from", |config| {
             config.data.source == Source::Embedded
         }),
@@ -71,7 +69,7 @@ pub fn beside<'a>(
         }),
     ];
     for (difference, applies) in differences {
-        if configs.clone().any(applies) {
+        if configs.iter().any(|config| applies(config)) {
             notes.push(format!("Unlike in the published experiment, there are runs with {difference}."));
         }
     }
@@ -107,8 +105,8 @@ mod tests {
     #[test]
     fn they_stand_beside_runs_on_the_same_domains_with_what_differs() {
         let mut notes = Vec::new();
-        let configs = [config(&[]), config(&["data.test_domain=0", "data.protocol=disjoint-test"])];
-        let rows = beside(configs.iter(), &mut notes);
+        let other_digits = config(&["data.test_domain=0", "data.protocol=disjoint-test"]);
+        let rows = beside(&[&config(&[]), &other_digits], &mut notes);
         assert_eq!(rows.len(), 6);
         assert!(rows[5].source.starts_with("as remembered"));
         assert_eq!(rows[0].of_domain("75"), Some(0.891));
@@ -118,8 +116,8 @@ mod tests {
         assert!(notes[1].contains("inside the program") && notes[2].contains("not the training digits"));
 
         let mut notes = Vec::new();
-        let other = [config(&[]), config(&["data.domains=[0, 30, 75]"])];
-        assert_eq!(beside(other.iter(), &mut notes), []);
+        let fewer = config(&["data.domains=[0, 30, 75]"]);
+        assert_eq!(beside(&[&config(&[]), &fewer], &mut notes), []);
         assert!(notes[0].starts_with("No published figures"), "{notes:?}");
     }
 }

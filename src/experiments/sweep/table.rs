@@ -209,7 +209,8 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     }
     let missing = sweep.jobs.iter().filter(|job| figures[job.number - 1].is_none());
     let mut notes = Vec::new();
-    let published = published::beside(sweep.jobs.iter().map(|job| &job.config), &mut notes);
+    let configs: Vec<_> = sweep.jobs.iter().map(|job| &job.config).collect();
+    let published = published::beside(&configs, &mut notes);
     Collection {
         jobs: sweep.jobs.len(),
         missing: missing.map(|job| Missing { id: job.id.clone(), name: job.name.clone() }).collect(),
