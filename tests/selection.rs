@@ -19,7 +19,7 @@ fn configuration(kind: &str, seed: u64) -> Config {
         "data.per_class=4".into(),
         "model.width=0.0625".into(),
         "train.batch=20".into(),
-        "train.epochs=6".into(),
+        "train.epochs=4".into(),
         "train.patience=2".into(),
     ];
     Config::resolve(None, Some("quick"), &overrides, Some(seed)).unwrap()

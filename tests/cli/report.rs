@@ -48,7 +48,8 @@ fn a_finished_run_has_everything_on_its_page() {
     assert_eq!(found.matches("<circle").count() - found.matches("r=\"5\"").count(), 12 * 120);
     // The confusion matrix counts the images of the unseen domain.
     let matrix = found.split("class=\"matrix\"").nth(1).unwrap().split("</table>").next().unwrap();
-    let counts = matrix.split("%\">").skip(1).map(|cell| cell.split('<').next().unwrap().parse::<usize>().unwrap());
+    let counts =
+        matrix.split("%\">").skip(1).map(|cell| cell.split('<').next().unwrap().parse::<usize>().unwrap());
     assert_eq!(counts.sum::<usize>(), 40);
     // Without --out it lies beside the run.
     assert_eq!(here.succeed(&["report", "run"]), "the report is in run/report.html\n");

@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn they_stand_beside_runs_on_the_same_domains_with_what_differs() {
         let mut notes = Vec::new();
-        let configs = [config(&[]), config(&["data.test_domain=0", "data.protocol=disjoint-test"])];
-        let rows = beside(&configs.each_ref(), &mut notes);
+        let other_digits = config(&["data.test_domain=0", "data.protocol=disjoint-test"]);
+        let rows = beside(&[&config(&[]), &other_digits], &mut notes);
         assert_eq!(rows.len(), 6);
         assert!(rows[5].source.starts_with("as remembered"));
         assert_eq!(rows[0].of_domain("75"), Some(0.891));
@@ -116,8 +116,8 @@ mod tests {
         assert!(notes[1].contains("inside the program") && notes[2].contains("not the training digits"));
 
         let mut notes = Vec::new();
-        let other = [config(&[]), config(&["data.domains=[0, 30, 75]"])];
-        assert_eq!(beside(&other.each_ref(), &mut notes), []);
+        let fewer = config(&["data.domains=[0, 30, 75]"]);
+        assert_eq!(beside(&[&config(&[]), &fewer], &mut notes), []);
         assert!(notes[0].starts_with("No published figures"), "{notes:?}");
     }
 }

@@ -11,7 +11,6 @@
 use super::folder::JobState;
 use super::published::{self, Published};
 use super::{Job, Shard, Sweep};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::train::metrics::EpochMetrics;
 use crate::train::run;
@@ -210,7 +209,7 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     }
     let missing = sweep.jobs.iter().filter(|job| figures[job.number - 1].is_none());
     let mut notes = Vec::new();
-    let configs: Vec<&Config> = sweep.jobs.iter().map(|job| &job.config).collect();
+    let configs: Vec<_> = sweep.jobs.iter().map(|job| &job.config).collect();
     let published = published::beside(&configs, &mut notes);
     Collection {
         jobs: sweep.jobs.len(),
