@@ -11,6 +11,7 @@ mod damage;
 mod divergence;
 mod interruption;
 mod runs;
+mod tensorboard;
 mod tools;
 
 use serde_json::Value;
