@@ -174,7 +174,7 @@ impl Message {
     }
 
     fn key(&mut self, field: u64, wire_type: u64) {
-        self.varint(field << 3 | wire_type);
+        self.varint((field << 3) | wire_type);
     }
 
     fn integer(&mut self, field: u64, number: u64) {
@@ -258,7 +258,7 @@ const CRC_OF_BYTES: [u32; 256] = {
         let (mut checksum, mut bit) = (byte as u32, 0);
         while bit < 8 {
             // The polynomial of Castagnoli, its bits reversed.
-            checksum = checksum >> 1 ^ (checksum & 1) * 0x82f6_3b78;
+            checksum = (checksum >> 1) ^ ((checksum & 1) * 0x82f6_3b78);
             bit += 1;
         }
         table[byte] = checksum;
@@ -268,7 +268,9 @@ const CRC_OF_BYTES: [u32; 256] = {
 };
 
 fn crc32c(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |checksum, &byte| CRC_OF_BYTES[usize::from(checksum as u8 ^ byte)] ^ checksum >> 8)
+    !bytes
+        .iter()
+        .fold(!0, |checksum, &byte| CRC_OF_BYTES[usize::from(checksum as u8 ^ byte)] ^ (checksum >> 8))
 }
 
 #[cfg(test)]
