@@ -174,7 +174,7 @@ impl Message {
     }
 
     fn key(&mut self, field: u64, wire_type: u64) {
-        self.varint(field << 3 | wire_type);
+        self.varint((field << 3) | wire_type);
     }
 
     fn integer(&mut self, field: u64, number: u64) {
@@ -268,7 +268,9 @@ const CRC_OF_BYTES: [u32; 256] = {
 };
 
 fn crc32c(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |checksum, &byte| CRC_OF_BYTES[usize::from(checksum as u8 ^ byte)] ^ checksum >> 8)
+    !bytes
+        .iter()
+        .fold(!0, |checksum, &byte| CRC_OF_BYTES[usize::from(checksum as u8 ^ byte)] ^ (checksum >> 8))
 }
 
 #[cfg(test)]

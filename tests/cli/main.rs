@@ -17,6 +17,7 @@ mod program;
 mod report;
 mod runs;
 mod sweep;
+mod tensorboard;
 mod tools;
 
 use program::program;
