@@ -6,7 +6,7 @@
 //! new name on empty contents; without the fourth the old file may come back.
 //!
 //! Everything the crate leaves on a disk goes through this file (the file of a lock aside, which is no
-//! result), and every change that this file makes goes through [`disk`](super::disk), so that tests can try every
+//! result), and every change that this file makes goes through `store/disk.rs`, so that tests can try every
 //! way in which a disk fails.
 
 use std::ffi::OsStr;

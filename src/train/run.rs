@@ -73,11 +73,14 @@ pub fn train(
     if options.detect_anomaly {
         trainer.detect_anomalies();
     }
-    let save = |trainer: &Trainer| durable::write(&folder.checkpoint(), &trainer.checkpoint()?.to_bytes());
+    let save = |trainer: &Trainer, last: &str| {
+        let checkpoint = trainer.checkpoint().map_err(|cause| keeping(&cause, folder, last))?;
+        durable::write(&folder.checkpoint(), &checkpoint.to_bytes())
+    };
     match found {
         FolderState::Fresh => {
             durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
-            save(&trainer)?;
+            save(&trainer, &place(&trainer))?;
         }
         FolderState::Resume => {
             refuse_another_configuration(&folder.config(), trainer.config())?;
@@ -107,12 +110,12 @@ pub fn train(
             let loss = trainer.step(&order).map_err(|cause| keeping(&cause, folder, &saved.1))?;
             watcher.step(&trainer, &loss, done, order.len());
             if let Some(signal) = watcher.signal() {
-                save(&trainer).map_err(|cause| keeping(&cause, folder, &saved.1))?;
+                save(&trainer, &saved.1)?;
                 return Err(Error::Interrupted { signal });
             }
             let due = watcher.seconds() - saved.0 >= trainer.config().train.checkpoint_seconds;
             if due && done < order.len() {
-                save(&trainer).map_err(|cause| keeping(&cause, folder, &saved.1))?;
+                save(&trainer, &saved.1)?;
                 saved = (watcher.seconds(), place(&trainer));
             }
         }
