@@ -8,11 +8,12 @@
 use diva::kernels::conv::direct::{self, PooledConvolution};
 use diva::kernels::conv::upsampled::Upsampled;
 use diva::kernels::conv::{self, Windows, plain};
+use diva::parallel;
 use diva::simd::Isa;
 
 /// Products of the definition, at most; Winograd's way begins with many channels.
-const MOST_PRODUCTS: usize = 1 << 18;
-const MOST_PRODUCTS_OF_TILES: usize = 1 << 21;
+const MOST_PRODUCTS: usize = 1 << 17;
+const MOST_PRODUCTS_OF_TILES: usize = 1 << 20;
 
 /// The unit roundoff of f32.
 const ROUNDOFF: f64 = 1.0 / (1 << 24) as f64;
@@ -162,7 +163,11 @@ fn assert_same_bits<const N: usize>(one: &[Vec<f32>; N], other: &[Vec<f32>; N], 
 
 /// A kind of shape, its sizes, and the numbers.
 pub fn convolution(bytes: &[u8]) -> bool {
-    let mut choices = Choices(bytes);
+    // On one of the threads, so that each of some hundred pieces of work does not wait to be handed over.
+    parallel::on_threads(|| every_way(Choices(bytes)))
+}
+
+fn every_way(mut choices: Choices<'_>) -> bool {
     match choices.byte() % 5 {
         0 => {
             let kernel = choices.from(1, 5);
