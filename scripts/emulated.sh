@@ -4,9 +4,9 @@
 #   haswell   x86-64 of 2013: AVX2 and FMA, no AVX-512, which also the package matrixmultiply then cannot take;
 #   aarch64   64-bit ARM: NEON, another compiler back end, another C library.
 #
-# scripts/emulated.sh haswell|aarch64|all
+# scripts/emulated.sh haswell|aarch64|all [THREADS...]
 #
-#     Trains natively and there, on every instruction set and with several numbers of threads, with and without
+#     Trains natively and there, on every instruction set and with these numbers of threads (1 2 3 4 7), with and without
 #     unlabelled images, and passes a given batch through both branches of the loss (`diva gradients`). Proves that
 #     every file left behind has the same SHA-256: checkpoint, selected weights, pictures, result.json, and
 #     metrics.jsonl but for what a clock said (fields named *_seconds and *_per_second).
@@ -186,10 +186,8 @@ native() {
 compare_haswell() {
     local emulated=("${haswell[@]}" "$built/release/diva") threads
     refuse avx512 "portable, avx2" "${emulated[@]}"
-    for threads in 1 2 3 4 7; do
+    for threads in "${counts[@]}"; do
         compare haswell avx2 "$threads" "${emulated[@]}"
-    done
-    for threads in 1 2 3 4 7; do
         compare haswell portable "$threads" "${emulated[@]}"
     done
 }
@@ -198,7 +196,7 @@ compare_aarch64() {
     local emulated=("${aarch64[@]}" "$built/$target/release/diva") threads
     cargo build --release --target "$target"
     refuse avx2 "portable" "${emulated[@]}"
-    for threads in 1 2 3 4 7; do
+    for threads in "${counts[@]}"; do
         compare aarch64 portable "$threads" "${emulated[@]}"
     done
 }
@@ -228,7 +226,9 @@ case ${1-} in
         ;;
     *) usage ;;
 esac
-[ $# -eq 1 ] || usage
+shift
+counts=("$@")
+[ $# -ne 0 ] || counts=(1 2 3 4 7)
 
 # Before anything is run, so that what cannot be tried is said at once.
 for machine in "${machines[@]}"; do

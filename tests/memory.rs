@@ -10,7 +10,7 @@ use diva::autograd::{Builder, Params};
 use diva::config::Config;
 use diva::data::idx::{PIXELS, SIDE};
 use diva::data::{idx, image, subset};
-use diva::models::diva::{Diva, Kl, LogitLayout, Settings};
+use diva::models::{Diva, Kl, LogitLayout, ModelKind, Settings};
 use diva::store::checkpoint::{Checkpoint, sha256_hex};
 use diva::store::tensors::TensorFile;
 use diva::train::gradients::BatchFile;
@@ -289,6 +289,7 @@ fn weights() {
 #[test]
 fn batches() {
     let settings = Settings {
+        kind: ModelKind::Diva,
         encoder_width: 0.031_25,
         decoder_width: 0.031_25,
         latent: 2,

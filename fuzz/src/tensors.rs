@@ -5,7 +5,7 @@
 
 use diva::autograd::{Builder, Params};
 use diva::error::Error;
-use diva::models::diva::{Diva, Kl, LogitLayout, SIDE, Settings};
+use diva::models::{Diva, Kl, LogitLayout, ModelKind, SIDE, Settings};
 use diva::nn::{BatchNorm, Bias, Features, Linear};
 use diva::optim::Adam;
 use diva::store::checkpoint::{Checkpoint, sha256_hex};
@@ -92,6 +92,7 @@ fn model() -> &'static Diva {
     static MODEL: OnceLock<Diva> = OnceLock::new();
     MODEL.get_or_init(|| {
         let settings = Settings {
+            kind: ModelKind::Diva,
             encoder_width: 0.031_25,
             decoder_width: 0.031_25,
             latent: 2,

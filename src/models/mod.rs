@@ -163,8 +163,8 @@ impl Model {
     /// The loss of a step on labelled images, unlabelled ones, or both.
     ///
     /// # Panics
-    /// If there are both and the model takes them one after the other, or there are no labelled ones and it needs them
-    /// ([`ModelKind::steps_on`]).
+    /// If there are both and the model is not DANN, which alone takes them together, or there are no labelled ones and it
+    /// learns from nothing else.
     #[track_caller]
     pub fn loss<'t>(&self, tape: &'t Tape<'t>, images: &StepImages, step: &Step) -> Loss<'t> {
         match (self, images) {

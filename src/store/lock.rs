@@ -99,6 +99,7 @@ fn is_at(open: &OpenFile) -> bool {
 mod tests {
     use super::*;
     use crate::store::scratch::Scratch;
+    use std::ffi::OsStr;
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
@@ -181,7 +182,12 @@ mod tests {
     #[test]
     fn the_lock_dies_with_its_process() {
         let scratch = Scratch::new();
-        let mut other = Command::new(std::env::current_exe().unwrap())
+        // Built for another CPU, this program takes an emulator to be started, as in tests/program.
+        let runner = std::env::var("DIVA_TEST_RUNNER").unwrap_or_default();
+        let this = std::env::current_exe().unwrap();
+        let mut words = runner.split_whitespace().map(OsStr::new).chain([this.as_os_str()]);
+        let mut other = Command::new(words.next().unwrap())
+            .args(words)
             .args(["--exact", "store::lock::tests::holds_a_lock_until_killed", "--ignored", "--nocapture"])
             .env(FOLDER_VARIABLE, scratch.path())
             .stdin(Stdio::piped())

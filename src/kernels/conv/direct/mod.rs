@@ -55,14 +55,14 @@ pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y:
 
 fn forward_on(isa: Isa, windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     assert_in_place(windows);
-    if isa == Isa::Portable {
-        return plain::forward(windows, x, w, bias, y);
-    }
     let (inner, image) = (windows.len(), windows.image_len());
     let (images, outputs) = (x.len() / image, w.len() / inner);
     let each = windows.count() * outputs;
     assert_eq!(x.len(), images * image, "images of {image} numbers");
     assert_eq!(y.len(), images * each, "{each} numbers of each of {images} images");
+    if isa == Isa::Portable {
+        return plain::forward(windows, x, w, bias, y);
+    }
     let group = images_per_product(images, windows.count());
     parallel::with_scratch(packed_len(inner, outputs), |panels| {
         pack(w, outputs, panels);
@@ -186,9 +186,19 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "9 numbers of each of 2 images")]
-    fn an_output_of_other_sizes_is_refused() {
+    fn results_of_other_sizes_are_refused_on_every_instruction_set() {
         let windows = Windows { height: 4, width: 4, channels: 1, kernel: 2, stride: 1, padding: 0 };
-        forward(&windows, &[0.0; 32], &[0.0; 4], None, &mut [0.0; 9]);
+        let message = |work: &dyn Fn()| {
+            let bug = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
+            *bug.downcast::<String>().unwrap()
+        };
+        for &isa in Isa::supported() {
+            let said = message(&|| forward_on(isa, &windows, &[0.0; 32], &[0.0; 4], None, &mut [0.0; 9]));
+            assert!(said.contains("9 numbers of each of 2 images"), "{}: {said}", isa.name());
+            let said = message(&|| {
+                weight_gradient::weight_gradient_on(isa, &windows, &[0.0; 32], &[0.0; 9], &mut [0.0; 4]);
+            });
+            assert!(said.contains("1 numbers of each of 18 places"), "{}: {said}", isa.name());
+        }
     }
 }

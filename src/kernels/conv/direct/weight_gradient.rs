@@ -22,13 +22,13 @@ pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32])
 
 pub(super) fn weight_gradient_on(isa: Isa, windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     assert_in_place(windows);
+    let (image, outputs) = (windows.image_len(), dw.len() / windows.len());
+    let places = x.len() / image * windows.count();
+    assert_eq!(dy.len(), places * outputs, "{outputs} numbers of each of {places} places");
     // A window that is a pixel needs no gathering: the plain way cuts that sum differently.
     if isa == Isa::Portable || windows.is_pointwise() {
         return plain::weight_gradient(windows, x, dy, dw);
     }
-    let (image, outputs) = (windows.image_len(), dw.len() / windows.len());
-    let places = x.len() / image * windows.count();
-    assert_eq!(dy.len(), places * outputs, "{outputs} numbers of each of {places} places");
     plain::sum_of_groups(windows, x, dy, dw, |x, dy, dw, start| {
         if start == Start::Zero {
             // Added to minus zero, a number stays what it is, even minus zero.
