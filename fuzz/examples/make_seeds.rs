@@ -211,7 +211,7 @@ fn config() -> Vec<(&'static str, Vec<u8>)> {
         ("far-out", text("seed = -1\ndata.per_class = 9223372036854775807\n")),
         ("same-domains", text("data.domains = [0, 360.0, -0.0, 75]\n")),
         ("test-domain-missing", text("data.test_domain = 99\n")),
-        ("later-version", text("model.kind = \"dann\"\n")),
+        ("later-version", text("model.networks = \"resnet\"\n")),
         ("other-preset", text("preset = \"malaria\"\n")),
         ("no-toml", text("[train\nepochs: 3\n")),
         ("control", text("seed = 3 # \u{7}\n")),

@@ -104,7 +104,8 @@ impl Sums {
             let terms = self.terms[pass] as f64;
             // Summed in f32 in any order, taps of folded kernels first.
             let of_sum = 1.01 * ROUNDOFF * (terms + 12.0);
-            let of_tiles = WINOGRAD * ROUNDOFF * terms * largest_product[pass];
+            // A sum of few terms still goes through a whole tile of values and back.
+            let of_tiles = WINOGRAD * ROUNDOFF * (terms + 8.0) * largest_product[pass];
             for (i, (&x, e)) in passes[pass].iter().zip(&self.found[pass]).enumerate() {
                 let bound = if winograd[pass] { of_tiles } else { of_sum * self.sizes[pass][i] };
                 let error = (f64::from(x) - e).abs();
