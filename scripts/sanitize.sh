@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests under tools that see what unsafe code does wrong. Needs a nightly Rust; gives its exit code.
+# Runs the tests under tools that see what unsafe code does wrong. Needs a nightly Rust, and ends with exit code 3 without
+# one; otherwise gives the tests' exit code.
 #
 #     scripts/sanitize.sh address [ARGUMENT...]
 #     scripts/sanitize.sh miri
@@ -27,6 +28,10 @@ cd "$(dirname "$0")/.."
 
 mode=${1:-}
 [ $# -eq 0 ] || shift
+if ! rustc +nightly --version >/dev/null 2>&1; then
+    echo "cannot be tried here: it needs a nightly Rust (rustup toolchain install nightly)" >&2
+    exit 3
+fi
 host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 target=${CARGO_TARGET_DIR:-target}
 

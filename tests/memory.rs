@@ -10,9 +10,10 @@ use diva::autograd::{Builder, Params};
 use diva::config::Config;
 use diva::data::idx::{PIXELS, SIDE};
 use diva::data::{idx, image, subset};
-use diva::models::{Diva, Kl, LogitLayout, ModelKind, Settings};
+use diva::models::Diva;
 use diva::store::checkpoint::{Checkpoint, sha256_hex};
 use diva::store::tensors::TensorFile;
+use diva::train::dataset;
 use diva::train::gradients::BatchFile;
 use diva::train::run;
 use flate2::Compression;
@@ -288,17 +289,9 @@ fn weights() {
 
 #[test]
 fn batches() {
-    let settings = Settings {
-        kind: ModelKind::Diva,
-        encoder_width: 0.031_25,
-        decoder_width: 0.031_25,
-        latent: 2,
-        domains: 3,
-        classes: 4,
-        logits: LogitLayout::PerPixel,
-        kl: Kl::Sampled,
-        prior_y: vec![0.25; 4],
-    };
+    let narrow = ["model.width=0.03125", "model.latent=2"].map(str::to_owned);
+    let config = Config::resolve(None, Some("quick"), &narrow, None).unwrap();
+    let settings = dataset::settings(&config.model, 3, 4, None).unwrap();
     let diva = Diva::new(&mut Builder::new(&mut Params::new(), 0), settings);
     let images = 5_000;
     let mut large = TensorFile::new();

@@ -4,12 +4,14 @@
 //! first byte says how the file is made of the others: as they stand, or with lengths and checksum put right.
 
 use diva::autograd::{Builder, Params};
+use diva::config::Config;
 use diva::error::Error;
-use diva::models::{Diva, Kl, LogitLayout, ModelKind, SIDE, Settings};
+use diva::models::{Diva, SIDE};
 use diva::nn::{BatchNorm, Bias, Features, Linear};
 use diva::optim::Adam;
 use diva::store::checkpoint::{Checkpoint, sha256_hex};
 use diva::store::tensors::TensorFile;
+use diva::train::dataset;
 use diva::train::gradients::BatchFile;
 use diva::train::state::{Progress, State};
 use diva::train::weights as weight_files;
@@ -91,17 +93,9 @@ pub fn weights(bytes: &[u8]) -> bool {
 fn model() -> &'static Diva {
     static MODEL: OnceLock<Diva> = OnceLock::new();
     MODEL.get_or_init(|| {
-        let settings = Settings {
-            kind: ModelKind::Diva,
-            encoder_width: 0.031_25,
-            decoder_width: 0.031_25,
-            latent: 2,
-            domains: 3,
-            classes: 4,
-            logits: LogitLayout::PerPixel,
-            kl: Kl::Sampled,
-            prior_y: vec![0.25; 4],
-        };
+        let narrow = ["model.width=0.03125", "model.latent=2"].map(str::to_owned);
+        let config = Config::resolve(None, Some("quick"), &narrow, None).expect("the preset can be narrower");
+        let settings = dataset::settings(&config.model, 3, 4, None).expect("p(y) is uniform");
         Diva::new(&mut Builder::new(&mut Params::new(), 0), settings)
     })
 }

@@ -65,8 +65,9 @@ impl Engine {
     }
 
     /// From now on, looks for numbers that are not finite in what every op computes, or stops doing so. It takes time.
-    pub fn detect_anomalies(&self, detect: bool) {
-        self.detects_anomalies.set(detect);
+    /// Returns what it did before.
+    pub fn detect_anomalies(&self, detect: bool) -> bool {
+        self.detects_anomalies.replace(detect)
     }
 
     /// The first anomaly that was found since this was last asked.

@@ -52,10 +52,8 @@ impl Data {
             }
             Row { domain: domain.to_owned(), role, images: images_of_class.iter().sum(), images_of_class }
         };
-        let parts =
-            [Some(("training", &split.train)), split.unlabelled.as_ref().map(|data| ("unlabelled", data))];
         let mut domains: Vec<Row> = Vec::new();
-        for (role, data) in parts.into_iter().flatten() {
+        for (role, data) in split.trained_on() {
             let rows = split.domain_names.iter().zip(0..).map(|(name, label)| row(name, role, data, label));
             domains.extend(rows.filter(|row| row.images > 0));
         }

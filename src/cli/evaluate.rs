@@ -23,7 +23,8 @@ pub(super) struct Evaluate {
 #[derive(Serialize)]
 struct Row {
     domain: String,
-    /// "training", "unlabelled" (trained on without the classes), "test" (never seen in training) or "disjoint-test" (other digits of the test domain).
+    /// "training", "unlabelled" (trained on without the classes), "test" (never seen in training) or "disjoint-test"
+    /// (other digits of the test domain).
     role: &'static str,
     images: usize,
     correct: usize,

@@ -1,7 +1,6 @@
 //! `diva verify`
 
 use super::{say, say_json};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::run_folder::RunFolder;
 use crate::train::run;
@@ -41,7 +40,8 @@ struct Verification {
 impl Verify {
     pub(super) fn run(&self) -> Result<()> {
         let (folder, run) = (RunFolder::new(&self.run), self.run.display().to_string());
-        let config = self.config(&folder)?;
+        let config = run::read_config(&folder.config(), &self.overrides)?;
+        run::refuse_another_configuration("repeat", &folder.config(), &config)?;
         let mut recorded = run::read_metrics(&folder.metrics())?;
         if !(1..=recorded.len()).contains(&self.epochs) {
             let (asked, there) = (self.epochs, recorded.len());
@@ -72,16 +72,5 @@ impl Verify {
                  the program or from other data"
             )))
         })
-    }
-
-    /// The configuration of the run with the overrides, which must not change what it computes.
-    fn config(&self, folder: &RunFolder) -> Result<Config> {
-        let asked = run::read_config(&folder.config(), &self.overrides)?;
-        run::read_config(&folder.config(), &[])?
-            .differences_that_matter(&asked)
-            .first()
-            .map_or(Ok(asked), |difference| {
-                Err(Error::request(format!("cannot repeat {}: {difference}", self.run.display())))
-            })
     }
 }

@@ -111,6 +111,14 @@ pub struct Split {
     pub classes: usize,
 }
 
+impl Split {
+    /// The images that are trained on, with what they are called: "training" and, if there are any, "unlabelled".
+    pub fn trained_on(&self) -> impl Iterator<Item = (&'static str, &Dataset)> {
+        let unlabelled = self.unlabelled.as_ref().map(|data| ("unlabelled", data));
+        std::iter::once(("training", &self.train)).chain(unlabelled)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

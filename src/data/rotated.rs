@@ -49,14 +49,15 @@ pub struct RotatedDigits {
 /// The training domains are the angles less the test angle, in their order, those without labels last, labelled
 /// from 0; the training images stand domain by domain, each with the same digits in the same order. The unlabelled
 /// subsets of seed s are those that the seeds (s + 1), (s + 2), ... mod 10 train on: other draws from the same digits,
-/// which may have some in common. A disjoint test has
-/// `per_class` digits of each class of `test`, or all where there are fewer, drawn by `seed` as the training
-/// digits are: the MNIST test set has its easy half first, so that its first digits would flatter.
+/// which may have some in common. A disjoint test has `per_class` digits of each class of `test`, or all where there are
+/// fewer, drawn by `seed` as the training digits are: the MNIST test set has its easy half first, so that its first
+/// digits would flatter.
 ///
 /// # Errors
 /// If an angle is not finite or given twice (360 degrees apart counts as twice), there are fewer than two, or
 /// the test angle is none of them; if an unlabelled angle is none of the training angles, or all of them are; if a
-/// digit of `subset` does not exist, or a class has too few digits to draw from; if a disjoint test is asked for without `test`.
+/// digit of `subset` does not exist, or a class has too few digits to draw from; if a disjoint test is asked for
+/// without `test`.
 pub fn build(options: &RotatedDigits, train: &Digits, test: Option<&Digits>, seed: u64) -> Result<Split> {
     let held_out = check_angles(&options.angles, options.test_angle)?;
     let chosen = match &options.subset {

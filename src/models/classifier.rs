@@ -4,9 +4,8 @@
 //! MNIST.
 
 use super::networks::{ClassifierHead, Trunk};
-use super::{Batch, LabelPredictor, Loss, SIDE, Settings};
+use super::{Batch, LabelPredictor, Loss, Settings};
 use crate::autograd::{Builder, Params, Tape};
-use crate::nn::Frozen;
 
 /// A trunk and a class head.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +37,6 @@ impl Classifier {
 
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
-        let features = self.trunk.freeze(Frozen::new([SIDE, SIDE, 1]), params);
-        LabelPredictor::new(self.head.freeze(features, params))
+        LabelPredictor::of_features(&self.trunk, &self.head, params)
     }
 }

@@ -10,9 +10,8 @@
 //! ```
 
 use super::networks::{ClassifierHead, Trunk};
-use super::{Batch, LabelPredictor, Loss, SIDE, Settings};
+use super::{Batch, LabelPredictor, Loss, Settings};
 use crate::autograd::{Builder, Params, Tape, Var};
-use crate::nn::Frozen;
 use crate::tensor::Tensor;
 
 /// A trunk, a class head and a domain head.
@@ -76,8 +75,6 @@ impl Dann {
 
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
-        LabelPredictor::new(
-            self.class.freeze(self.trunk.freeze(Frozen::new([SIDE, SIDE, 1]), params), params),
-        )
+        LabelPredictor::of_features(&self.trunk, &self.class, params)
     }
 }

@@ -3,6 +3,9 @@
 //! Of a model with latents the mean decides: q(y | mean of q(zy|x)) needs one encoder, of its two heads the one of the
 //! mean, and nothing of the decoder. The tests compare with the same by the tape.
 
+use super::SIDE;
+use super::networks::{AuxiliaryClassifier, ClassifierHead, Encoder, Trunk};
+use crate::autograd::Params;
 use crate::nn::Frozen;
 
 /// Networks from images to the logits of labels, with the values that the parameters had when it was made.
@@ -12,9 +15,16 @@ pub struct LabelPredictor {
 }
 
 impl LabelPredictor {
-    /// Predicts by a network from images to logits.
-    pub(super) fn new(network: Frozen) -> Self {
-        LabelPredictor { network }
+    /// Predicts by the mean of a latent.
+    pub(super) fn of_latent(encoder: &Encoder, classifier: &AuxiliaryClassifier, params: &Params) -> Self {
+        let mean = encoder.freeze_mean(Frozen::new([SIDE, SIDE, 1]), params);
+        LabelPredictor { network: classifier.freeze(mean, params) }
+    }
+
+    /// Predicts by the features of a model without latents.
+    pub(super) fn of_features(trunk: &Trunk, head: &ClassifierHead, params: &Params) -> Self {
+        let features = trunk.freeze(Frozen::new([SIDE, SIDE, 1]), params);
+        LabelPredictor { network: head.freeze(features, params) }
     }
 
     /// How many labels there are.
@@ -36,9 +46,9 @@ impl LabelPredictor {
 mod tests {
     use super::*;
     use crate::autograd::gradcheck::CHOOSING;
-    use crate::autograd::{Builder, Engine, Gradients, Params, Role, Tape};
+    use crate::autograd::{Builder, Engine, Gradients, Role, Tape};
     use crate::data::embedded;
-    use crate::models::{Diva, Kl, LogitLayout, ModelKind, SIDE, Settings, argmax};
+    use crate::models::{Diva, Kl, LogitLayout, ModelKind, Settings, argmax};
     use crate::optim::Adam;
     use crate::parallel::with_threads;
     use crate::simd::Isa;

@@ -8,10 +8,9 @@
 
 use super::networks::{AuxiliaryClassifier, Decoder, Encoder};
 use super::{
-    Batch, LabelPredictor, Latent, LatentVariableModel, Latents, Loss, SIDE, Settings, Weights, divergence,
+    Batch, LabelPredictor, Latent, LatentVariableModel, Latents, Loss, Settings, Weights, divergence,
 };
 use crate::autograd::{Builder, Params, Tape, Var};
-use crate::nn::Frozen;
 use crate::prob::Normal;
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -67,17 +66,12 @@ impl Vae {
 
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
-        self.predictor(&self.classify_class, params)
+        LabelPredictor::of_latent(&self.encoder, &self.classify_class, params)
     }
 
     /// What predicts domains with the present parameters.
     pub fn domain_predictor(&self, params: &Params) -> LabelPredictor {
-        self.predictor(&self.classify_domain, params)
-    }
-
-    fn predictor(&self, classifier: &AuxiliaryClassifier, params: &Params) -> LabelPredictor {
-        let mean = self.encoder.freeze_mean(Frozen::new([SIDE, SIDE, 1]), params);
-        LabelPredictor::new(classifier.freeze(mean, params))
+        LabelPredictor::of_latent(&self.encoder, &self.classify_domain, params)
     }
 }
 

@@ -218,7 +218,20 @@ impl TensorFile {
         durable::write(path, &self.to_bytes())
     }
 
+    /// Shape of a tensor of f32, without turning its bytes into numbers.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if there is no such tensor or its elements are of another type.
+    pub fn f32_shape(&self, name: &str) -> Result<&[usize]> {
+        Ok(&self.stored::<f32>(name)?.shape)
+    }
+
     fn values<T: Element>(&self, name: &str) -> Result<(&[usize], Vec<T>)> {
+        let tensor = self.stored::<T>(name)?;
+        Ok((&tensor.shape, tensor.bytes.chunks_exact(T::BYTES).map(T::from_bytes).collect()))
+    }
+
+    fn stored<T: Element>(&self, name: &str) -> Result<&Stored> {
         let tensor = self.tensors.get(name).ok_or_else(|| {
             Error::request(format!("{} has no tensor {name} among its {}", self.origin, self.tensors.len()))
         })?;
@@ -230,7 +243,7 @@ impl TensorFile {
                 T::DTYPE
             )));
         }
-        Ok((&tensor.shape, tensor.bytes.chunks_exact(T::BYTES).map(T::from_bytes).collect()))
+        Ok(tensor)
     }
 }
 

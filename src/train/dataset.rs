@@ -41,8 +41,7 @@ pub fn load(config: &Config) -> Result<Split> {
         with_disjoint_test: true,
     };
     let split = rotated::build(&options, &train, Some(&test), config.seed)?;
-    let unlabelled = split.unlabelled.as_ref().map(|data| ("unlabelled", data));
-    for (which, images) in [("training", &split.train)].into_iter().chain(unlabelled) {
+    for (which, images) in split.trained_on() {
         if config.train.batch > images.len() {
             return Err(Error::request(format!(
                 "train.batch = {} is more than the {} {which} images",

@@ -73,17 +73,19 @@ pub fn train(
     if options.detect_anomaly {
         trainer.detect_anomalies();
     }
-    let save = |trainer: &Trainer, last: &str| {
-        let checkpoint = trainer.checkpoint().map_err(|cause| keeping(&cause, folder, last))?;
-        durable::write(&folder.checkpoint(), &checkpoint.to_bytes())
+    let checkpoint = |trainer: &Trainer, last: &str| match trainer.checkpoint() {
+        Ok(checkpoint) => Ok(checkpoint.to_bytes()),
+        Err(cause) => Err(keeping(&cause, folder, last)),
     };
+    let save =
+        |trainer: &Trainer, last: &str| durable::write(&folder.checkpoint(), &checkpoint(trainer, last)?);
     match found {
         FolderState::Fresh => {
             durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
             save(&trainer, &place(&trainer))?;
         }
         FolderState::Resume => {
-            refuse_another_configuration(&folder.config(), trainer.config())?;
+            refuse_another_configuration("continue", &folder.config(), trainer.config())?;
             let (path, identity) = (folder.checkpoint(), trainer.config().identity());
             trainer.state_mut().restore(&Checkpoint::load(&path)?, &identity, &path)?;
             if let Some(result) = finished(&trainer, folder)? {
@@ -122,7 +124,7 @@ pub fn train(
         let trained = watcher.seconds();
         let images: usize = (first..order.len()).map(|i| order.step(i).images()).sum();
         let (mut metrics, improved) = trainer.end_epoch();
-        let checkpoint = trainer.checkpoint().map_err(|cause| keeping(&cause, folder, &saved.1))?.to_bytes();
+        let checkpoint = checkpoint(&trainer, &saved.1)?;
         metrics.state_sha256 = sha256_hex(&checkpoint);
         metrics.train_seconds = trained - began;
         metrics.evaluate_seconds = watcher.seconds() - trained;
@@ -230,7 +232,11 @@ pub fn read_config(path: &Path, overrides: &[String]) -> Result<Config> {
     Config::resolve(Some((&path.display().to_string(), &text)), None, overrides, None)
 }
 
-fn refuse_another_configuration(path: &Path, asked: &Config) -> Result<()> {
+/// Refuses a configuration that computes something else than the one in a run's folder; `verb` says what cannot be done.
+///
+/// # Errors
+/// If they differ in what matters, or the one in the folder cannot be read.
+pub fn refuse_another_configuration(verb: &str, path: &Path, asked: &Config) -> Result<()> {
     let differences = read_config(path, &[])?.differences_that_matter(asked);
     match differences.first() {
         None => Ok(()),
@@ -240,7 +246,7 @@ fn refuse_another_configuration(path: &Path, asked: &Config) -> Result<()> {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
-            Err(Error::request(format!("cannot continue {}: {difference}{more}", folder.display())))
+            Err(Error::request(format!("cannot {verb} {}: {difference}{more}", folder.display())))
         }
     }
 }

@@ -25,7 +25,6 @@ pub struct Trainer {
     state: State,
     engine: Engine,
     gradients: Gradients,
-    detects_anomalies: bool,
 }
 
 /// The numbers of one step, summed over its batch.
@@ -51,22 +50,13 @@ impl Trainer {
         let adam = Adam::new(&params, config.train.learning_rate);
         let gradients = Gradients::new(&params);
         let state = State { params, adam, progress: Progress::default() };
-        Ok(Trainer {
-            config,
-            split,
-            model,
-            state,
-            engine: Engine::new(),
-            gradients,
-            detects_anomalies: false,
-        })
+        Ok(Trainer { config, split, model, state, engine: Engine::new(), gradients })
     }
 
     /// From now on, looks at the results of every op of every step, so that the first that is no finite number ends
     /// the training. Without this only the terms of the loss and the gradients are looked at, and the step is repeated
     /// to find the op once one of them is not finite.
     pub fn detect_anomalies(&mut self) {
-        self.detects_anomalies = true;
         self.engine.detect_anomalies(true);
     }
 
@@ -166,10 +156,10 @@ impl Trainer {
         let mut anomaly = self.engine.take_anomaly();
         if bad.is_some() && anomaly.is_none() {
             // Nothing has changed yet: the same pass again, with an eye on every op.
-            self.engine.detect_anomalies(true);
+            let before = self.engine.detect_anomalies(true);
             bad = self.differentiate(images, &step).1;
             anomaly = self.engine.take_anomaly();
-            self.engine.detect_anomalies(self.detects_anomalies);
+            self.engine.detect_anomalies(before);
         }
         if bad.is_some() || anomaly.is_some() {
             let what = bad.unwrap_or_else(|| "its loss and gradients are finite".into());

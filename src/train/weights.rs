@@ -26,7 +26,7 @@ pub fn check(params: &Params, file: &TensorFile, path: &Path) -> Result<()> {
                 entry.layout.shape
             )));
         }
-        let shape = file.f32s(&entry.name)?.0;
+        let shape = file.f32_shape(&entry.name)?;
         if shape != entry.layout.shape {
             return Err(Error::request(format!(
                 "cannot load weights from {}: {} has shape {shape:?}, the model needs {:?}",
@@ -102,7 +102,7 @@ pub fn outputs(file: &TensorFile, name: &str, inputs: usize, path: &Path) -> Res
             path.display()
         )));
     }
-    match file.f32s(name)?.0 {
+    match file.f32_shape(name)? {
         &[outputs, found] if outputs > 0 && found == inputs => Ok(outputs),
         shape => Err(Error::request(format!(
             "cannot load weights from {}: {name} has shape {shape:?}, the model needs [labels, {inputs}]",

@@ -18,9 +18,8 @@ mod elbo;
 pub use elbo::Noise;
 
 use super::networks::{AuxiliaryClassifier, ConditionalPrior, Decoder, Encoder};
-use super::{LabelPredictor, Latent, LatentVariableModel, Latents, ModelKind, SIDE, Settings};
+use super::{LabelPredictor, Latent, LatentVariableModel, Latents, ModelKind, Settings};
 use crate::autograd::{Builder, Params, Tape, Var};
-use crate::nn::Frozen;
 use crate::prob::Normal;
 use std::sync::Arc;
 
@@ -47,8 +46,7 @@ struct LabelLatent {
 
 impl LabelLatent {
     fn predictor(&self, params: &Params) -> LabelPredictor {
-        let mean = self.encoder.freeze_mean(Frozen::new([SIDE, SIDE, 1]), params);
-        LabelPredictor::new(self.classifier.freeze(mean, params))
+        LabelPredictor::of_latent(&self.encoder, &self.classifier, params)
     }
 
     #[track_caller]
