@@ -205,7 +205,7 @@ fn every_kind_of_model_trains_to_the_same_bytes_and_answers() {
         let said = here.succeed(&["predict", "whole", "one.png"]);
         assert_eq!(said.contains("most like training domain"), knows_domains, "{said}");
         if !reconstructs {
-            here.refuse(&["generate", "whole", "reconstructions"], 2, &["whole has no decoder"]);
+            here.refuse(&["generate", "whole", "reconstructions"], 2, &["whole: the model has no decoder"]);
         }
     }
 }

@@ -4,6 +4,11 @@ use super::{Folder, assert_same_run, text, train};
 
 const FILE: &str = "run/events.out.tfevents.diva";
 
+/// The steps of a finished run's events: the head of the file, its epochs, and the eight pictures at the last one.
+fn finished(epochs: u8) -> Vec<u8> {
+    (0..=epochs).chain([epochs; 8]).collect()
+}
+
 /// The steps of the events of a file, below 128, in their order.
 fn steps(mut file: &[u8]) -> Vec<u8> {
     let mut steps = Vec::new();
@@ -25,10 +30,9 @@ fn every_epoch_is_in_the_file_once_and_the_pictures_come_last() {
         here.succeed(&train("run", &[&["--tensorboard", "--set", epochs], more].concat()))
     };
     run("train.epochs=1", &[]);
-    assert_eq!(steps(&here.read(FILE)), [0, 1, 1, 1, 1], "three pictures");
+    assert_eq!(steps(&here.read(FILE)), finished(1));
     run("train.epochs=3", &["--resume"]);
-    let finished = [0, 1, 2, 3, 3, 3, 3];
-    assert_eq!(steps(&here.read(FILE)), finished);
+    assert_eq!(steps(&here.read(FILE)), finished(3));
 
     here.succeed(&train("plain", &["--set", "train.epochs=3"]));
     assert_same_run(&here, "run", "plain");
@@ -37,7 +41,7 @@ fn every_epoch_is_in_the_file_once_and_the_pictures_come_last() {
     // A run that is done gets the file it has not had.
     std::fs::remove_file(here.join(FILE)).unwrap();
     assert!(run("train.epochs=3", &["--resume"]).contains("is finished"));
-    assert_eq!(steps(&here.read(FILE)), finished);
+    assert_eq!(steps(&here.read(FILE)), finished(3));
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn a_file_that_cannot_be_written_stops_no_training() {
 
     std::fs::remove_dir(here.join(FILE)).unwrap();
     here.succeed(&train("run", &["--tensorboard", "--resume"]));
-    assert_eq!(steps(&here.read(FILE)), [0, 1, 2, 2, 2, 2]);
+    assert_eq!(steps(&here.read(FILE)), finished(2));
     here.succeed(&train("plain", &[]));
     assert_same_run(&here, "run", "plain");
 }
