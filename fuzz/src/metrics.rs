@@ -27,7 +27,11 @@ pub fn metrics(bytes: &[u8]) -> bool {
     if mode % 3 == 2 && metrics.len() <= DRAWN {
         let config = Config::resolve(None, None, &[], None).expect("the preset is a configuration");
         for png in [
-            curves::accuracy(&metrics, &config.data.test_domain.to_string()),
+            curves::accuracy(
+                &metrics,
+                config.data.training_domains().len(),
+                &config.data.test_domain.to_string(),
+            ),
             curves::loss(&metrics, &config.train),
         ] {
             assert_eq!(&png[1..4], b"PNG");

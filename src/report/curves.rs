@@ -1,15 +1,22 @@
 //! How a training went: what was recognised, and what the loss was made of, epoch by epoch.
 
 use super::Plot;
-use super::palette::series;
+use super::palette::{Colour, GREY, INK, label, series};
 use super::text::degrees;
 use crate::config::TrainConfig;
 use crate::train::metrics::{EpochMetrics, SelectedEpoch};
 
-/// A PNG file of the accuracies after each epoch: on the training domains, on the unseen one and, if the run has them,
-/// on digits of the unseen domain that training has seen at no angle. A dot on each line marks the selected epoch.
-pub fn accuracy(metrics: &[EpochMetrics], test_domain: &str) -> Vec<u8> {
-    accuracy_plot(metrics, test_domain).to_png()
+/// What stands for all training domains together.
+pub const TOGETHER: Colour = INK;
+
+/// What stands for digits of the unseen domain that training has seen at no angle.
+pub const OTHER_DIGITS: Colour = GREY;
+
+/// A PNG file of the accuracies after each epoch: on the training domains, of which there are `domains`, on the unseen one
+/// and, if the run has them, on digits of the unseen domain that training has seen at no angle. A dot on each line marks
+/// the selected epoch.
+pub fn accuracy(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Vec<u8> {
+    accuracy_plot(metrics, domains, test_domain).to_png()
 }
 
 /// A PNG file of the loss of each epoch, in nats an image, and of its terms with the weights they have in it.
@@ -20,13 +27,15 @@ pub fn loss(metrics: &[EpochMetrics], weights: &TrainConfig) -> Vec<u8> {
 /// One of the accuracies of an epoch, 0..1.
 type Share = fn(&EpochMetrics) -> f64;
 
-fn accuracy_plot(metrics: &[EpochMetrics], test_domain: &str) -> Plot {
+fn accuracy_plot(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Plot {
     let domain = degrees(test_domain);
     // A figure that a run does not have is NaN, which is not drawn.
-    let lines: [(String, Share); 3] = [
-        ("training domains".into(), |epoch| epoch.train_accuracy),
-        (format!("{domain}, unseen"), |epoch| epoch.test_accuracy),
-        (format!("{domain}, other digits"), |epoch| epoch.disjoint_test_accuracy.unwrap_or(f64::NAN)),
+    let lines: [(String, Colour, Share); 3] = [
+        ("training domains".into(), TOGETHER, |epoch| epoch.train_accuracy),
+        (format!("{domain}, unseen"), label(domains), |epoch| epoch.test_accuracy),
+        (format!("{domain}, other digits"), OTHER_DIGITS, |epoch| {
+            epoch.disjoint_test_accuracy.unwrap_or(f64::NAN)
+        }),
     ];
     let selected = selected(metrics);
     let above = selected.map_or("recognised (%)".into(), |epoch| {
@@ -34,13 +43,13 @@ fn accuracy_plot(metrics: &[EpochMetrics], test_domain: &str) -> Plot {
     });
     let mut plot = Plot::new("Images whose class is recognised").axes("epoch", above);
     let point = |epoch: &EpochMetrics, share: f64| [epoch.epoch as f64, 100.0 * share];
-    for (number, (name, share)) in lines.into_iter().enumerate() {
+    for (name, colour, share) in lines {
         if metrics.iter().all(|epoch| share(epoch).is_nan()) {
             continue;
         }
         let points = metrics.iter().map(|epoch| point(epoch, share(epoch))).collect();
         let dot = selected.map(|epoch| point(epoch, share(epoch)));
-        plot = plot.series(name, series(number), points).series("", series(number), Vec::from_iter(dot));
+        plot = plot.series(name, colour, points).series("", colour, Vec::from_iter(dot));
     }
     plot
 }
@@ -55,18 +64,30 @@ fn selected(metrics: &[EpochMetrics]) -> Option<&EpochMetrics> {
 fn loss_plot(metrics: &[EpochMetrics], weights: &TrainConfig) -> Plot {
     let mut plot = Plot::new("The loss in training and its terms, as weighted in it")
         .axes("epoch", "nats an image")
-        .series("loss", series(6), metrics.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect());
-    for (number, name) in TERMS.into_iter().enumerate() {
+        .series("loss", LOSS, metrics.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect());
+    for (number, (name, colour)) in TERMS.into_iter().enumerate() {
         let term = |epoch: &EpochMetrics| Some([epoch.epoch as f64, terms(epoch, weights)[number]?]);
         let points: Vec<_> = metrics.iter().filter_map(term).collect();
         if !points.is_empty() {
-            plot = plot.series(name, series(number), points);
+            plot = plot.series(name, colour, points);
         }
     }
     plot
 }
 
-const TERMS: [&str; 7] = ["reconstruction", "class", "domain", "KL of zd", "KL of zx", "KL of zy", "KL of z"];
+/// What stands for the loss.
+pub const LOSS: Colour = INK;
+
+/// The terms of the loss and what stands for them. No model has both the last one and the three before it.
+pub const TERMS: [(&str, Colour); 7] = [
+    ("reconstruction", series(0)),
+    ("class", series(1)),
+    ("domain", series(2)),
+    ("KL of zd", series(3)),
+    ("KL of zx", series(4)),
+    ("KL of zy", series(5)),
+    ("KL of z", series(3)),
+];
 
 /// The weighted terms of an epoch's loss, in the order of [`TERMS`], as far as the model has them.
 fn terms(epoch: &EpochMetrics, weights: &TrainConfig) -> [Option<f64>; 7] {
@@ -92,7 +113,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::report::canvas::tests::find;
-    use crate::report::palette::{GREY, INK, WHITE};
+    use crate::report::palette::WHITE;
     use crate::train::dataset;
     use crate::train::trainer::Trainer;
 
@@ -147,13 +168,13 @@ mod tests {
 
     #[test]
     fn accuracies_stand_at_their_epochs() {
-        let drawn = accuracy_plot(&three_epochs(), "75").render();
+        let drawn = accuracy_plot(&three_epochs(), 2, "75").render();
         let at = |x: usize, y: usize| drawn.colour(CORNER[1] + y, CORNER[0] + x);
         // 0 to 100 %, epochs 1 to 3
-        assert_eq!([at(0, 270), at(320, 0), at(640, 0)], [series(0); 3]);
-        assert_eq!([at(0, 360), at(320, 180), at(640, 270), at(160, 270)], [series(1); 4]);
+        assert_eq!([at(0, 270), at(320, 0), at(640, 0)], [TOGETHER; 3]);
+        assert_eq!([at(0, 360), at(320, 180), at(640, 270), at(160, 270)], [label(2); 4]);
         // the dots of the selected epoch reach further than the lines, and are at no other
-        assert_eq!([at(322, 182), at(322, 2)], [series(1), series(0)]);
+        assert_eq!([at(322, 182), at(322, 2)], [label(2), TOGETHER]);
         assert_eq!(at(638, 3), WHITE);
         let legend = CORNER[0] + 640 + 59;
         assert_eq!(find(&drawn, "training domains", INK), [[legend, CORNER[1]]]);
@@ -168,9 +189,9 @@ mod tests {
         for epoch in &mut metrics {
             epoch.disjoint_test_accuracy = Some(0.75);
         }
-        let drawn = accuracy_plot(&metrics, "patient C").render();
+        let drawn = accuracy_plot(&metrics, 2, "patient C").render();
         for x in [1, 100, 250, 400, 639] {
-            assert_eq!(drawn.colour(CORNER[1] + 90, CORNER[0] + x), series(2), "{x}");
+            assert_eq!(drawn.colour(CORNER[1] + 90, CORNER[0] + x), OTHER_DIGITS, "{x}");
         }
         let legend = CORNER[0] + 640 + 59;
         assert_eq!(find(&drawn, "digits", INK), [[legend, CORNER[1] + 56 + 22]]);
@@ -184,18 +205,18 @@ mod tests {
         let place = |name| find(&drawn, name, INK)[..].to_vec();
         let first = place("reconstruction");
         assert_eq!(first.len(), 1);
-        for (number, name) in TERMS[..6].iter().enumerate() {
+        for (number, (name, colour)) in TERMS[..6].iter().enumerate() {
             let [left, top] = [first[0][0], first[0][1] + number * 28];
             assert_eq!(place(name), [[left, top]], "{name}");
             // the piece of line before the name
-            assert_eq!(drawn.colour(top + 7, left - 20), series(number), "{name}");
+            assert_eq!(drawn.colour(top + 7, left - 20), *colour, "{name}");
         }
     }
 
     #[test]
     fn a_run_without_epochs_has_empty_axes() {
         assert_eq!(
-            accuracy_plot(&[], "75").render(),
+            accuracy_plot(&[], 5, "75").render(),
             Plot::new("Images whose class is recognised").axes("epoch", "recognised (%)").render()
         );
     }

@@ -35,8 +35,14 @@ pub const GREY: Colour = [96; 3];
 /// Lines that only guide the eye: separators, grid lines.
 pub const FAINT: Colour = [216; 3];
 
-/// The colour of the series, class or domain number `index`; after [`SERIES`] they repeat.
-pub fn series(index: usize) -> Colour {
+/// The colour of the class or domain number `index`, the same in every picture; after [`LABELS`] they repeat. The domain
+/// that is held out comes after those that are trained on.
+pub fn label(index: usize) -> Colour {
+    LABELS[index % LABELS.len()]
+}
+
+/// The colour of the series number `index`; after [`SERIES`] they repeat.
+pub const fn series(index: usize) -> Colour {
     SERIES[index % SERIES.len()]
 }
 
@@ -56,8 +62,9 @@ mod tests {
     }
 
     #[test]
-    fn the_ninth_series_has_the_first_colour() {
+    fn colours_come_back_after_the_last_one() {
         assert_eq!(series(8), series(0));
+        assert_eq!(label(10), label(0));
         assert_eq!(series(7), [240, 228, 66]);
     }
 }

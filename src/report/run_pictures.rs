@@ -39,6 +39,6 @@ pub fn draw(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
             write(&kind.file(), &png)?;
         }
     }
-    write(ACCURACY, &curves::accuracy(&metrics, &split.test_domain))?;
+    write(ACCURACY, &curves::accuracy(&metrics, split.domain_names.len(), &split.test_domain))?;
     write(LOSS, &curves::loss(&metrics, &config.train))
 }

@@ -1,10 +1,11 @@
 //! The report of runs: one page that says what was asked, what came out, and how to repeat it.
 
+use super::curves::{LOSS, OTHER_DIGITS, TERMS, TOGETHER};
 use super::html::chart::{self, Line};
 use super::html::{self, Page};
-use super::palette::{LABELS, series};
+use super::palette::{Colour, LABELS, label, series};
 use super::text::degrees;
-use crate::config::{Config, ModelKind, Protocol};
+use crate::config::{Config, ModelKind, Protocol, Unlabelled, UnlabelledImages};
 use crate::store::checkpoint::sha256_hex;
 use crate::train::metrics::{EpochMetrics, RunResult, SelectedEpoch};
 
@@ -138,12 +139,11 @@ fn cells(texts: &[&str]) -> Vec<String> {
 }
 
 fn describe(page: &mut Page, run: &RunReport) {
-    let domains: Vec<String> = run.domains.iter().map(|name| degrees(name)).collect();
     let unseen = run.unseen();
     page.paragraph(&format!(
-        "Can a model that was trained on images of the domains {} recognise the classes of images of the domain {unseen}, \
-         which it never saw? This run asks {}, trained with seed {}.",
-        domains.join(", "),
+        "Can a model that was trained on images of {} recognise the classes of images of the domain {unseen}, which it \
+         never saw? This run asks {}, trained with seed {}.",
+        trained_on(run),
         kind(run.config.model.kind),
         run.config.seed
     ));
@@ -184,7 +184,7 @@ fn describe(page: &mut Page, run: &RunReport) {
     page.heading(3, "How the training went");
     page.figure(
         &accuracies(run),
-        "Images whose class is recognised after each epoch, by the means of the latents.",
+        "Images whose class is recognised after each epoch, by the means of the latents. Dots mark the selected epoch.",
     );
     page.figure(&whole_loss(run), "The loss that is minimised, averaged over the images of an epoch.");
     page.gallery(&terms(run));
@@ -205,6 +205,24 @@ fn describe(page: &mut Page, run: &RunReport) {
         page.figure(&html::image(png, title), "");
     }
     repeat(page, run);
+}
+
+/// The training domains in words, and which images have no class.
+fn trained_on(run: &RunReport) -> String {
+    let Unlabelled { subsets, domains, images } = &run.config.data.unlabelled;
+    let names = run.config.data.training_domains().into_iter().filter_map(|name| {
+        let shown = degrees(&name.to_string());
+        match (domains.contains(name), images) {
+            (false, _) => Some(shown),
+            (true, UnlabelledImages::Used) => Some(format!("{shown} (without classes)")),
+            (true, UnlabelledImages::LeftOut) => None,
+        }
+    });
+    let names = format!("the domains {}", names.collect::<Vec<_>>().join(", "));
+    match (*subsets, images) {
+        (1.., UnlabelledImages::Used) => format!("{names}, and on {subsets} times as many without a class,"),
+        _ => names,
+    }
 }
 
 fn know(page: &mut Page, run: &RunReport) {
@@ -232,16 +250,14 @@ fn view(page: &mut Page, run: &RunReport, views: &Views) {
     let classes: Vec<String> = (0..10).map(|class| class.to_string()).collect();
     let mut domains: Vec<String> = run.domains.iter().map(|name| degrees(name)).collect();
     domains.push(format!("{}, unseen", run.unseen()));
-    let colours = |number: usize| LABELS[number % LABELS.len()];
     page.html(&format!(
         "<img id=\"{id}\" hidden alt=\"\" data-columns=\"{}\" data-side=\"{}\" src=\"{}\">",
         views.columns,
         views.side,
         html::data_address(&views.sheet)
     ));
-    let legend = |names: &[String]| {
-        chart::legend(names.iter().enumerate().map(|(i, name)| (name.as_str(), colours(i))))
-    };
+    let legend =
+        |names: &[String]| chart::legend(names.iter().enumerate().map(|(i, name)| (name.as_str(), label(i))));
     page.html(&format!(
         "<div class=\"gallery\"><div>classes {}</div><div>domains {}</div></div>",
         legend(&classes),
@@ -273,14 +289,14 @@ fn repeat(page: &mut Page, run: &RunReport) {
 
 fn line(
     name: impl Into<String>,
-    number: usize,
+    colour: Colour,
     run: &RunReport,
     value: impl Fn(&EpochMetrics) -> Option<f64>,
 ) -> Line {
     let point = |epoch: &EpochMetrics| Some([epoch.epoch as f64, value(epoch)?]);
     Line {
         name: name.into(),
-        colour: series(number),
+        colour,
         points: run.metrics.iter().filter_map(point).collect(),
         mark: run.selected().and_then(point),
     }
@@ -289,19 +305,23 @@ fn line(
 fn accuracies(run: &RunReport) -> String {
     let share = |share: f64| Some(100.0 * share);
     let mut lines = vec![
-        line(format!("{}, unseen", run.unseen()), 1, run, |epoch| share(epoch.test_accuracy)),
-        line(format!("{}, other digits", run.unseen()), 2, run, |epoch| share(epoch.disjoint_test_accuracy?)),
-        line("all training domains", 0, run, |epoch| share(epoch.train_accuracy)),
+        line(format!("{}, unseen", run.unseen()), label(run.domains.len()), run, |epoch| {
+            share(epoch.test_accuracy)
+        }),
+        line(format!("{}, other digits", run.unseen()), OTHER_DIGITS, run, |epoch| {
+            share(epoch.disjoint_test_accuracy?)
+        }),
+        line("all training domains", TOGETHER, run, |epoch| share(epoch.train_accuracy)),
     ];
     for (number, name) in run.domains.iter().enumerate() {
-        lines.push(line(degrees(name), 3 + number, run, |epoch| share(*epoch.domain_accuracy.get(name)?)));
+        lines.push(line(degrees(name), label(number), run, |epoch| share(*epoch.domain_accuracy.get(name)?)));
     }
     lines.retain(|line| !line.points.is_empty());
-    chart::lines("Recognised, with a dot at the selected epoch", "epoch", "%", &lines)
+    chart::lines("Recognised", "epoch", "%", &lines)
 }
 
 fn whole_loss(run: &RunReport) -> String {
-    chart::lines("Loss", "epoch", "nats an image", &[line("loss", 6, run, |epoch| Some(epoch.loss))])
+    chart::lines("Loss", "epoch", "nats an image", &[line("loss", LOSS, run, |epoch| Some(epoch.loss))])
 }
 
 /// A small chart of each term that the model has, with its weight in the loss.
@@ -324,8 +344,11 @@ fn terms(run: &RunReport) -> Vec<String> {
         ("class", "cross-entropy", alpha(train.alpha_y), |epoch| Some(epoch.ce_y)),
         ("class, unlabelled", "log q(y|zy) - log p(y)", "1".into(), |epoch| epoch.entropy_y),
     ];
-    let charts = all.into_iter().enumerate().filter_map(|(number, (name, what, weight, value))| {
-        let line = line(format!("{what}; weight {weight}"), number, run, value);
+    let charts = all.into_iter().filter_map(|(name, what, weight, value)| {
+        // What images without a class say of it is the class's term too.
+        let (_, colour) =
+            TERMS.into_iter().find(|(term, _)| name.starts_with(term)).expect("a term of the loss");
+        let line = line(format!("{what}; weight {weight}"), colour, run, value);
         (!line.points.is_empty()).then(|| chart::lines(name, "epoch", "nats an image", &[line]))
     });
     charts.collect()
@@ -361,7 +384,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
     let lines: Vec<Line> = runs
         .iter()
         .enumerate()
-        .map(|(number, run)| line(&run.name, number, run, |epoch| Some(100.0 * epoch.test_accuracy)))
+        .map(|(number, run)| line(&run.name, series(number), run, |epoch| Some(100.0 * epoch.test_accuracy)))
         .collect();
     page.figure(
         &chart::lines("Recognised in the unseen domain", "epoch", "%", &lines),
