@@ -8,7 +8,7 @@
 #
 #     Trains natively and there, on every instruction set and with these numbers of threads (1 2 3 4 7), with and without
 #     unlabelled images, and passes a given batch through both branches of the loss (`diva gradients`). Proves that
-#     every file left behind has the same SHA-256: checkpoint, selected weights, pictures, result.json, and
+#     every file left behind has the same SHA-256: checkpoint, selected weights, pictures, report, result.json, and
 #     metrics.jsonl but for what a clock said (fields named *_seconds and *_per_second).
 #
 # scripts/emulated.sh test haswell|aarch64 [ARGUMENT...]
@@ -25,7 +25,7 @@ set -f # settings hold brackets, and no name here is a pattern
 cd "$(dirname "$0")/.."
 
 target=aarch64-unknown-linux-gnu
-built=${CARGO_TARGET_DIR:-target}
+built=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 fixture=tests/fixtures/tiny
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -134,6 +134,8 @@ compare() {
         name=${run%% *}
         # Unquoted, because the settings are words.
         DIVA_ISA=$isa timeout 900 "$@" train $common ${run#"$name"} --threads "$threads" --out "$folder/$name" >/dev/null
+        # The page names the run as it is named here.
+        (cd "$folder" && DIVA_ISA=$isa timeout 900 "$@" report "$name" --threads "$threads" >/dev/null)
     done
     for branch in "" --unlabelled; do
         DIVA_ISA=$isa timeout 900 "$@" gradients --config $fixture/config.toml --weights $fixture/weights.safetensors \
@@ -144,7 +146,7 @@ compare() {
     if [ ! -e "$scratch/expected" ]; then
         # A file that is not written is not compared.
         for run in "${runs[@]}"; do
-            for name in checkpoint.safetensors best.safetensors metrics.jsonl result.json accuracy.png reconstructions.png; do
+            for name in checkpoint.safetensors best.safetensors metrics.jsonl result.json accuracy.png reconstructions.png report.html; do
                 grep -q "  ${run%% *}/$name\$" "$folder.sums"
             done
         done
