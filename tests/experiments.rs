@@ -1,0 +1,81 @@
+//! The sweeps in `experiments/` are the published protocols: numbers of runs, scaled weights, settings left alone.
+
+use diva::config::{Config, Networks, Source, UnlabelledImages};
+use diva::experiments::sweep::Sweep;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments")
+}
+
+fn sweep(name: &str) -> Sweep {
+    Sweep::read(&folder().join(name)).unwrap()
+}
+
+#[test]
+fn every_file_is_a_sweep_with_as_many_runs_as_its_protocol() {
+    let expected = [
+        ("logit-layout.toml", 2 * 2),
+        ("models-reduced.toml", 6 * 2 * 2),
+        ("rotated-mnist.toml", 6 * 6 * 10),
+        ("semi-supervised.toml", 5 * 2 * 6 * 10),
+        ("unlabelled-domain-reduced.toml", 2),
+        ("unlabelled-domain.toml", 4 * 2 * 10),
+    ];
+    let there: BTreeSet<_> =
+        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(there, expected.iter().map(|(name, _)| (*name).into()).collect());
+    let mut folders = BTreeSet::new();
+    for (name, runs) in expected {
+        let sweep = sweep(name);
+        assert_eq!(sweep.jobs.len(), runs, "{name}");
+        assert!(folders.insert(sweep.folder), "{name} would share its folder with another sweep");
+        for job in &sweep.jobs {
+            let Config { data, model, train, .. } = &job.config;
+            assert_eq!((data.source, model.networks, data.per_class), (Source::Idx, Networks::Lenet, 100));
+            assert_eq!(
+                (train.warmup, train.patience, train.batch, train.learning_rate),
+                (100, 100, 100, 1e-3)
+            );
+            assert_eq!((train.alpha_d, model.latent, model.encoder_width), (2000.0, 64, 1.0));
+        }
+    }
+}
+
+#[test]
+fn the_weight_of_the_class_follows_the_unlabelled_images() {
+    for name in ["rotated-mnist.toml", "models-reduced.toml", "logit-layout.toml", "semi-supervised.toml"] {
+        for job in sweep(name).jobs {
+            let k = job.config.data.unlabelled.subsets;
+            assert_eq!(job.config.train.alpha_y, 3500.0 * (1 + k) as f64, "{name}: {}", job.name);
+        }
+    }
+    let subsets: BTreeSet<_> =
+        sweep("semi-supervised.toml").jobs.iter().map(|job| job.config.data.unlabelled.subsets).collect();
+    assert_eq!(subsets, BTreeSet::from([0, 1, 3, 5, 9]));
+    for name in ["unlabelled-domain.toml", "unlabelled-domain-reduced.toml"] {
+        let jobs = sweep(name).jobs;
+        assert!(jobs.iter().all(|job| job.config.train.alpha_y == 4200.0), "{name}");
+        // Each arm has its control: the same in all but whether the images are used.
+        let arms = |images| -> Vec<String> {
+            let of_images = jobs.iter().filter(|job| job.config.data.unlabelled.images == images);
+            let without = |config: &Config| {
+                let mut config = config.clone();
+                config.data.unlabelled.images = UnlabelledImages::Used;
+                config.to_toml()
+            };
+            of_images.map(|job| without(&job.config)).collect()
+        };
+        assert_eq!(arms(UnlabelledImages::Used), arms(UnlabelledImages::LeftOut), "{name}");
+    }
+}
+
+#[test]
+fn only_the_reduced_ones_are_narrower_or_shorter_than_published() {
+    for name in ["rotated-mnist.toml", "semi-supervised.toml", "unlabelled-domain.toml"] {
+        for job in sweep(name).jobs {
+            assert_eq!((job.config.model.decoder_width, job.config.train.epochs), (1.0, 500), "{name}");
+        }
+    }
+}
