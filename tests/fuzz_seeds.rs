@@ -10,7 +10,7 @@ pub mod targets;
 /// A target's function, and the seeds that it accepts, by alphabet; the others hold damage that is refused.
 type Target = (fn(&[u8]) -> bool, &'static str);
 
-const TARGETS: [(&str, Target); 9] = [
+const TARGETS: [(&str, Target); 10] = [
     ("idx", (targets::idx, "gzipped members plain")),
     ("indices", (targets::indices, "npy npy-2 text")),
     (
@@ -21,6 +21,7 @@ const TARGETS: [(&str, Target); 9] = [
         ),
     ),
     ("config", (targets::config, "flags flags-on-a-file named prior quick short")),
+    ("sweep", (targets::sweep, "arms control grid texts")),
     ("weights", (targets::weights, "file parts")),
     ("batch", (targets::batch, "file parts")),
     ("checkpoint", (targets::checkpoint, "best far file parts sealed")),

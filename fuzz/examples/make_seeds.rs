@@ -25,6 +25,7 @@ fn main() {
     write("indices", indices());
     write("png", png());
     write("config", config());
+    write("sweep", sweep());
     write("weights", weights());
     write("batch", batch());
     write("checkpoint", checkpoint());
@@ -218,6 +219,37 @@ fn config() -> Vec<(&'static str, Vec<u8>)> {
         ("deep", text(&format!("a = {}", "[".repeat(300)))),
         ("deep-key", text(&format!("{}z = 1", "a.".repeat(300)))),
         ("date", text("seed = 1979-05-27T07:32:00Z\n")),
+    ]
+}
+
+fn sweep() -> Vec<(&'static str, Vec<u8>)> {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let grid = |grid: &str| text(&format!("preset = \"quick\"\n[grid]\n{grid}"));
+    vec![
+        ("grid", grid("seed = [0, 1]\nmodel.kind = ['vae', 'dann']\n[grid.data]\ntest_domain = [0, 75]\n")),
+        (
+            "arms",
+            text(
+                "preset = 'quick'\nout = 'here'\n[[arms]]\nname = 'a'\n[[arms]]\nname = 'b'\ntrain.alpha_y = 7000\ndata.unlabelled = \
+                 { subsets = 1 }\n",
+            ),
+        ),
+        ("texts", grid("data.subset_file = ['a b.npy', 'ä', \"q\\\"q\"]\n")),
+        ("control", grid("data.path = [\"a\\u0007b\"]\ndata.subset_file = [\"\\n\", \"\\r\"]\n")),
+        ("empty", grid("")),
+        ("empty-list", grid("seed = []\n")),
+        ("nothing", text("preset = 'quick'\n")),
+        ("unknown-key", grid("sead = [0]\n")),
+        ("wrong-value", grid("model.kind = ['diva', 3]\n")),
+        ("twice", grid("seed = [1, 1]\n")),
+        ("equal", grid("data.test_domain = [75, 75.0]\n")),
+        ("outside-too", text("seed = 1\n[grid]\nseed = [0]\n")),
+        ("preset", grid("preset = ['quick']\n")),
+        ("no-name", text("[[arms]]\nseed = 3\n")),
+        ("no-arms", text("arms = 3\n")),
+        ("no-toml", text("[grid\n")),
+        ("deep", grid(&format!("{}z = [1]", "a.".repeat(60)))),
+        ("many", grid(&["a", "b", "c", "d", "e", "f"].map(|key| format!("{key} = [1, 2, 3]\n")).concat())),
     ]
 }
 

@@ -9,10 +9,12 @@ mod config;
 mod convolution;
 mod data;
 mod metrics;
+mod sweep;
 mod tensors;
 
 pub use config::config;
 pub use convolution::convolution;
 pub use data::{idx, indices, png};
 pub use metrics::metrics;
+pub use sweep::sweep;
 pub use tensors::{IDENTITY, batch, checkpoint, parameters, seal, state, weights};

@@ -217,9 +217,13 @@ fn job(path: &Path, file: &SweepFile, number: usize, arm: usize, chosen: &[usize
     Ok(Job { number, id: id(&config), name, labels: labels(file).map(label).collect(), config })
 }
 
-/// A value without the quotation marks of TOML.
+/// A value in one line: a text without quotation marks, unless it holds what must not reach a terminal as it is.
 fn bare(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value.as_str() {
+        Some(text) if text.contains(char::is_control) => format!("{text:?}"),
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    }
 }
 
 #[cfg(test)]
