@@ -14,7 +14,7 @@
 //! A value of a type that implements `Simd` proves that the CPU has the instructions: it can only be made by
 //! detection, inside [`Isa::run`]. That is why the methods are safe to call.
 
-#![expect(unsafe_code, reason = "the one home of intrinsics")]
+#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the one home of intrinsics"))]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
