@@ -45,7 +45,7 @@ fn teach(folder: &Path) -> Result<()> {
 }
 
 /// 1. How does the mean of z^2 change with mean and sd of the normal distribution that z is drawn from? It is
-/// mean^2 + sd^2, so by 2 mean and 2 sd. Of a million encoders' outputs nobody knows a formula: there are only draws.
+/// mean^2 + sd^2, so by 2 mean and 2 sd. For what a decoder makes of z there is no such formula, only draws of z.
 fn reparameterisation() {
     const DRAWS: usize = 1000;
     const TRIALS: u64 = 100;
@@ -96,17 +96,16 @@ fn reparameterisation() {
 
     println!("1. The mean of z² for z drawn from N({mean}, {sd}²), and how it changes with mean and sd.");
     println!("   Each from {DRAWS} draws; average of {TRIALS} such estimates, +- their spread.\n");
-    println!("                                        d/d mean            d/d sd");
-    println!("   by the formula: 2 mean, 2 sd    {:8.3}            {:8.3}", 2.0 * mean, 2.0 * sd);
+    println!("                                   d/d mean            d/d sd");
+    println!("   by the formula: 2 mean, 2 sd    {:.3}               {:.3}", 2.0 * mean, 2.0 * sd);
     for (name, [of_mean, of_sd]) in [
         ("z = mean + sd noise", by_path),
-        ("z as a given number", cut_off),
+        ("z as a number that fell", cut_off),
         ("by the likelihood of z", by_likelihood),
     ] {
-        println!(
-            "   {name:31} {:7.3} +- {:.3}    {:9.3} +- {:.3}",
-            of_mean[0], of_mean[1], of_sd[0], of_sd[1]
-        );
+        let [of_mean, of_sd] =
+            [of_mean, of_sd].map(|[average, spread]| format!("{average:.3} +- {spread:.3}"));
+        println!("   {name:28}    {of_mean:16}    {of_sd}");
     }
     println!();
     let truth = [2.0 * mean, 2.0 * sd].map(f64::from);
@@ -271,7 +270,12 @@ fn map(engine: &Engine, data: &Dataset, folder: &Path) -> Result<()> {
         let dots = of_class.flat_map(|(z, _)| [[f64::from(z[0]), f64::from(z[1])], [f64::NAN; 2]]);
         plot = plot.series(class.to_string(), palette::LABELS[class as usize], dots.collect());
     }
-    println!("3. The map of a VAE with two dimensions, as the decoder and as the encoder know it.");
+    println!(
+        "3. A VAE with two dimensions and weight 1 is a map. Neighbours on it look alike, and digits of a class keep"
+    );
+    println!(
+        "   together, though no class was ever told. Where classes meet, the decoder draws something in between."
+    );
     pictures::save(folder, "04_map.png", &grid.to_png())?;
     pictures::save(folder, "04_places.png", &plot.to_png())
 }
