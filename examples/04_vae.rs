@@ -44,8 +44,8 @@ fn teach(folder: &Path) -> Result<()> {
     map(&engine, &upright, folder)
 }
 
-/// 1. How does the mean of z^2 change with mean and sd of the normal distribution that z is drawn from? It is
-/// mean^2 + sd^2, so by 2 mean and 2 sd. For what a decoder makes of z there is no such formula, only draws of z.
+/// Part 1. How does the mean of z^2 change with mean and sd of the normal distribution that z is drawn from? It is the sum of
+/// mean^2 and sd^2, so by 2 mean and 2 sd. For what a decoder makes of z there is no such formula, only draws of z.
 fn reparameterisation() {
     const DRAWS: usize = 1000;
     const TRIALS: u64 = 100;
@@ -173,7 +173,7 @@ fn cost_of_redrawing<'t>(logits: Var<'t>, images: Var<'t>) -> Var<'t> {
     (logits.softplus() - logits * images).sum()
 }
 
-/// 2. What the weight of the divergence decides.
+/// Part 2: what the weight of the divergence decides.
 fn weight_of_the_divergence(engine: &Engine, data: &Dataset, folder: &Path) -> Result<()> {
     const DIMENSIONS: usize = 6;
     println!(
@@ -246,7 +246,7 @@ fn weight_of_the_divergence(engine: &Engine, data: &Dataset, folder: &Path) -> R
     pictures::save(folder, "04_weights.png", &grid.to_png())
 }
 
-/// 3. A map: two dimensions can be looked at.
+/// Part 3, a map: two dimensions can be looked at.
 fn map(engine: &Engine, data: &Dataset, folder: &Path) -> Result<()> {
     let (vae, params) = train(engine, data, 2, 1.0);
     let tape = Tape::inference(engine, &params);

@@ -33,7 +33,7 @@ const CHANGES: [&str; 11] = [
     "model.encoder_width=0.25",
     "model.decoder_width=0.125",
     "model.latent=16",
-    "train.epochs=7",
+    "train.epochs=8",
     "train.batch=20",
     "train.learning_rate=0.01",
     "train.warmup=2",
@@ -107,8 +107,13 @@ fn teach(folder: &Path) -> Result<()> {
     assert!(zd[0] < zy[0] - 0.2 && zx[0] < zy[0] - 0.2, "the class, read off others: {table:?}");
     assert!(zy[1] < zd[1] - 0.2 && zx[1] < zd[1] - 0.2, "the angle, read off others: {table:?}");
 
-    // 4. And what do they do? One latent of an image is replaced by what another label would give, the others stay. After
-    // so short a training the class changes plainly, while an angle changes by a hint.
+    // 4. And what do they do? One latent of an image is replaced by what another label would give, the others stay.
+    println!(
+        "In the pictures one latent of an image is replaced by the mean of a prior: zy by that of each class, and the"
+    );
+    println!(
+        "image becomes that digit; zd by that of each angle, and it leans over, if only by a hint after so short a training."
+    );
     for (kind, name) in [(Kind::Domains, "05_angle_changed.png"), (Kind::Classes, "05_class_changed.png")] {
         let png = generated::draw(kind, model, params, split, 0).expect("DIVA has a decoder, zd and zy");
         pictures::save(folder, name, &png)?;
