@@ -139,8 +139,13 @@ fn is_same(a: f64, b: f64) -> bool {
     a.rem_euclid(360.0) == b.rem_euclid(360.0)
 }
 
-/// The images `chosen`, turned by each angle in turn; the first angle is the domain `first_domain`.
-fn turned(digits: &Digits, chosen: &[usize], angles: &[f64], first_domain: u32) -> Dataset {
+/// The digits `chosen`, turned counter-clockwise by each of the angles (degrees) in turn: the domains `first_domain`,
+/// `first_domain` + 1, ..., each with the same digits in the same order.
+///
+/// # Panics
+/// If a digit does not exist or an angle is not finite.
+#[track_caller]
+pub fn turned(digits: &Digits, chosen: &[usize], angles: &[f64], first_domain: u32) -> Dataset {
     let (height, width) = (digits.rows, digits.columns);
     let images = chosen.len() * angles.len();
     let mut pixels = Vec::with_capacity(images * height * width);
@@ -230,6 +235,19 @@ mod tests {
             assert_eq!(split.test.classes[place], u32::from(digits.labels[digit]));
         }
         assert_eq!(split.test.domains, [5; 200]);
+    }
+
+    #[test]
+    fn digits_are_turned_angle_by_angle() {
+        let digits = embedded::train();
+        let data = turned(&digits, &[950, 3], &[-20.0, 90.0], 4);
+        let expected = [(950, -20.0), (3, -20.0), (950, 90.0), (3, 90.0)];
+        for (place, (digit, angle)) in expected.into_iter().enumerate() {
+            assert_eq!(data.image(place), rotate(digits.image(digit), 28, 28, angle));
+        }
+        let [last, first] = [950, 3].map(|digit| u32::from(digits.labels[digit]));
+        assert_ne!(last, first);
+        assert_eq!((data.classes, data.domains), (vec![last, first, last, first], vec![4, 4, 5, 5]));
     }
 
     #[test]
