@@ -34,6 +34,8 @@ pub(super) enum Sweep {
     /// Say of each job how far it is.
     Status(Selection),
     /// Write table.md, table.csv and table.json: mean and standard error over the seeds for each test domain.
+    ///
+    /// With --shard, of its jobs alone, and the files are table-K-of-N.md and so on.
     Collect(Selection),
 }
 
@@ -108,7 +110,7 @@ impl Selection {
     fn collect(&self) -> Result<()> {
         let sweep = self.read()?;
         let collection = collect(&sweep, self.shard)?;
-        let files = render::write(&sweep, &collection)?;
+        let files = render::write(&sweep, self.shard, &collection)?;
         say(render::markdown(&collection).trim_end())?;
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         say(&format!("\nwritten: {}", files.join(", ")))
@@ -122,15 +124,22 @@ impl Run {
         let Summary { found_done, done, failed } =
             work::run(&sweep, self.selection.shard, self.jobs.into(), &desk)?;
         if let Some((first, why)) = failed.first() {
-            let names: Vec<String> =
-                failed.iter().map(|(job, _)| format!("{} ({})", job.id, job.name)).collect();
+            const NAMED: usize = 3;
+            let mut names: Vec<String> =
+                failed.iter().take(NAMED).map(|(job, _)| format!("{} ({})", job.id, job.name)).collect();
+            if failed.len() > NAMED {
+                names.push(format!("and {} more", failed.len() - NAMED));
+            }
             let all = found_done + done + failed.len();
-            return Err(Error::work(format!(
+            let sentence = format!(
                 "{} of {all} jobs failed: {}; job {} because: {why}",
                 failed.len(),
                 names.join(", "),
                 first.id
-            )));
+            );
+            // A wrong request, such as a path without data, fails every job in the same way.
+            let is_request = failed.len() == all && failed.iter().all(|(_, why)| why.exit_code() == 2);
+            return Err(if is_request { Error::request(sentence) } else { Error::work(sentence) });
         }
         say(&format!(
             "{done} jobs trained, {found_done} were done; everything is in {}",

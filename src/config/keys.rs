@@ -75,7 +75,8 @@ pub(super) const KEYS: &[Key] = &[
     key("data.test_domain", Takes::Domain),
     key("data.per_class", Takes::Whole(1, 1_000_000)),
     key("data.protocol", Takes::OneOf(&["published", "disjoint-test"])),
-    key("data.unlabelled.subsets", Takes::Whole(0, 1_000)),
+    // Ten seeds have ten subsets; an eleventh would be the first again.
+    key("data.unlabelled.subsets", Takes::Whole(0, 9)),
     key("data.unlabelled.domains", Takes::Domains(0)),
     key("data.unlabelled.images", Takes::OneOf(&["used", "left-out"])),
     key("model.kind", Takes::OneOf(&["diva", "diva-no-zd", "diva-no-zx", "vae", "classifier", "dann"])),

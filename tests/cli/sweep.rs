@@ -58,7 +58,7 @@ fn a_sweep_is_planned_run_and_collected() {
     here.refuse(
         &["sweep", "collect", "sweep.toml"],
         2,
-        &["cannot collect sweep.toml: there is no folder out yet"],
+        &["cannot collect sweep.toml: there is no sweep in out yet"],
     );
     let status = here.succeed(&["sweep", "status", "sweep.toml"]);
     assert_eq!(status.matches("not started").count(), 4);
@@ -110,6 +110,19 @@ fn a_sweep_is_planned_run_and_collected() {
         value["tables"].as_array().unwrap().iter().map(|table| table["figure"].as_str().unwrap()).collect();
     assert_eq!(names.len(), 4, "{names:?}");
     assert_eq!(text(&here.read("out/table.csv")).lines().count(), 1 + 4 * 3);
+
+    // A shard has a table of its own; a result that cannot be read is missing, and no reason to lose the others.
+    let whole = here.read("out/table.md");
+    let shard = here.succeed(&["sweep", "collect", "sweep.toml", "--shard", "2/2"]);
+    assert!(shard.contains("2 of 2 jobs are done") && shard.contains("out/table-2-of-2.md"), "{shard}");
+    assert_eq!(here.read("out/table.md"), whole);
+    let result = here.join(&format!("out/{}/result.json", jobs[1].0));
+    let kept = fs::read(&result).unwrap();
+    fs::write(&result, "").unwrap();
+    let damaged = here.succeed(&["sweep", "collect", "sweep.toml"]);
+    let missing = format!("\n* `{}` {}: ", jobs[1].0, jobs[1].1);
+    assert!(damaged.contains("3 of 4 jobs are done") && damaged.contains(&missing), "{damaged}");
+    fs::write(&result, kept).unwrap();
 
     // More seeds are more jobs of the same sweep; other epochs are another sweep.
     write_sweep(&here, "out", "train.epochs = 2\n[grid]\nseed = [0, 2]\ndata.test_domain = [75, 0]\n");

@@ -96,7 +96,7 @@ fn every_mistake_in_a_file_has_its_sentence() {
         ("data.per_class = 0", "data.per_class = 0 is not usable; it takes a whole number from 1 to 1000000"),
         (
             "data.unlabelled.subsets = -1",
-            "data.unlabelled.subsets = -1 is not usable; it takes a whole number from 0 to 1000",
+            "data.unlabelled.subsets = -1 is not usable; it takes a whole number from 0 to 9",
         ),
         // names of choices
         (

@@ -37,7 +37,7 @@ prop_compose! {
         test in any::<prop::sample::Index>(),
         per_class in 1..=1_000_000_usize,
         protocol in prop::sample::select(&[Protocol::Published, Protocol::DisjointTest]),
-        subsets in 0..=1_000_usize,
+        subsets in 0..=9_usize,
         unlabelled in different_domains(0),
         images in prop::sample::select(&[UnlabelledImages::Used, UnlabelledImages::LeftOut]),
     ) -> DataConfig {

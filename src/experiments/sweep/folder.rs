@@ -41,12 +41,13 @@ pub enum JobState {
 
 /// What `sweep.toml` holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Record {
-    #[serde(default)]
     jobs: Vec<RecordedJob>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RecordedJob {
     id: String,
     name: String,
@@ -91,6 +92,11 @@ impl Sweep {
         durable::write(&self.record_path(), format!("{head}{text}").as_bytes())
     }
 
+    /// Whether jobs are recorded in the folder.
+    pub(super) fn is_begun(&self) -> bool {
+        self.record_path().exists()
+    }
+
     fn record_path(&self) -> PathBuf {
         self.folder.join(RECORD)
     }
@@ -109,10 +115,7 @@ impl Sweep {
         };
         toml::from_str(&text).map_err(|cause| {
             let what = cause.message().split_whitespace().collect::<Vec<_>>().join(" ");
-            Error::request(format!(
-                "cannot read {}: it is not the record of a sweep ({what})",
-                path.display()
-            ))
+            self.refused(&format!("its {RECORD} is not the record of a sweep ({what})"))
         })
     }
 

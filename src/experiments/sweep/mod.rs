@@ -23,7 +23,7 @@
 //! ```
 //!
 //! A job is known by its id, a hash of everything that decides its result. So a job is found again after the file has
-//! grown, after the data has moved and on another machine, and a folder of results never mixes two configurations.
+//! grown, after `data.path` has moved and on another machine, and a folder of results never mixes two configurations.
 //! There is no other bookkeeping: what a job has done stands in the run's folder `OUT/ID`, and a job belongs to whoever
 //! holds the lock of that folder. Any number of processes may therefore [`work`](work::run) on one sweep.
 
@@ -117,6 +117,13 @@ impl Sweep {
         })
     }
 
+    /// The sweep with the jobs of a shard only, numbered from 1.
+    fn part(&self, shard: Shard) -> Sweep {
+        let of_shard = self.shard(shard).into_iter().cloned();
+        let jobs = of_shard.zip(1..).map(|(job, number)| Job { number, ..job }).collect();
+        Sweep { jobs, ..self.clone() }
+    }
+
     /// The jobs of a shard.
     pub fn shard(&self, shard: Shard) -> Vec<&Job> {
         self.jobs.iter().filter(|job| (job.number - 1) % shard.count == shard.index - 1).collect()
@@ -133,6 +140,12 @@ pub struct Shard {
 impl Shard {
     /// All jobs.
     pub const ALL: Shard = Shard { index: 1, count: 1 };
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-of-{}", self.index, self.count)
+    }
 }
 
 impl std::str::FromStr for Shard {

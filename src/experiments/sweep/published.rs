@@ -57,7 +57,7 @@ pub fn beside(configs: &[&Config], notes: &mut Vec<String>) -> Vec<Published> {
     }
     notes.push("Published averages are taken over the test domains shown.".into());
     type Applies = fn(&Config) -> bool;
-    let differences: [(&str, Applies); 3] = [
+    let differences: [(&str, Applies); 6] = [
         ("digits that ship inside the program instead of the whole MNIST set to draw from", |config| {
             config.data.source == Source::Embedded
         }),
@@ -67,6 +67,13 @@ pub fn beside(configs: &[&Config], notes: &mut Vec<String>) -> Vec<Published> {
         ("test digits that are not the training digits", |config| {
             config.data.protocol != Protocol::Published
         }),
+        ("images without a class, or fewer domains with classes", |config| {
+            config.data.unlabelled.subsets > 0 || !config.data.unlabelled.domains.is_empty()
+        }),
+        ("networks of another width", |config| {
+            (config.model.encoder_width, config.model.decoder_width, config.model.latent) != (1.0, 1.0, 64)
+        }),
+        ("another number of epochs than 500 at most", |config| config.train.epochs != 500),
     ];
     for (difference, applies) in differences {
         if configs.iter().any(|config| applies(config)) {
@@ -112,8 +119,11 @@ mod tests {
         assert_eq!(rows[0].of_domain("75"), Some(0.891));
         assert_eq!(rows[3].of_domain("0"), Some(0.901));
         assert_eq!(rows[3].of_domain("C116P77"), None);
-        assert_eq!(notes.len(), 3, "{notes:?}");
-        assert!(notes[1].contains("inside the program") && notes[2].contains("not the training digits"));
+        // The preset quick has a narrow decoder and few epochs besides.
+        let differences =
+            ["inside the program", "not the training digits", "of another width", "epochs than 500"];
+        assert_eq!(notes.len(), 1 + differences.len(), "{notes:?}");
+        assert!(notes[1..].iter().zip(differences).all(|(note, what)| note.contains(what)), "{notes:?}");
 
         let mut notes = Vec::new();
         let fewer = config(&["data.domains=[0, 30, 75]"]);

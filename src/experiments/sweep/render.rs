@@ -2,27 +2,27 @@
 //!
 //! Markdown gives per cent with one decimal, as papers do; the other two give shares in 0..1 with every digit.
 
-use super::Sweep;
 use super::published::Published;
 use super::table::{Cell, Collection, TEST_ACCURACY, Table};
+use super::{Shard, Sweep};
 use crate::error::Result;
 use crate::store::durable;
 use std::path::PathBuf;
 
 const OWN: &str = "this sweep";
 
-/// Writes `table.json`, `table.csv` and `table.md` into the sweep's folder, each replaced as a whole; returns their
-/// paths. The largest comes first: once it has found room, so will the others.
+/// Writes `table.json`, `table.csv` and `table.md` into the sweep's folder, or `table-K-of-N.json` and so on for a shard,
+/// each replaced as a whole; returns their paths. The largest comes first: where it finds no room, the tables that are
+/// there still belong together.
 ///
 /// # Errors
 /// If one cannot be written; it is then as it was before, and so are those after it.
-pub fn write(sweep: &Sweep, collection: &Collection) -> Result<Vec<PathBuf>> {
-    let files = [
-        ("table.json", json(collection)),
-        ("table.csv", csv(collection)),
-        ("table.md", markdown(collection)),
-    ];
-    let path = |name| sweep.folder.join(name);
+pub fn write(sweep: &Sweep, shard: Shard, collection: &Collection) -> Result<Vec<PathBuf>> {
+    let files = [("json", json(collection)), ("csv", csv(collection)), ("md", markdown(collection))];
+    let path = |extension| match shard {
+        Shard::ALL => sweep.folder.join(format!("table.{extension}")),
+        part => sweep.folder.join(format!("table-{part}.{extension}")),
+    };
     files.iter().try_for_each(|(name, text)| durable::write(&path(name), text.as_bytes()))?;
     Ok(files.iter().rev().map(|(name, _)| path(name)).collect())
 }
@@ -54,7 +54,7 @@ pub fn csv(collection: &Collection) -> String {
             }
         }
         for published in beside(collection, table) {
-            let labels = first_label(collection, published.method.to_owned());
+            let labels = of_method(collection, published.method.to_owned());
             let values = of_domains(collection, published);
             let domains = collection.test_domains.iter().map(String::as_str).chain(["average"]);
             for (domain, value) in domains.zip(values) {
@@ -82,7 +82,7 @@ pub fn markdown(collection: &Collection) -> String {
             text += &line(&labels.chain(cells).chain([OWN.into()]).collect::<Vec<_>>());
         }
         for published in beside(collection, table) {
-            let labels = first_label(collection, format!("{} (published)", published.method));
+            let labels = of_method(collection, format!("{} (published)", published.method));
             let values = of_domains(collection, published)
                 .map(|value| value.map_or("-".to_owned(), |share| format!("{:.1}", 100.0 * share)));
             text +=
@@ -98,7 +98,8 @@ pub fn markdown(collection: &Collection) -> String {
     if !collection.missing.is_empty() {
         text += "\nMissing:\n\n";
         for missing in &collection.missing {
-            text += &format!("* `{}` {}\n", missing.id, missing.name);
+            let why = missing.unusable.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            text += &format!("* `{}` {}{why}\n", missing.id, missing.name);
         }
     }
     text
@@ -128,12 +129,11 @@ fn of_domains(collection: &Collection, published: &Published) -> impl Iterator<I
     values.into_iter().chain([mean])
 }
 
-/// The labels of a row that has a name only.
-fn first_label(collection: &Collection, name: String) -> Vec<String> {
+/// The labels of a row that has the name of a method only.
+fn of_method(collection: &Collection, name: String) -> Vec<String> {
+    let place = collection.labels.iter().position(|label| label == "model.kind").unwrap_or(0);
     let mut labels = vec![String::new(); collection.labels.len()];
-    if let Some(first) = labels.first_mut() {
-        *first = name;
-    }
+    labels[place] = name;
     labels
 }
 

@@ -25,9 +25,9 @@ const ONLY_LABEL: &str = "model.kind";
 /// What [`collect`] makes of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Collection {
-    /// How many jobs there are.
+    /// How many jobs there are, or are in the shard.
     pub jobs: usize,
-    /// The jobs without a result, by id and name.
+    /// The jobs without a usable result.
     pub missing: Vec<Missing>,
     /// What the labels of the rows are: keys of the grid.
     pub labels: Vec<String>,
@@ -48,6 +48,8 @@ pub struct Missing {
     pub id: String,
     /// What it differs in.
     pub name: String,
+    /// What is wrong with the result that is there.
+    pub unusable: Option<String>,
 }
 
 /// One figure of all runs.
@@ -129,37 +131,44 @@ const FIGURES: [Figure; 4] = [
     ),
 ];
 
-/// Collects the results of the jobs of a shard; those of all other jobs are missing.
+/// Collects the results of the jobs of a shard. A result that cannot be read is missing, with the reason.
 ///
 /// # Errors
-/// If the folder is of another sweep or none, or a result cannot be read.
+/// If the folder is of another sweep or none.
 pub fn collect(sweep: &Sweep, shard: Shard) -> Result<Collection> {
-    if !sweep.folder.exists() {
+    sweep.check_folder()?;
+    if !sweep.is_begun() {
         return Err(Error::request(format!(
-            "cannot collect {}: there is no folder {} yet; `diva sweep run` makes it",
+            "cannot collect {}: there is no sweep in {} yet; `diva sweep run` begins it",
             sweep.file.display(),
             sweep.folder.display()
         )));
     }
-    sweep.check_folder()?;
-    let mut figures = vec![None; sweep.jobs.len()];
-    for job in sweep.shard(shard) {
-        if let JobState::Done(result) = sweep.state(job)? {
-            let epochs = run::read_metrics(&sweep.run_folder(job).metrics())?;
-            let mean = |of: fn(&EpochMetrics) -> Option<f64>| mean_of_last(epochs.iter().filter_map(of));
-            let last_epochs = mean(|epoch| Some(epoch.test_accuracy)).ok_or_else(|| {
-                let path = sweep.run_folder(job).metrics();
-                Error::request(format!("cannot collect {}: it holds no epoch", path.display()))
-            })?;
-            figures[job.number - 1] = Some(Figures {
-                selected: result.test_accuracy,
-                last_epochs,
-                disjoint_selected: result.selected.disjoint_test_accuracy,
-                disjoint_last_epochs: mean(|epoch| epoch.disjoint_test_accuracy),
-            });
-        }
+    let part = sweep.part(shard);
+    let found: Vec<_> = part.jobs.iter().map(|job| figures(sweep, job)).collect();
+    let usable: Vec<_> = found.iter().map(|found| found.as_ref().ok().copied().flatten()).collect();
+    let mut collection = tabulate(&part, &usable);
+    for (job, error) in part.jobs.iter().zip(found).filter_map(|(job, found)| Some((job, found.err()?))) {
+        let missing = collection.missing.iter_mut().filter(|missing| missing.id == job.id);
+        missing.for_each(|missing| missing.unusable = Some(error.to_string()));
     }
-    Ok(tabulate(sweep, &figures))
+    Ok(collection)
+}
+
+/// The figures of a job that is done.
+fn figures(sweep: &Sweep, job: &Job) -> Result<Option<Figures>> {
+    let JobState::Done(result) = sweep.state(job)? else { return Ok(None) };
+    let path = sweep.run_folder(job).metrics();
+    let epochs = run::read_metrics(&path)?;
+    let mean = |of: fn(&EpochMetrics) -> Option<f64>| mean_of_last(epochs.iter().filter_map(of));
+    let last_epochs = mean(|epoch| Some(epoch.test_accuracy))
+        .ok_or_else(|| Error::request(format!("cannot collect {}: it holds no epoch", path.display())))?;
+    Ok(Some(Figures {
+        selected: result.test_accuracy,
+        last_epochs,
+        disjoint_selected: result.selected.disjoint_test_accuracy,
+        disjoint_last_epochs: mean(|epoch| epoch.disjoint_test_accuracy),
+    }))
 }
 
 /// The mean of the last ten values, or of all where there are fewer.
@@ -213,7 +222,9 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     let published = published::beside(&configs, &mut notes);
     Collection {
         jobs: sweep.jobs.len(),
-        missing: missing.map(|job| Missing { id: job.id.clone(), name: job.name.clone() }).collect(),
+        missing: missing
+            .map(|job| Missing { id: job.id.clone(), name: job.name.clone(), unusable: None })
+            .collect(),
         labels: if sweep.labels.is_empty() { vec![ONLY_LABEL.into()] } else { sweep.labels.clone() },
         test_domains,
         tables,

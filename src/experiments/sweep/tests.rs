@@ -207,9 +207,13 @@ fn a_folder_belongs_to_one_sweep_which_may_grow() {
     let message = sweep.check_folder().unwrap_err().to_string();
     assert!(message.contains("the job seed=2, model.kind=diva that this one has not"), "{message}");
 
-    fs::write(sweep.folder.join("sweep.toml"), "jobs = 3").unwrap();
-    let message = sweep.check_folder().unwrap_err().to_string();
-    assert!(message.contains("sweep.toml: it is not the record of a sweep"), "{message}");
+    // Such as a sweep's own file, whose folder is the one that it is in.
+    for other in ["jobs = 3", SMALL, ""] {
+        fs::write(sweep.folder.join("sweep.toml"), other).unwrap();
+        let message = sweep.claim_folder().unwrap_err().to_string();
+        assert!(message.contains("its sweep.toml is not the record of a sweep"), "{message}");
+        assert_eq!(fs::read_to_string(sweep.folder.join("sweep.toml")).unwrap(), other);
+    }
     fs::remove_file(sweep.folder.join("sweep.toml")).unwrap();
     fs::write(sweep.folder.join("config.toml"), "").unwrap();
     assert!(sweep.check_folder().unwrap_err().to_string().contains("it holds a run of its own"));

@@ -89,7 +89,7 @@ fn three_files_are_written() {
     let mut sweep = Sweep::parse(Path::new("s.toml"), "preset = \"quick\"\n[grid]\nseed = [0]").unwrap();
     sweep.folder = scratch.path().to_path_buf();
     let collection = collection("");
-    let files = write(&sweep, &collection).unwrap();
+    let files = write(&sweep, Shard::ALL, &collection).unwrap();
     assert_eq!(files, ["table.md", "table.csv", "table.json"].map(|name| scratch.join(name)));
     let texts = [markdown(&collection), csv(&collection), json(&collection)];
     assert!(files.iter().zip(&texts).all(|(file, text)| fs::read_to_string(file).unwrap() == *text));
