@@ -1,6 +1,6 @@
 //! `diva evaluate`
 
-use super::saved_run::SavedRun;
+use super::saved_run::{Elsewhere, SavedRun};
 use super::{percent, say, say_json};
 use crate::data::Dataset;
 use crate::error::Result;
@@ -18,6 +18,8 @@ pub(super) struct Evaluate {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
 }
 
 #[derive(Serialize)]
@@ -43,7 +45,7 @@ struct Evaluation {
 
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
-        let saved = SavedRun::load(&self.run)?;
+        let saved = SavedRun::load(&self.run, &self.elsewhere)?;
         let split = dataset::load(&saved.config)?;
         let predictor = saved.model.class_predictor(&saved.params);
         let predict = |data: &Dataset| evaluate::predict(&predictor, data);

@@ -1,6 +1,6 @@
 //! `diva generate`
 
-use super::saved_run::SavedRun;
+use super::saved_run::{Elsewhere, SavedRun};
 use super::say;
 use crate::error::{Error, Result};
 use crate::report::generated::{self, Kind};
@@ -26,6 +26,8 @@ pub(super) struct Generate {
     /// Where to put the pictures, instead of the run's folder; made if it is not there.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
 }
 
 impl Generate {
@@ -39,7 +41,7 @@ impl Generate {
                 Kind::ALL.map(Kind::name).join(", ")
             )));
         }
-        let saved = SavedRun::load(&self.run)?;
+        let saved = SavedRun::load(&self.run, &self.elsewhere)?;
         let split = dataset::load(&saved.config)?;
         let seed = saved.config.seed;
         let drawn: Vec<_> = kinds

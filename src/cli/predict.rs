@@ -1,6 +1,6 @@
 //! `diva predict`
 
-use super::saved_run::SavedRun;
+use super::saved_run::{Elsewhere, SavedRun};
 use super::{percent, say, say_json};
 use crate::autograd::{Engine, Params, Tape};
 use crate::data::image;
@@ -50,7 +50,7 @@ struct Predictions {
 
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
-        let saved = SavedRun::load(&self.run)?;
+        let saved = SavedRun::load(&self.run, &Elsewhere::default())?;
         let domains = saved.domain_names();
         let mut files = Vec::new();
         for path in &self.images {

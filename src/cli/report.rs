@@ -1,6 +1,6 @@
 //! `diva report`
 
-use super::saved_run::load_weights;
+use super::saved_run::{Elsewhere, load_weights};
 use super::say;
 use crate::config::Config;
 use crate::data::image::encode_grey;
@@ -30,20 +30,43 @@ pub(super) struct Report {
     /// The file to write; report.html in the folder of the first run by default.
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
 }
 
 impl Report {
     pub(super) fn run(&self) -> Result<()> {
-        let reports = self.runs.iter().map(|folder| gather(folder)).collect::<Result<Vec<_>>>()?;
         let default = || self.runs[0].join("report.html");
         let out = self.out.clone().unwrap_or_else(default);
+        let gather = |folder: &PathBuf| gather(folder, &self.elsewhere);
+        let reports = self.runs.iter().map(gather).collect::<Result<Vec<_>>>()?;
+        if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            durable::create_folder(folder)?;
+        }
         durable::write(&out, page(&reports).as_bytes())?;
         say(&format!("the report is in {}", out.display()))
     }
 }
 
 /// All that a report says of the run in a folder.
-fn gather(folder: &Path) -> Result<RunReport> {
+fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
+    // A run that goes on may select another epoch while it is read.
+    const ATTEMPTS: usize = 3;
+    let mut report = read(folder, elsewhere)?;
+    for _ in 1..ATTEMPTS {
+        if report.answers_are_of_the_selected_epoch() {
+            return Ok(report);
+        }
+        report = read(folder, elsewhere)?;
+    }
+    if !report.answers_are_of_the_selected_epoch() {
+        let why = "the run goes on, or was stopped between the two";
+        report.notices.push(format!("The model that was asked is not that of the selected epoch: {why}."));
+    }
+    Ok(report)
+}
+
+fn read(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
     let files = RunFolder::new(folder);
     if !files.config().is_file() {
         return Err(Error::request(format!(
@@ -51,7 +74,7 @@ fn gather(folder: &Path) -> Result<RunReport> {
             folder.display()
         )));
     }
-    let config = run::read_config(&files.config(), &[])?;
+    let config = elsewhere.config("report", &files)?;
     let metrics = if files.metrics().exists() { run::read_metrics(&files.metrics())? } else { Vec::new() };
     let result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
     let mut report = RunReport {
@@ -59,6 +82,7 @@ fn gather(folder: &Path) -> Result<RunReport> {
         domains: config.data.training_domains().into_iter().map(ToString::to_string).collect(),
         metrics,
         result,
+        notices: Vec::new(),
         confusion: None,
         knowledge: Vec::new(),
         views: None,
@@ -66,8 +90,12 @@ fn gather(folder: &Path) -> Result<RunReport> {
         config,
     };
     if files.best().exists() {
-        let split = dataset::load(&report.config)?;
-        ask_model(&mut report, &files, &split)?;
+        match dataset::load(&report.config) {
+            Ok(split) => ask_model(&mut report, &files, &split)?,
+            Err(error) => report.notices.push(format!(
+                "The model could not be asked: {error}. With --set data.path=... its images are looked for elsewhere."
+            )),
+        }
     }
     Ok(report)
 }
@@ -76,7 +104,15 @@ fn gather(folder: &Path) -> Result<RunReport> {
 fn ask_model(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result<()> {
     let config: &Config = &report.config;
     let (model, params) = load_weights(config, &files.best(), |classes| Some(vec![1; classes]))?;
-    let predicted = evaluate::predict(&model.class_predictor(&params), &split.test);
+    let predictor = model.class_predictor(&params);
+    if predictor.labels() != split.classes {
+        let (known, there) = (predictor.labels(), split.classes);
+        return Err(Error::request(format!(
+            "cannot report {}: its model knows {known} classes, its images have {there}",
+            files.path().display()
+        )));
+    }
+    let predicted = evaluate::predict(&predictor, &split.test);
     let mut counts = vec![vec![0; split.classes]; split.classes];
     for (&class, &prediction) in split.test.classes.iter().zip(&predicted) {
         counts[class as usize][prediction as usize] += 1;
@@ -98,7 +134,11 @@ fn ask_model(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result
         };
         let known = knowledge::probe(&train, &test, split, config.data.protocol);
         report.knowledge = known.iter().map(row).collect();
-        report.views = Some(views([(&split.train, &train), (&split.test, &test)]));
+        let mut parts = vec![(&split.train, train), (&split.test, test)];
+        if let Some(unlabelled) = &split.unlabelled {
+            parts.push((unlabelled, latents::encode(&model, &params, unlabelled)));
+        }
+        report.views = Some(views(&parts));
     }
     Ok(())
 }
@@ -115,7 +155,7 @@ fn heading(kind: Kind) -> &'static str {
 }
 
 /// Images of all domains in two dimensions: at most [`POINTS`], evenly spaced among all.
-fn views(parts: [(&Dataset, &Vec<Latent>); 2]) -> Views {
+fn views(parts: &[(&Dataset, Vec<Latent>)]) -> Views {
     const COLUMNS: usize = 25;
     let all: Vec<(usize, usize)> = parts
         .iter()

@@ -7,7 +7,25 @@ use crate::models::{HIDDEN, Model};
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::{dataset, run, weights};
+use clap::Args;
 use std::path::Path;
+
+/// Where a run's data lie now.
+#[derive(Args, Debug, Default)]
+pub(super) struct Elsewhere {
+    /// Set a key that cannot change results, such as data.path=...; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl Elsewhere {
+    /// The configuration of a run with these keys changed; `verb` says what cannot be done with another one.
+    pub(super) fn config(&self, verb: &str, files: &RunFolder) -> Result<Config> {
+        let config = run::read_config(&files.config(), &self.overrides)?;
+        run::refuse_another_configuration(verb, &files.config(), &config)?;
+        Ok(config)
+    }
+}
 
 /// A configuration with a model and its parameters.
 pub(super) struct SavedRun {
@@ -18,7 +36,7 @@ pub(super) struct SavedRun {
 
 impl SavedRun {
     /// Reads `config.toml` and `best.safetensors`.
-    pub(super) fn load(folder: &Path) -> Result<Self> {
+    pub(super) fn load(folder: &Path, elsewhere: &Elsewhere) -> Result<Self> {
         let files = RunFolder::new(folder);
         if !folder.is_dir() {
             return Err(Error::request(format!("{} is not the folder of a run", folder.display())));
@@ -29,7 +47,7 @@ impl SavedRun {
                 "{folder} holds no best.safetensors: no epoch of it is done yet"
             )));
         }
-        let config = run::read_config(&files.config(), &[])?;
+        let config = elsewhere.config("use", &files)?;
         // p(y) enters the loss of unlabelled images only, and no saved model is asked for a loss: any will do.
         let (model, params) = load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
         Ok(SavedRun { config, model, params })

@@ -1,5 +1,6 @@
 //! `diva verify`
 
+use super::saved_run::Elsewhere;
 use super::{say, say_json};
 use crate::error::{Error, Result};
 use crate::store::run_folder::RunFolder;
@@ -21,9 +22,8 @@ pub(super) struct Verify {
     /// How many epochs to repeat.
     #[arg(long, value_name = "N", default_value_t = 1)]
     epochs: usize,
-    /// Set a key that cannot change results, such as data.path=...; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// Print one JSON object instead of lines.
     #[arg(long)]
     json: bool,
@@ -40,8 +40,7 @@ struct Verification {
 impl Verify {
     pub(super) fn run(&self) -> Result<()> {
         let (folder, run) = (RunFolder::new(&self.run), self.run.display().to_string());
-        let config = run::read_config(&folder.config(), &self.overrides)?;
-        run::refuse_another_configuration("repeat", &folder.config(), &config)?;
+        let config = self.elsewhere.config("repeat", &folder)?;
         let mut recorded = run::read_metrics(&folder.metrics())?;
         if !(1..=recorded.len()).contains(&self.epochs) {
             let (asked, there) = (self.epochs, recorded.len());

@@ -38,9 +38,17 @@ impl Config {
     /// # Panics
     /// As [`Config::to_toml`].
     pub fn identity(&self) -> String {
+        self.deciding().into_iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+    }
+
+    /// The keys of [`Config::identity`] with their values as TOML.
+    ///
+    /// # Panics
+    /// As [`Config::to_toml`].
+    pub fn deciding(&self) -> Vec<(&'static str, String)> {
         let table = self.to_table();
         let deciding = KEYS.iter().filter(|key| key.decides_results_of(self.model.kind));
-        deciding.map(|key| format!("{} = {}\n", key.name, shown(look_up(&table, key)))).collect()
+        deciding.map(|key| (key.name, shown(look_up(&table, key)))).collect()
     }
 
     /// One sentence for each key that forbids `asked` to continue a run of the configuration `self`: it

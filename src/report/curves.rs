@@ -91,16 +91,20 @@ pub const TERMS: [(&str, Colour); 7] = [
 
 /// The weighted terms of an epoch's loss, in the order of [`TERMS`], as far as the model has them.
 fn terms(epoch: &EpochMetrics, weights: &TrainConfig) -> [Option<f64>; 7] {
-    // The terms of a model without reconstruction have no weights.
-    let weight = |alpha: f64| if epoch.reconstruction.is_some() { alpha } else { 1.0 };
+    if epoch.reconstruction.is_none() {
+        // Means over batches without weights; a step of DANN has one of domains for each of its batches, with classes
+        // and without, so that the mean over all images is not what is added.
+        let domain = epoch.ce_d.map(|_| epoch.loss - epoch.ce_y);
+        return [None, Some(epoch.ce_y), domain, None, None, None, None];
+    }
     let unlabelled = epoch.unlabelled_share.unwrap_or(0.0);
-    let class = (1.0 - unlabelled) * weight(weights.alpha_y) * epoch.ce_y
-        + unlabelled * epoch.entropy_y.unwrap_or(0.0);
+    let class =
+        (1.0 - unlabelled) * weights.alpha_y * epoch.ce_y + unlabelled * epoch.entropy_y.unwrap_or(0.0);
     let divergence = |kl: Option<f64>| kl.map(|kl| epoch.beta * kl);
     [
         epoch.reconstruction,
         Some(class),
-        epoch.ce_d.map(|ce_d| weight(weights.alpha_d) * ce_d),
+        epoch.ce_d.map(|ce_d| weights.alpha_d * ce_d),
         divergence(epoch.kl_d),
         divergence(epoch.kl_x),
         divergence(epoch.kl_y),
@@ -118,10 +122,12 @@ mod tests {
     use crate::train::trainer::Trainer;
 
     /// A narrow model after one epoch of 20 images.
-    fn trained(unlabelled: &str) -> (EpochMetrics, Config) {
+    fn trained(kind: &str, unlabelled: &str) -> (EpochMetrics, Config) {
+        let kind = format!("model.kind={kind}");
         let narrow = [
             "data.domains=[0, 15, 75]",
             unlabelled,
+            &kind,
             "data.per_class=1",
             "train.batch=5",
             "train.warmup=4",
@@ -140,18 +146,29 @@ mod tests {
 
     #[test]
     fn the_weighted_terms_add_up_to_the_loss() {
-        for unlabelled in ["data.unlabelled.domains=[]", "data.unlabelled.domains=[0]"] {
-            let (epoch, config) = trained(unlabelled);
-            let terms = terms(&epoch, &config.train);
-            assert!(terms[..6].iter().all(|term| term.is_some_and(|term| term != 0.0)), "{terms:?}");
-            let sum: f64 = terms.into_iter().flatten().sum();
-            assert!((sum - epoch.loss).abs() < 1e-6 * epoch.loss, "{sum} and {}", epoch.loss);
+        for (kind, unlabelled, count) in [
+            ("diva", "data.unlabelled.domains=[]", 6),
+            ("diva", "data.unlabelled.domains=[0]", 6),
+            ("diva-no-zx", "data.unlabelled.domains=[]", 5),
+            ("vae", "data.unlabelled.domains=[0]", 4),
+            ("classifier", "data.unlabelled.domains=[]", 1),
+            ("dann", "data.unlabelled.domains=[]", 2),
+        ] {
+            let (epoch, config) = trained(kind, unlabelled);
+            let terms: Vec<f64> = terms(&epoch, &config.train).into_iter().flatten().collect();
+            assert!(terms.len() == count && terms.iter().all(|&term| term != 0.0), "{kind}: {terms:?}");
+            let sum: f64 = terms.into_iter().sum();
+            assert!((sum - epoch.loss).abs() < 1e-6 * epoch.loss, "{kind}: {sum} and {}", epoch.loss);
+            // Without unlabelled images DANN's loss is the plain sum of both means, which its plot has to show.
+            if kind == "dann" {
+                assert!((epoch.ce_y + epoch.ce_d.unwrap() - epoch.loss).abs() < 1e-6 * epoch.loss);
+            }
         }
     }
 
     /// Three epochs, of which the second is selected.
     fn three_epochs() -> Vec<EpochMetrics> {
-        let (epoch, _) = trained("data.unlabelled.domains=[]");
+        let (epoch, _) = trained("diva", "data.unlabelled.domains=[]");
         let of = |number: usize, train_accuracy: f64, test_accuracy: f64| EpochMetrics {
             epoch: number,
             train_accuracy,
@@ -200,7 +217,7 @@ mod tests {
 
     #[test]
     fn every_term_of_the_loss_has_a_name_and_a_colour() {
-        let (epoch, config) = trained("data.unlabelled.domains=[]");
+        let (epoch, config) = trained("diva", "data.unlabelled.domains=[]");
         let drawn = loss_plot(&[epoch], &config.train).render();
         let place = |name| find(&drawn, name, INK)[..].to_vec();
         let first = place("reconstruction");

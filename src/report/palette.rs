@@ -17,10 +17,11 @@ pub const SERIES: [Colour; 8] = [
     [240, 228, 66],  // yellow
 ];
 
-/// A colour for each of ten classes, and for as many domains: those of [`SERIES`] and two more.
+/// A colour for each of ten classes, and for as many domains: those of [`SERIES`], a brown and a grey. Black comes last,
+/// as it stands for all domains together too.
 pub const LABELS: [Colour; 10] = {
-    let [a, b, c, d, e, f, g, h] = SERIES;
-    [a, b, c, d, e, f, g, h, [148, 148, 148], [120, 72, 20]]
+    let [a, b, c, d, e, f, black, yellow] = SERIES;
+    [a, b, c, d, e, f, [120, 72, 20], [148, 148, 148], yellow, black]
 };
 
 /// The background of every picture.

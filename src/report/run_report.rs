@@ -22,7 +22,9 @@ pub struct RunReport {
     pub result: Option<RunResult>,
     /// The training domains, as they are numbered.
     pub domains: Vec<String>,
-    /// Images of the unseen domain by class and predicted class; nothing without a selected epoch.
+    /// Sentences on what is missing on the page or has to be known of it.
+    pub notices: Vec<String>,
+    /// Images of the unseen domain by class and predicted class; nothing if the model could not be asked.
     pub confusion: Option<Vec<Vec<usize>>>,
     /// What a linear classifier reads off each latent; empty if the model has none.
     pub knowledge: Vec<KnowledgeRow>,
@@ -56,7 +58,7 @@ pub struct Views {
     pub side: usize,
     /// The class of each image.
     pub classes: Vec<usize>,
-    /// The domain of each image: the training domains, then the unseen one.
+    /// The domain of each image, with a class or without: the training domains, then the unseen one.
     pub domains: Vec<usize>,
     /// The latent, the method and the points.
     pub planes: Vec<(String, Vec<[f64; 2]>)>,
@@ -109,6 +111,14 @@ impl RunReport {
         })
     }
 
+    /// Whether the model that was asked, as far as it was, recognises as much as that of the selected epoch.
+    pub fn answers_are_of_the_selected_epoch(&self) -> bool {
+        let (Some(selected), Some(counts)) = (self.selected(), &self.confusion) else { return true };
+        let right: usize = counts.iter().enumerate().map(|(class, row)| row[class]).sum();
+        let all: usize = counts.iter().flatten().sum();
+        right as f64 / all as f64 == selected.test_accuracy
+    }
+
     /// The mean accuracy on the unseen domain over the last ten epochs, or fewer.
     fn mean_of_last(&self) -> Option<f64> {
         let last = &self.metrics[self.metrics.len().saturating_sub(10)..];
@@ -154,11 +164,32 @@ fn describe(page: &mut Page, run: &RunReport) {
             run.config.train.epochs
         ));
     }
-    let Some(selected) = run.selected() else {
-        page.paragraph("No epoch is done yet, so there is nothing to report.");
-        repeat(page, run);
-        return;
-    };
+    run.notices.iter().for_each(|notice| page.notice(notice));
+    match run.selected() {
+        Some(selected) => train(page, run, selected),
+        None => page.paragraph("No epoch of its training is recorded."),
+    }
+    if let Some(confusion) = &run.confusion {
+        page.heading(3, &format!("What is mistaken for what, in the unseen domain {unseen}"));
+        let labels: Vec<String> = (0..confusion.len()).map(|class| class.to_string()).collect();
+        page.matrix("class ↓  predicted →", &labels, confusion);
+    }
+    if !run.knowledge.is_empty() {
+        know(page, run);
+    }
+    if let Some(views) = &run.views {
+        view(page, run, views);
+    }
+    for (title, png) in &run.pictures {
+        page.heading(3, title);
+        page.figure(&html::image(png, title), "");
+    }
+    repeat(page, run);
+}
+
+/// What came out, and how the training went.
+fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
+    let unseen = run.unseen();
     let mut rows = vec![cells(&["", "recognised"])];
     let mut row = |name: String, share: f64| rows.push(vec![name, percent(share)]);
     row(format!("unseen domain {unseen}, at the selected epoch {}", selected.epoch), selected.test_accuracy);
@@ -188,23 +219,6 @@ fn describe(page: &mut Page, run: &RunReport) {
     );
     page.figure(&whole_loss(run), "The loss that is minimised, averaged over the images of an epoch.");
     page.gallery(&terms(run));
-
-    if let Some(confusion) = &run.confusion {
-        page.heading(3, &format!("What is mistaken for what, in the unseen domain {unseen}"));
-        let labels: Vec<String> = (0..confusion.len()).map(|class| class.to_string()).collect();
-        page.matrix("class ↓  predicted →", &labels, confusion);
-    }
-    if !run.knowledge.is_empty() {
-        know(page, run);
-    }
-    if let Some(views) = &run.views {
-        view(page, run, views);
-    }
-    for (title, png) in &run.pictures {
-        page.heading(3, title);
-        page.figure(&html::image(png, title), "");
-    }
-    repeat(page, run);
 }
 
 /// The training domains in words, and which images have no class.
@@ -256,12 +270,15 @@ fn view(page: &mut Page, run: &RunReport, views: &Views) {
         views.side,
         html::data_address(&views.sheet)
     ));
-    let legend =
-        |names: &[String]| chart::legend(names.iter().enumerate().map(|(i, name)| (name.as_str(), label(i))));
+    // An unlabelled domain that was left out has no points.
+    let legend = |names: &[String], labels: &[usize]| {
+        let shown = names.iter().enumerate().filter(|(number, _)| labels.contains(number));
+        chart::legend(shown.map(|(number, name)| (name.as_str(), label(number))))
+    };
     page.html(&format!(
         "<div class=\"gallery\"><div>classes {}</div><div>domains {}</div></div>",
-        legend(&classes),
-        legend(&domains)
+        legend(&classes, &views.classes),
+        legend(&domains, &views.domains)
     ));
     for (name, points) in &views.planes {
         let plot = |what: &str, labels: &[usize]| {
@@ -333,6 +350,11 @@ fn terms(run: &RunReport) -> Vec<String> {
     };
     let has_likelihood = run.metrics.iter().any(|epoch| epoch.reconstruction.is_some());
     let alpha = |alpha: f64| if has_likelihood { alpha.to_string() } else { "1".into() };
+    let labelled = run
+        .metrics
+        .iter()
+        .find_map(|epoch| epoch.unlabelled_share)
+        .map_or_else(String::new, |share| format!(", for {} of the images", percent(1.0 - share)));
     type Term = fn(&EpochMetrics) -> Option<f64>;
     let all: [(&str, &str, String, Term); 8] = [
         ("reconstruction", "-log p(x|z)", "1".into(), |epoch| epoch.reconstruction),
@@ -341,7 +363,7 @@ fn terms(run: &RunReport) -> Vec<String> {
         ("KL of zy", "from p(zy|y)", beta.clone(), |epoch| epoch.kl_y),
         ("KL of z", "from N(0, I)", beta, |epoch| epoch.kl),
         ("domain", "cross-entropy", alpha(train.alpha_d), |epoch| epoch.ce_d),
-        ("class", "cross-entropy", alpha(train.alpha_y), |epoch| Some(epoch.ce_y)),
+        ("class", "cross-entropy", alpha(train.alpha_y) + &labelled, |epoch| Some(epoch.ce_y)),
         ("class, unlabelled", "log q(y|zy) - log p(y)", "1".into(), |epoch| epoch.entropy_y),
     ];
     let charts = all.into_iter().filter_map(|(name, what, weight, value)| {
@@ -352,6 +374,18 @@ fn terms(run: &RunReport) -> Vec<String> {
         (!line.points.is_empty()).then(|| chart::lines(name, "epoch", "nats an image", &[line]))
     });
     charts.collect()
+}
+
+/// For each run the settings in which the runs differ, but for those that have columns of their own.
+fn differing(runs: &[RunReport]) -> Vec<String> {
+    const SHOWN: [&str; 4] = ["model.kind", "data.test_domain", "seed", "train.epochs"];
+    let all: Vec<_> = runs.iter().map(|run| run.config.deciding()).collect();
+    let is_shared = |setting: &(&str, String)| all.iter().all(|settings| settings.contains(setting));
+    let of_run = |settings: &Vec<(&'static str, String)>| {
+        let own = settings.iter().filter(|setting| !SHOWN.contains(&setting.0) && !is_shared(setting));
+        own.map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+    };
+    all.iter().map(of_run).collect()
 }
 
 fn compare(page: &mut Page, runs: &[RunReport]) {
@@ -365,8 +399,9 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
         "other digits",
         "unseen, last 10",
         "training domains",
+        "settings",
     ])];
-    for run in runs {
+    for (run, settings) in runs.iter().zip(differing(runs)) {
         let selected = run.selected();
         rows.push(vec![
             run.name.clone(),
@@ -378,6 +413,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
             or_dash(selected.and_then(|epoch| epoch.disjoint_test_accuracy), percent),
             or_dash(run.mean_of_last(), percent),
             or_dash(selected.map(|epoch| epoch.train_accuracy), percent),
+            if settings.is_empty() { "–".into() } else { settings },
         ]);
     }
     page.table(&rows);

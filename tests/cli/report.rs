@@ -67,11 +67,54 @@ fn a_run_that_is_not_finished_is_shown_as_such() {
     for name in ["metrics.jsonl", "best.safetensors"] {
         fs::remove_file(here.join("run").join(name)).unwrap();
     }
-    page(&here, &["run"], &["0 of 5 epochs are done", "No epoch is done yet"]);
+    page(&here, &["run"], &["0 of 5 epochs are done", "No epoch of its training is recorded"]);
     fs::remove_file(here.join("run/config.toml")).unwrap();
     here.refuse(&["report", "run"], 2, &["cannot report run: it is not the folder of a run"]);
     here.refuse(&["report", "nothing"], 2, &["cannot report nothing"]);
     assert!(!here.join("run/report.html").exists());
+}
+
+/// What needs no images is told without them, and they may have moved.
+#[test]
+fn a_run_whose_images_are_gone_keeps_its_curves() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let config = text(&here.read("run/config.toml"));
+    let config =
+        config.replace("source = \"embedded\"", "source = \"idx\"").replace("path = \"\"", "path = \"gone\"");
+    fs::write(here.join("run/config.toml"), config).unwrap();
+    let gone = ["The model could not be asked", "gone", "How the training went"];
+    assert!(!page(&here, &["run"], &gone).contains("What each latent knows"));
+    here.refuse(&["report", "run", "--set", "seed=3"], 2, &["cannot report run", "seed"]);
+    // A model of other weights than those that the metrics are about.
+    here.with_a_run("other");
+    here.succeed(&train("plain", &["--seed", "9"]));
+    fs::copy(here.join("plain/best.safetensors"), here.join("other/best.safetensors")).unwrap();
+    page(&here, &["other"], &["The model that was asked is not that of the selected epoch"]);
+    fs::remove_file(here.join("other/metrics.jsonl")).unwrap();
+    page(&here, &["other"], &["No epoch of its training is recorded", "What each latent knows"]);
+}
+
+#[test]
+fn images_without_a_class_are_among_the_points() {
+    let here = Folder::new();
+    let unlabelled = ["--set", "data.domains=[0, 15, 75]", "--set", "data.unlabelled.domains=[15]"];
+    here.succeed(&train("used", &unlabelled));
+    here.succeed(&train("left", &[&unlabelled[..], &["--set", "data.unlabelled.images=left-out"]].concat()));
+    let found = page(&here, &["used"], &["domains 0°, 15° (without classes)", "</i>15°</li>"]);
+    // Two training domains and the unseen one, of 40 images each.
+    assert_eq!(found.matches("<circle").count() - found.matches("r=\"5\"").count(), 12 * 120);
+    let found = page(&here, &["left"], &["trained on images of the domains 0° recognise"]);
+    assert_eq!(found.matches("<circle").count() - found.matches("r=\"5\"").count(), 12 * 80);
+    assert!(!found.contains("</i>15°</li>"));
+    page(
+        &here,
+        &["used", "left"],
+        &[
+            "<td>data.unlabelled.images = &quot;used&quot;</td>",
+            "<td>data.unlabelled.images = &quot;left-out&quot;</td>",
+        ],
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct Page {
     body: String,
 }
 
-/// How everything looks, on screens from a phone's on and on paper, in light and in dark.
+/// How everything looks, on screens from a phone's on and on paper.
 const STYLE: &str = include_str!("style.css");
 
 /// Shows the image of the point under the finger or the pointer; without it the page only lacks that.
