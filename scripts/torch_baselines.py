@@ -5,7 +5,8 @@
 Needs torch and safetensors, as torch_reference.py, whose networks these are made of. The committed files were made with
 torch 2.15.0. Each folder holds `weights` (before the step), `batch` (images, labels, random numbers) and `answer` (the
 loss as it is minimised, its terms as sums over the batch, `grad.NAME`, `after.NAME`), for the smallest networks with every
-layer in place and all three weights of the objective other than 1.
+layer in place and all three weights of the objective other than 1; the models with a decoder have `unlabelled`, the same
+answer where the classes of the batch are not known.
 """
 import argparse
 import pathlib
@@ -61,12 +62,26 @@ class Ablation(nn.Module):
         if self.zx:
             standard = Normal(torch.zeros(BATCH, LATENT), torch.ones(BATCH, LATENT))
             latent("x", self.qzx(b["x"]), standard, b["eps_x"])
-        zy = latent("y", self.qzy(b["x"]), self.pzy(b["y"]), b["eps_y"])
-        terms["ce_y"] = F.cross_entropy(self.qy(zy), b["y"], reduction="sum")
+        of_class = 0
+        if "y" in b:
+            zy = latent("y", self.qzy(b["x"]), self.pzy(b["y"]), b["eps_y"])
+            terms["ce_y"] = F.cross_entropy(self.qy(zy), b["y"], reduction="sum")
+            of_class = ALPHA_Y * terms["ce_y"]
+        else:
+            # y is summed out under q(y|zy); its prior sees every y for every image, label by label.
+            q = self.qzy(b["x"])
+            zy = q.mean + q.stddev * b["eps_y"]
+            z.append(zy)
+            prior = self.pzy(torch.arange(CLASSES).repeat_interleave(BATCH))
+            log_qy = F.log_softmax(self.qy(zy), 1).t().reshape(-1)
+            q = Normal(q.mean.repeat(CLASSES, 1), q.stddev.repeat(CLASSES, 1))
+            sample = zy.repeat(CLASSES, 1)
+            terms["kl_y"] = (log_qy.exp() * (q.log_prob(sample) - prior.log_prob(sample)).sum(1)).sum()
+            terms["entropy_y"] = (log_qy.exp() * (log_qy - torch.tensor(1 / CLASSES).log())).sum()
+            of_class = terms["entropy_y"]
         terms["reconstruction"] = reconstruction(self.px(torch.cat(z, 1)), b["x"], "per-pixel")
         kl = sum(value for name, value in terms.items() if name.startswith("kl"))
-        total = terms["reconstruction"] + BETA * kl + ALPHA_Y * terms["ce_y"]
-        return total + ALPHA_D * terms.get("ce_d", 0), terms
+        return terms["reconstruction"] + BETA * kl + ALPHA_D * terms.get("ce_d", 0) + of_class, terms
 
 
 class Vae(nn.Module):
@@ -84,9 +99,11 @@ class Vae(nn.Module):
             "reconstruction": reconstruction(self.px(z), b["x"], "per-pixel"),
             "kl": (q.log_prob(z) - Normal(torch.zeros_like(z), torch.ones_like(z)).log_prob(z)).sum(),
             "ce_d": F.cross_entropy(self.qd(z), b["d"], reduction="sum"),
-            "ce_y": F.cross_entropy(self.qy(z), b["y"], reduction="sum"),
         }
-        total = terms["reconstruction"] + BETA * terms["kl"] + ALPHA_D * terms["ce_d"] + ALPHA_Y * terms["ce_y"]
+        total = terms["reconstruction"] + BETA * terms["kl"] + ALPHA_D * terms["ce_d"]
+        if "y" in b:
+            terms["ce_y"] = F.cross_entropy(self.qy(z), b["y"], reduction="sum")
+            total = total + ALPHA_Y * terms["ce_y"]
         return total, terms
 
 
@@ -157,16 +174,27 @@ def write(out, name, net, random, seed):
     batch = {"x": images(BATCH), "d": torch.randint(0, DOMAINS, (BATCH,)), "y": torch.randint(0, CLASSES, (BATCH,))}
     batch |= {key: draw() for key, draw in random.items()}
     margins = watch_margins(net)
-    total, terms = net.loss(batch)
-    total.backward()
-    answer = {key: value.detach().reshape(1) for key, value in ({"loss": total} | terms).items()}
-    answer |= {f"grad.{key}": parameter.grad.clone() for key, parameter in net.named_parameters()}
-    answer |= {f"after.{key}": value.clone() for key, value in net.named_buffers() if "running" in key}
+
+    def answer(batch):
+        net.load_state_dict(start)
+        net.zero_grad()
+        total, terms = net.loss(batch)
+        total.backward()
+        found = {key: value.detach().reshape(1) for key, value in ({"loss": total} | terms).items()}
+        for key, parameter in net.named_parameters():
+            # PyTorch gives none to what the loss does not reach.
+            found[f"grad.{key}"] = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
+        return found | {f"after.{key}": value.clone() for key, value in net.named_buffers() if "running" in key}
+
+    files = {"weights": start, "batch": batch, "answer": answer(batch)}
+    if "reconstruction" in files["answer"]:
+        files["unlabelled"] = answer({key: value for key, value in batch.items() if key != "y"})
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
-    for file, tensors in ("weights", start), ("batch", batch), ("answer", answer):
+    for file, tensors in files.items():
         save_file({key: value.contiguous() for key, value in tensors.items()}, folder / f"{file}.safetensors")
-    print(f"{name}: loss {total.item():.6g}; no ReLU and no max pooling is nearer than {min(margins):.2g} to another branch")
+    loss = files["answer"]["loss"].item()
+    print(f"{name}: loss {loss:.6g}; no ReLU and no max pooling is nearer than {min(margins):.2g} to another branch")
 
 
 def main():

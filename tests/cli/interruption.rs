@@ -20,7 +20,7 @@ fn start(here: &Folder) -> Child {
     here.diva(&arguments("run")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn send(signal: &str, child: &Child) {
+pub(super) fn send(signal: &str, child: &Child) {
     // It fails if the process has just ended; the caller sees that by its exit code or its files.
     Command::new("kill").args([signal, &child.id().to_string()]).output().unwrap();
 }
@@ -35,7 +35,7 @@ fn progress(here: &Folder) -> Option<(u64, u64)> {
 }
 
 /// Waits until `ready` or the end of the process.
-fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
+pub(super) fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
     let start = Instant::now();
     while !ready() && child.try_wait().unwrap().is_none() {
         assert!(start.elapsed() < Duration::from_secs(60), "a tiny run takes longer than a minute");

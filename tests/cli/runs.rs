@@ -1,5 +1,6 @@
 //! Runs from beginning to end: what they leave, and that they can be repeated and prolonged bit for bit.
 
+use super::interruption::{send, wait_until};
 use super::{Folder, assert_same_run, finished_run, metrics_without_clock, success, text, train};
 use diva::data::image::encode_grey;
 use diva::simd::Isa;
@@ -7,6 +8,7 @@ use diva::store::checkpoint::{Checkpoint, sha256_hex};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Stdio;
 
 const FILES: [&str; 5] =
     ["best.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl", "result.json"];
@@ -168,6 +170,7 @@ fn folders_without_a_name_count_from_two_and_the_newest_is_resumed() {
 /// Every kind of model trains, is interrupted and goes on, and answers what it can be asked.
 #[test]
 fn every_kind_of_model_trains_to_the_same_bytes_and_answers() {
+    let mut interrupted = 0;
     for (kind, knows_domains, reconstructs) in [
         ("diva-no-zd", false, true),
         ("diva-no-zx", true, true),
@@ -182,9 +185,13 @@ fn every_kind_of_model_trains_to_the_same_bytes_and_answers() {
             settings.extend(["--set", "data.unlabelled.subsets=1"]);
         }
         here.succeed(&train("whole", &settings));
-        // DANN's schedule is one over all epochs, so it cannot be stopped by asking for fewer.
-        let stopped = [&settings[..], &["--set", "train.checkpoint_seconds=0"]].concat();
-        here.succeed(&train("parts", &stopped));
+        let parts = [&settings[..], &["--set", "train.checkpoint_seconds=0", "--resume"]].concat();
+        let mut child = here.diva(&train("parts", &parts)).stdout(Stdio::null()).spawn().unwrap();
+        wait_until(&mut child, || here.join("parts/checkpoint.safetensors").exists());
+        send("-KILL", &child);
+        child.wait().unwrap();
+        interrupted += usize::from(!here.join("parts/result.json").exists());
+        here.succeed(&train("parts", &parts));
         assert_same_run(&here, "whole", "parts");
 
         let metrics = metrics_without_clock(&here.read("whole/metrics.jsonl"));
@@ -208,4 +215,5 @@ fn every_kind_of_model_trains_to_the_same_bytes_and_answers() {
             here.refuse(&["generate", "whole", "reconstructions"], 2, &["whole: the model has no decoder"]);
         }
     }
+    assert!(interrupted > 0, "no run was stopped before its end");
 }
