@@ -4,7 +4,7 @@ use super::Plot;
 use super::palette::{Colour, GREY, INK, label, series};
 use super::text::degrees;
 use crate::config::TrainConfig;
-use crate::train::metrics::{EpochMetrics, SelectedEpoch};
+use crate::train::metrics::{EpochMetrics, selected};
 
 /// What stands for all training domains together.
 pub const TOGETHER: Colour = INK;
@@ -52,13 +52,6 @@ fn accuracy_plot(metrics: &[EpochMetrics], domains: usize, test_domain: &str) ->
         plot = plot.series(name, colour, points).series("", colour, Vec::from_iter(dot));
     }
     plot
-}
-
-/// The epoch whose parameters were kept.
-fn selected(metrics: &[EpochMetrics]) -> Option<&EpochMetrics> {
-    metrics.iter().reduce(|best, epoch| {
-        if SelectedEpoch::of(epoch).is_better_than(&SelectedEpoch::of(best)) { epoch } else { best }
-    })
 }
 
 fn loss_plot(metrics: &[EpochMetrics], weights: &TrainConfig) -> Plot {

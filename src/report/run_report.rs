@@ -7,7 +7,7 @@ use super::palette::{Colour, LABELS, label, series};
 use super::text::degrees;
 use crate::config::{Config, ModelKind, Protocol, Unlabelled, UnlabelledImages};
 use crate::store::checkpoint::sha256_hex;
-use crate::train::metrics::{EpochMetrics, RunResult, SelectedEpoch};
+use crate::train::metrics::{self, EpochMetrics, RunResult};
 
 /// What a report says of one run.
 #[derive(Clone, Debug)]
@@ -106,9 +106,7 @@ impl RunReport {
 
     /// The epoch that is selected, or would be now.
     fn selected(&self) -> Option<&EpochMetrics> {
-        self.metrics.iter().reduce(|best, epoch| {
-            if SelectedEpoch::of(epoch).is_better_than(&SelectedEpoch::of(best)) { epoch } else { best }
-        })
+        metrics::selected(&self.metrics)
     }
 
     /// Whether the model that was asked, as far as it was, recognises as much as that of the selected epoch.

@@ -128,3 +128,10 @@ impl SelectedEpoch {
             || (self.train_accuracy == other.train_accuracy && self.ce_y < other.ce_y)
     }
 }
+
+/// The epoch whose parameters are kept; none before the first.
+pub fn selected(metrics: &[EpochMetrics]) -> Option<&EpochMetrics> {
+    metrics.iter().reduce(|best, epoch| {
+        if SelectedEpoch::of(epoch).is_better_than(&SelectedEpoch::of(best)) { epoch } else { best }
+    })
+}
