@@ -2,7 +2,7 @@
 
 use super::saved_run::{Elsewhere, load_weights};
 use super::say;
-use crate::config::Config;
+use crate::autograd::Params;
 use crate::data::image::encode_grey;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -10,6 +10,7 @@ use crate::experiments::knowledge::{self, Knowledge};
 use crate::experiments::latents::{self, Latent};
 use crate::experiments::pca::Plane;
 use crate::experiments::tsne;
+use crate::models::Model;
 use crate::report::generated::{self, Kind};
 use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
 use crate::store::durable;
@@ -52,21 +53,6 @@ impl Report {
 fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
     // A run that goes on may select another epoch while it is read.
     const ATTEMPTS: usize = 3;
-    let mut report = read(folder, elsewhere)?;
-    for _ in 1..ATTEMPTS {
-        if report.answers_are_of_the_selected_epoch() {
-            return Ok(report);
-        }
-        report = read(folder, elsewhere)?;
-    }
-    if !report.answers_are_of_the_selected_epoch() {
-        let why = "the run goes on, or was stopped between the two";
-        report.notices.push(format!("The model that was asked is not that of the selected epoch: {why}."));
-    }
-    Ok(report)
-}
-
-fn read(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
     let files = RunFolder::new(folder);
     if !files.config().is_file() {
         return Err(Error::request(format!(
@@ -75,13 +61,11 @@ fn read(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
         )));
     }
     let config = elsewhere.config("report", &files)?;
-    let metrics = if files.metrics().exists() { run::read_metrics(&files.metrics())? } else { Vec::new() };
-    let result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
     let mut report = RunReport {
         name: folder.display().to_string(),
         domains: config.data.training_domains().into_iter().map(ToString::to_string).collect(),
-        metrics,
-        result,
+        metrics: Vec::new(),
+        result: None,
         notices: Vec::new(),
         confusion: None,
         knowledge: Vec::new(),
@@ -89,21 +73,45 @@ fn read(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
         pictures: Vec::new(),
         config,
     };
-    if files.best().exists() {
-        match dataset::load(&report.config) {
-            Ok(split) => ask_model(&mut report, &files, &split)?,
-            Err(error) => report.notices.push(format!(
-                "The model could not be asked: {error}. With --set data.path=... its images are looked for elsewhere."
-            )),
-        }
+    read_progress(&mut report, &files)?;
+    if !files.best().exists() {
+        return Ok(report);
     }
+    let split = match dataset::load(&report.config) {
+        Ok(split) => split,
+        Err(error) => {
+            report.notices.push(format!(
+                "The model could not be asked: {error}. With --set data.path=... its images are looked for elsewhere."
+            ));
+            return Ok(report);
+        }
+    };
+    let mut selected = ask_classes(&mut report, &files, &split)?;
+    for _ in 1..ATTEMPTS {
+        if report.answers_are_of_the_selected_epoch() {
+            break;
+        }
+        read_progress(&mut report, &files)?;
+        selected = ask_classes(&mut report, &files, &split)?;
+    }
+    if !report.answers_are_of_the_selected_epoch() {
+        let why = "the run goes on, or was stopped between the two";
+        report.notices.push(format!("The model that was asked is not that of the selected epoch: {why}."));
+    }
+    look_inside(&mut report, &selected, &split);
     Ok(report)
 }
 
-/// What the selected model answers.
-fn ask_model(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result<()> {
-    let config: &Config = &report.config;
-    let (model, params) = load_weights(config, &files.best(), |classes| Some(vec![1; classes]))?;
+/// How far the run is.
+fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
+    report.metrics = if files.metrics().exists() { run::read_metrics(&files.metrics())? } else { Vec::new() };
+    report.result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
+    Ok(())
+}
+
+/// What the selected model takes the images of the unseen domain for; the model.
+fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result<(Model, Params)> {
+    let (model, params) = load_weights(&report.config, &files.best(), |classes| Some(vec![1; classes]))?;
     let predictor = model.class_predictor(&params);
     if predictor.labels() != split.classes {
         let (known, there) = (predictor.labels(), split.classes);
@@ -118,13 +126,18 @@ fn ask_model(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result
         counts[class as usize][prediction as usize] += 1;
     }
     report.confusion = Some(counts);
+    Ok((model, params))
+}
+
+/// What the selected model generates, and what its latents know.
+fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split: &Split) {
     for kind in Kind::ALL {
-        if let Ok(png) = generated::draw(kind, &model, &params, split, config.seed) {
+        if let Ok(png) = generated::draw(kind, model, params, split, report.config.seed) {
             report.pictures.push((heading(kind).into(), png));
         }
     }
     let (train, test) =
-        (latents::encode(&model, &params, &split.train), latents::encode(&model, &params, &split.test));
+        (latents::encode(model, params, &split.train), latents::encode(model, params, &split.test));
     if !train.is_empty() {
         let row = |known: &Knowledge| KnowledgeRow {
             latent: known.latent,
@@ -132,15 +145,14 @@ fn ask_model(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result
             domain: known.domain.share(),
             unseen_class: known.unseen_class.share(),
         };
-        let known = knowledge::probe(&train, &test, split, config.data.protocol);
+        let known = knowledge::probe(&train, &test, split, report.config.data.protocol);
         report.knowledge = known.iter().map(row).collect();
         let mut parts = vec![(&split.train, train), (&split.test, test)];
         if let Some(unlabelled) = &split.unlabelled {
-            parts.push((unlabelled, latents::encode(&model, &params, unlabelled)));
+            parts.push((unlabelled, latents::encode(model, params, unlabelled)));
         }
         report.views = Some(views(&parts));
     }
-    Ok(())
 }
 
 fn heading(kind: Kind) -> &'static str {

@@ -7,7 +7,7 @@ use super::palette::{Colour, LABELS, label, series};
 use super::text::degrees;
 use crate::config::{Config, ModelKind, Protocol, Unlabelled, UnlabelledImages};
 use crate::store::checkpoint::sha256_hex;
-use crate::train::metrics::{self, EpochMetrics, RunResult};
+use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
 
 /// What a report says of one run.
 #[derive(Clone, Debug)]
@@ -119,9 +119,7 @@ impl RunReport {
 
     /// The mean accuracy on the unseen domain over the last ten epochs, or fewer.
     fn mean_of_last(&self) -> Option<f64> {
-        let last = &self.metrics[self.metrics.len().saturating_sub(10)..];
-        let sum: f64 = last.iter().map(|epoch| epoch.test_accuracy).sum();
-        (!last.is_empty()).then(|| sum / last.len() as f64)
+        metrics::mean_of_last(self.metrics.iter().map(|epoch| epoch.test_accuracy))
     }
 
     fn progress(&self) -> String {
@@ -195,7 +193,10 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
         row(format!("unseen domain {unseen}, digits seen at no angle"), share);
     }
     if let Some(share) = run.mean_of_last() {
-        row(format!("unseen domain {unseen}, mean of the last {} epochs", run.metrics.len().min(10)), share);
+        row(
+            format!("unseen domain {unseen}, mean of the last {} epochs", run.metrics.len().min(LAST_EPOCHS)),
+            share,
+        );
     }
     row("training domains".into(), selected.train_accuracy);
     page.table(&rows);

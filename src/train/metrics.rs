@@ -135,3 +135,25 @@ pub fn selected(metrics: &[EpochMetrics]) -> Option<&EpochMetrics> {
         if SelectedEpoch::of(epoch).is_better_than(&SelectedEpoch::of(best)) { epoch } else { best }
     })
 }
+
+/// Over how many epochs the second figure of a run is averaged: single epochs swing by several per cent.
+pub const LAST_EPOCHS: usize = 10;
+
+/// The mean of the last [`LAST_EPOCHS`] values, or of all where there are fewer; none of none.
+pub fn mean_of_last(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    let last = &values[values.len().saturating_sub(LAST_EPOCHS)..];
+    (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ten_values_count() {
+        assert_eq!(mean_of_last((1..=12).map(f64::from)), Some(7.5)); // 3 to 12
+        assert_eq!(mean_of_last([1.0, 2.0].into_iter()), Some(1.5));
+        assert_eq!(mean_of_last([].into_iter()), None);
+    }
+}

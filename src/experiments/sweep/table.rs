@@ -12,12 +12,8 @@ use super::folder::JobState;
 use super::published::{self, Published};
 use super::{Job, Shard, Sweep};
 use crate::error::{Error, Result};
-use crate::train::metrics::EpochMetrics;
-use crate::train::run;
+use crate::train::{metrics, run};
 use serde::Serialize;
-
-/// Over how many epochs the second figure of a run is averaged: single epochs swing by several per cent.
-const LAST_EPOCHS: usize = 10;
 
 /// The label of rows whose jobs differ in seed and test domain only.
 const ONLY_LABEL: &str = "model.kind";
@@ -160,21 +156,16 @@ fn figures(sweep: &Sweep, job: &Job) -> Result<Option<Figures>> {
     let JobState::Done(result) = sweep.state(job)? else { return Ok(None) };
     let path = sweep.run_folder(job).metrics();
     let epochs = run::read_metrics(&path)?;
-    let mean = |of: fn(&EpochMetrics) -> Option<f64>| mean_of_last(epochs.iter().filter_map(of));
-    let last_epochs = mean(|epoch| Some(epoch.test_accuracy))
+    let last_epochs = metrics::mean_of_last(epochs.iter().map(|epoch| epoch.test_accuracy))
         .ok_or_else(|| Error::request(format!("cannot collect {}: it holds no epoch", path.display())))?;
     Ok(Some(Figures {
         selected: result.test_accuracy,
         last_epochs,
         disjoint_selected: result.selected.disjoint_test_accuracy,
-        disjoint_last_epochs: mean(|epoch| epoch.disjoint_test_accuracy),
+        disjoint_last_epochs: metrics::mean_of_last(
+            epochs.iter().filter_map(|epoch| epoch.disjoint_test_accuracy),
+        ),
     }))
-}
-
-/// The mean of the last ten values, or of all where there are fewer.
-fn mean_of_last(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
-    mean(&values[values.len().saturating_sub(LAST_EPOCHS)..])
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

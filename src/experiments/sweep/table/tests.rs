@@ -90,10 +90,3 @@ fn a_sweep_over_seeds_alone_has_one_row() {
     assert!((row.average.mean.unwrap() - 0.6).abs() < 1e-15);
     assert_eq!(row.average, row.cells[0]);
 }
-
-#[test]
-fn the_last_ten_epochs_are_averaged() {
-    assert_eq!(mean_of_last((1..=12).map(f64::from)), Some(7.5)); // 3 to 12
-    assert_eq!(mean_of_last([1.0, 2.0].into_iter()), Some(1.5));
-    assert_eq!(mean_of_last([].into_iter()), None);
-}
