@@ -112,13 +112,41 @@ impl Kernel for BlockStatistics<'_> {
     }
 }
 
-/// Whether a rectifier follows the affine map.
+/// What follows the affine map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// y = z
     Identity,
     /// y = max(z, 0)
     Relu,
+    /// y = z where z > 0, else [`LEAK`] z
+    LeakyRelu,
+}
+
+/// The slope of a leaky rectifier below 0: PyTorch's default, used by the published models.
+pub const LEAK: f32 = 0.01;
+
+impl Activation {
+    /// y
+    #[inline(always)]
+    fn of<S: Simd>(self, s: S, z: S::V) -> S::V {
+        match self {
+            Activation::Identity => z,
+            Activation::Relu => s.max(z, s.splat(0.0)),
+            Activation::LeakyRelu => s.select(s.less(s.splat(0.0), z), z, s.mul(z, s.splat(LEAK))),
+        }
+    }
+
+    /// The gradient of z, from y and its gradient.
+    #[inline(always)]
+    fn passed<S: Simd>(self, s: S, y: S::V, dy: S::V) -> S::V {
+        let is_positive = s.less(s.splat(0.0), y);
+        match self {
+            Activation::Identity => dy,
+            Activation::Relu => s.select(is_positive, dy, s.splat(0.0)),
+            Activation::LeakyRelu => s.select(is_positive, dy, s.mul(dy, s.splat(LEAK))),
+        }
+    }
 }
 
 /// The numbers of an affine map of columns: y = (x - mean) scale + shift.
@@ -160,7 +188,6 @@ impl Kernel for Forward<'_> {
     fn run<S: Simd>(self, s: S) {
         let Affine { mean, scale, shift } = self.by_column;
         let columns = scale.len();
-        let zero = s.splat(0.0);
         for (x, y) in self.x.chunks_exact(columns).zip(self.y.chunks_exact_mut(columns)) {
             simd::slice::zip4(
                 s,
@@ -170,20 +197,14 @@ impl Kernel for Forward<'_> {
                 shift,
                 y,
                 #[inline(always)]
-                |s, x, mean, scale, shift| {
-                    let z = s.mul_add(s.sub(x, mean), scale, shift);
-                    match self.activation {
-                        Activation::Identity => z,
-                        Activation::Relu => s.max(z, zero),
-                    }
-                },
+                |s, x, mean, scale, shift| self.activation.of(s, s.mul_add(s.sub(x, mean), scale, shift)),
             );
         }
     }
 }
 
-/// For every column: the sums over the rows of g and of g (x - mean), where g = dy, or 0 where a rectifier left y
-/// at 0.
+/// For every column: the sums over the rows of g and of g (x - mean), where g is the gradient dy as the activation with
+/// output y passes it back.
 ///
 /// `sums` holds the two sums side by side.
 pub fn gradient_sums(
@@ -224,7 +245,7 @@ impl Kernel for Rectify<'_> {
             self.dy,
             self.y,
             #[inline(always)]
-            |s, dy, y| passed(s, Activation::Relu, y, dy),
+            |s, dy, y| Activation::Relu.passed(s, y, dy),
         );
     }
 }
@@ -253,21 +274,12 @@ impl Kernel for GradientSums<'_> {
                 x.chunks(LANES).zip(y.chunks(LANES)).zip(dy.chunks(LANES)).zip(self.mean.chunks(LANES));
             let sums = plain.chunks_mut(LANES).zip(weighted.chunks_mut(LANES));
             for ((((x, y), dy), mean), (plain, weighted)) in lanes.zip(sums) {
-                let g = passed(s, self.activation, s.load_head(y), s.load_head(dy));
+                let g = self.activation.passed(s, s.load_head(y), s.load_head(dy));
                 let deviation = s.sub(s.load_head(x), s.load_head(mean));
                 s.store_head(s.add(s.load_head(plain), g), plain);
                 s.store_head(s.mul_add(g, deviation, s.load_head(weighted)), weighted);
             }
         }
-    }
-}
-
-/// The gradient that an activation with output y lets through.
-#[inline(always)]
-fn passed<S: Simd>(s: S, activation: Activation, y: S::V, dy: S::V) -> S::V {
-    match activation {
-        Activation::Identity => dy,
-        Activation::Relu => s.select(s.less(s.splat(0.0), y), dy, s.splat(0.0)),
     }
 }
 
@@ -331,7 +343,7 @@ impl Kernel for InputGradient<'_> {
                     #[inline(always)]
                     |column: &[f32]| s.load_head(&column[at.clone()]),
                 );
-                let g = passed(s, self.activation, y, dy);
+                let g = self.activation.passed(s, y, dy);
                 let rest = s.mul_add(input, s.sub(x, mean), constant);
                 s.store_head(s.mul_add(gradient, g, rest), dx);
             }

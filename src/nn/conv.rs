@@ -1,8 +1,8 @@
-//! Convolutions with a square kernel, stride 1, no padding; and 1x1 ones.
+//! Convolutions with a square kernel, plain and transposed; and 1x1 ones.
 
 use super::{BatchNorm, Bias};
 use crate::autograd::{Builder, Init, Layout, Param, Var};
-use crate::ops::Conv2d;
+use crate::ops::{Conv2d, ConvTranspose2d};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
@@ -16,11 +16,24 @@ fn xavier(kernel: usize, inputs: usize, outputs: usize) -> Init {
 pub struct Conv {
     pub(super) weight: Param,
     pub(super) bias: Option<Param>,
+    pub(super) settings: Conv2d,
 }
 
 impl Conv {
-    /// A layer from `inputs` to `outputs` channels.
+    /// A layer from `inputs` to `outputs` channels, stride 1, no padding.
     pub fn new(builder: &mut Builder<'_>, inputs: usize, outputs: usize, kernel: usize, bias: Bias) -> Self {
+        Conv::strided(builder, inputs, outputs, kernel, Conv2d { stride: 1, padding: 0 }, bias)
+    }
+
+    /// A layer from `inputs` to `outputs` channels with this stride and padding.
+    pub fn strided(
+        builder: &mut Builder<'_>,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        settings: Conv2d,
+        bias: Bias,
+    ) -> Self {
         let published = vec![outputs, inputs, kernel, kernel];
         let layout = Layout { view: published.clone(), shape: published, order: vec![2, 3, 1, 0] };
         let init = xavier(kernel, inputs, outputs);
@@ -29,15 +42,16 @@ impl Conv {
             let shape = Shape::from([outputs]);
             builder.weight("bias", shape, Layout::same(shape), Init::Constant(0.0))
         });
-        Conv { weight, bias }
+        Conv { weight, bias, settings }
     }
 
-    /// x (batch, height, width, inputs) to (batch, height - kernel + 1, width - kernel + 1, outputs).
+    /// x (batch, height, width, inputs) to (batch, rows, columns, outputs), where an axis of n pixels becomes one of
+    /// (n + 2 padding - kernel) div stride + 1.
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
         let tape = x.tape();
         let bias = self.bias.map(|bias| tape.param(bias));
-        x.conv2d(tape.param(self.weight), bias, Conv2d { stride: 1, padding: 0 })
+        x.conv2d(tape.param(self.weight), bias, self.settings)
     }
 }
 
@@ -105,5 +119,38 @@ impl UpsampledConvTranspose {
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
         x.upsampled_conv_transpose2d(x.tape().param(self.weight))
+    }
+}
+
+/// A transposed convolution without bias.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvTranspose {
+    weight: Param,
+    settings: ConvTranspose2d,
+}
+
+impl ConvTranspose {
+    /// A layer from `inputs` to `outputs` channels.
+    pub fn new(
+        builder: &mut Builder<'_>,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        settings: ConvTranspose2d,
+    ) -> Self {
+        let published = vec![inputs, outputs, kernel, kernel];
+        let layout = Layout { view: published.clone(), shape: published, order: vec![2, 3, 1, 0] };
+        let init = xavier(kernel, inputs, outputs);
+        ConvTranspose {
+            weight: builder.weight("weight", [kernel, kernel, outputs, inputs], layout, init),
+            settings,
+        }
+    }
+
+    /// x (batch, height, width, inputs) to (batch, rows, columns, outputs), where an axis of n pixels becomes one of
+    /// (n - 1) stride - 2 padding + kernel + output padding.
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        x.conv_transpose2d(x.tape().param(self.weight), self.settings)
     }
 }

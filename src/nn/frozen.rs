@@ -17,6 +17,7 @@ use crate::autograd::Params;
 use crate::kernels::conv::Windows;
 use crate::kernels::conv::direct::{PooledConvolution, pack, packed_len};
 use crate::kernels::gemm::{Matrix, Start, gemm};
+use crate::ops::Conv2d;
 use crate::parallel;
 use crate::tensor::Buffer;
 
@@ -55,7 +56,7 @@ impl Frozen {
     /// Adds a convolution with its batch normalisation, a rectifier and 2x2 max pooling.
     ///
     /// # Panics
-    /// If the kernel does not fit into the image.
+    /// If the kernel does not fit into the image, or the layer has stride or padding.
     #[track_caller]
     pub fn convolution(self, conv: &Conv, norm: &BatchNorm, params: &Params) -> Self {
         let [kernel, _, channels, outputs] =
@@ -63,7 +64,8 @@ impl Frozen {
         let [height, width, found] = self.output;
         assert_eq!(channels, found, "the channels of an image and the inputs of a convolution");
         let (weight, bias) = folded(conv, norm, params);
-        let windows = Windows { height, width, channels, kernel, stride: 1, padding: 0 };
+        let Conv2d { stride, padding } = conv.settings;
+        let windows = Windows { height, width, channels, kernel, stride, padding };
         let mut panels = Buffer::zeros(packed_len(windows.len(), outputs));
         pack(&weight, outputs, &mut panels);
         let (rows, columns) = PooledConvolution { windows, panels: &panels, bias: &bias }.output();

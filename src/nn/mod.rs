@@ -10,6 +10,6 @@ mod frozen;
 mod linear;
 
 pub use batch_norm::BatchNorm;
-pub use conv::{Conv, PointwiseConv, UpsampledConvTranspose};
+pub use conv::{Conv, ConvTranspose, PointwiseConv, UpsampledConvTranspose};
 pub use frozen::Frozen;
 pub use linear::{Bias, Features, Linear};

@@ -1,11 +1,11 @@
-//! Batch normalisation by the statistics of the batch, with an optional rectifier.
+//! Batch normalisation by the statistics of the batch, with an optional rectifier, which may be leaky.
 //!
 //! Over the rows r of column c (for images: over all pixels of a channel), with R rows:
 //!
 //! ```text
 //! m = (1/R) sum x,   v = (1/R) sum (x - m)^2,   u = (x - m) / sqrt(v + eps),   y = act(gamma u + beta)
 //!
-//! g = dy where act passes it, else 0
+//! g = dy as act passes it back: where y > 0, elsewhere none of it or, if leaky, a hundredth
 //! dbeta = sum g,   dgamma = sum g u,   dx = gamma / sqrt(v + eps) (g - dbeta / R - u dgamma / R)
 //! ```
 //!
@@ -144,10 +144,18 @@ pub(super) mod tests {
             for r in 0..rows {
                 let u = (x.data[r * columns + c] - mean) / (variance + f64::from(EPSILON)).sqrt();
                 let z = gamma.data[c] * u + beta.data[c];
-                y.data[r * columns + c] = if activation == Activation::Relu { z.max(0.0) } else { z };
+                y.data[r * columns + c] = activated(activation, z);
             }
         }
         y
+    }
+
+    pub(in crate::ops) fn activated(activation: Activation, z: f64) -> f64 {
+        match activation {
+            Activation::Identity => z,
+            Activation::Relu => z.max(0.0),
+            Activation::LeakyRelu => z.max(0.01 * z),
+        }
     }
 
     fn case(x: impl Into<Shape>, activation: Activation) -> Case {
@@ -166,6 +174,8 @@ pub(super) mod tests {
             .flat_map(|n| [case([7, n], Activation::Relu), case([n + 2, 3], Activation::Identity)]);
         let others = [
             case([3, 5, 4, 16], Activation::Relu),
+            case([3, 5, 4, 16], Activation::LeakyRelu),
+            case([9, 33], Activation::LeakyRelu),
             case([600, 17], Activation::Identity),
             // Means far from zero, where a careless variance (mean square less squared mean) cancels.
             case([300, 4], Activation::Identity).between(0, 10.0, 10.5),

@@ -25,9 +25,11 @@ ops! {
     batch_norm_max_pool,
     concat,
     conv2d,
+    conv_transpose2d,
     cross_entropy,
     exp,
     gather_rows,
+    leaky_relu,
     linear,
     ln,
     log_softmax,
@@ -50,6 +52,7 @@ ops! {
 
 pub use crate::kernels::norm::Activation;
 pub(crate) use batch_norm::EPSILON;
+pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 
 #[cfg(test)]

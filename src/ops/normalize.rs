@@ -3,7 +3,7 @@
 //! ```text
 //! u = (x - mean) / sqrt(variance + eps),   y = act(gamma u + beta), column by column
 //!
-//! g = dy where act passes it, else 0;   k = 1 / sqrt(variance + eps)
+//! g = dy as act passes it back: where y > 0, elsewhere none of it or, if leaky, a hundredth;   k = 1 / sqrt(variance + eps)
 //! dx = gamma k g,  dgamma = sum g u,  dbeta = sum g,  dmean = -gamma k sum g,
 //! dvariance = -gamma k^2 / 2 sum g u
 //! ```
@@ -96,6 +96,7 @@ impl<'t> Var<'t> {
 pub(super) mod tests {
     use super::*;
     use crate::autograd::gradcheck::{Case, EDGE_SIZES, Sizes};
+    use crate::ops::batch_norm::tests::activated;
 
     fn case(x: impl Into<Shape>, activation: Activation) -> Case {
         let x: Shape = x.into();
@@ -108,7 +109,7 @@ pub(super) mod tests {
                 let c = i % columns;
                 let u = (*y - mean[c]) / (variance[c] + f64::from(EPSILON)).sqrt();
                 let z = gamma[c] * u + beta[c];
-                *y = if activation == Activation::Relu { z.max(0.0) } else { z };
+                *y = activated(activation, z);
             }
             y
         })
@@ -120,7 +121,7 @@ pub(super) mod tests {
         let edges = EDGE_SIZES
             .into_iter()
             .flat_map(|n| [case([7, n], Activation::Relu), case([n, 3], Activation::Identity)]);
-        edges.chain([case([3, 5, 4, 16], Activation::Relu)]).collect()
+        edges.chain([Activation::Relu, Activation::LeakyRelu].map(|a| case([3, 5, 4, 16], a))).collect()
     }
 
     /// Without the rectifier, whose kink a random input would sometimes hit.
