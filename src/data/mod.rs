@@ -6,10 +6,12 @@
 //! no order of a hash.
 
 pub mod batches;
+pub mod collection;
 pub mod embedded;
 pub mod idx;
 pub mod image;
 pub mod npy;
+pub mod pictures;
 pub mod rotate;
 pub mod rotated;
 pub mod subset;
