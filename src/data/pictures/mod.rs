@@ -15,4 +15,4 @@ pub mod packed;
 pub mod resize;
 
 pub use listing::{Listing, PictureFile};
-pub use load::{Loaded, Options, load};
+pub use load::{LONGEST_FILE, Loaded, Options, load};
