@@ -132,6 +132,20 @@ pub fn map<T: Send>(pieces: usize, work: impl Fn(usize) -> T + Sync + Send) -> V
     (0..pieces).into_par_iter().map(work).collect()
 }
 
+/// Calls `work(i, chunk)` for consecutive chunks of `out`, `chunk` numbers each (the last may be shorter), and returns the
+/// results in the order of i.
+///
+/// # Panics
+/// If `chunk` is 0.
+#[track_caller]
+pub fn map_chunks<N: Send, T: Send>(
+    out: &mut [N],
+    chunk: usize,
+    work: impl Fn(usize, &mut [N]) -> T + Sync + Send,
+) -> Vec<T> {
+    out.par_chunks_mut(chunk).enumerate().map(|(i, piece)| work(i, piece)).collect()
+}
+
 /// `out` = the sum over i in 0..pieces of what `work(i, partial)` writes, added in the order of i.
 ///
 /// Each partial is scratch memory that `work` must overwrite in full. The pieces are gone through in groups, so that
@@ -205,6 +219,21 @@ pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
 mod tests {
     use super::*;
     use std::sync::Mutex;
+
+    #[test]
+    fn chunks_are_filled_and_told_of_in_order() {
+        for threads in 1..4 {
+            let mut out = [0_u8; 10];
+            let sums = with_threads(threads, || {
+                map_chunks(&mut out, 4, |i, chunk| {
+                    chunk.fill(i as u8 + 1);
+                    (i, chunk.len())
+                })
+            });
+            assert_eq!(sums, [(0, 4), (1, 4), (2, 2)]);
+            assert_eq!(out, [1, 1, 1, 1, 2, 2, 2, 2, 3, 3]);
+        }
+    }
 
     #[test]
     fn workers_run_once_each_with_their_share_of_the_threads() {

@@ -25,7 +25,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("optim", &["tensor", "kernels", "autograd"]),
     ("config", &["error"]),
     ("store", &["error"]),
-    ("data", &["error", "rng", "tensor", "parallel"]),
+    ("data", &["error", "simd", "rng", "tensor", "parallel", "store"]),
     ("models", &["error", "rng", "tensor", "autograd", "ops", "nn", "prob", "config"]),
     ("train", EVERYTHING_ABOVE),
     ("experiments", EVERYTHING_ABOVE),

@@ -5,8 +5,9 @@
 //! so a picture means the same here and there; alpha is dropped, as there; of 16 bits the upper 8 are kept.
 //! Writing gives the same bytes for the same pixels: no clock, no name.
 
+use super::pictures::orientation::Orientation;
 use crate::error::{Error, Result};
-use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Transformations};
+use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Info, Transformations};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek};
 use std::path::{Path, PathBuf};
@@ -33,15 +34,49 @@ pub fn decode_grey(
     height: usize,
     width: usize,
 ) -> std::result::Result<Vec<u8>, String> {
+    let png = decode(source, |found| {
+        if [found.height as usize, found.width as usize] != [height, width] {
+            return Err(format!("it is {}x{} pixels, expected {height}x{width}", found.height, found.width));
+        }
+        Ok(())
+    })?;
+    let grey: Vec<u8> = match png.color {
+        ColorType::Grayscale => png.pixels,
+        ColorType::GrayscaleAlpha => png.pixels.as_chunks().0.iter().map(|&[grey, _]| grey).collect(),
+        ColorType::Rgb => png.pixels.as_chunks().0.iter().map(|&[r, g, b]| luma(r, g, b)).collect(),
+        ColorType::Rgba => png.pixels.as_chunks().0.iter().map(|&[r, g, b, _]| luma(r, g, b)).collect(),
+        ColorType::Indexed => unreachable!("palettes are expanded"),
+    };
+    assert_eq!(grey.len(), height * width, "pixels of a {height}x{width} image");
+    Ok(grey)
+}
+
+/// What a PNG file shows, in 8 bits and without a palette.
+pub(super) struct Png {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Anything but [`ColorType::Indexed`].
+    pub(super) color: ColorType,
+    /// Row by row, the values of a pixel together.
+    pub(super) pixels: Vec<u8>,
+    /// How the camera was held: see [`Orientation`].
+    pub(super) orientation: Orientation,
+}
+
+/// Decodes a PNG file that `accept` takes by its header; of an animated one the first picture.
+///
+/// No more memory is allocated before `accept` has agreed than the file is long. `Err` says what was found and what was
+/// expected.
+pub(super) fn decode(
+    source: impl BufRead + Seek,
+    accept: impl FnOnce(&Info<'_>) -> std::result::Result<(), String>,
+) -> std::result::Result<Png, String> {
     let mut decoder = Decoder::new(source);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     // palettes and 1 to 4 bits become 8 bits, 16 bits become 8
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
-    let header = decoder.read_header_info().map_err(|cause| explain(&cause))?;
-    if [header.height as usize, header.width as usize] != [height, width] {
-        return Err(format!("it is {}x{} pixels, expected {height}x{width}", header.height, header.width));
-    }
+    accept(decoder.read_header_info().map_err(|cause| explain(&cause))?)?;
     let mut reader = decoder.read_info().map_err(|cause| explain(&cause))?;
     let size = reader.output_buffer_size().ok_or("its pixels do not fit into memory")?;
     let mut pixels = vec![0; size];
@@ -49,15 +84,13 @@ pub fn decode_grey(
     reader.finish().map_err(|cause| explain(&cause))?;
     pixels.truncate(frame.buffer_size());
     assert_eq!(frame.bit_depth, BitDepth::Eight, "bits of an expanded PNG file");
-    let grey: Vec<u8> = match frame.color_type {
-        ColorType::Grayscale => pixels,
-        ColorType::GrayscaleAlpha => pixels.as_chunks().0.iter().map(|&[grey, _]| grey).collect(),
-        ColorType::Rgb => pixels.as_chunks().0.iter().map(|&[r, g, b]| luma(r, g, b)).collect(),
-        ColorType::Rgba => pixels.as_chunks().0.iter().map(|&[r, g, b, _]| luma(r, g, b)).collect(),
-        ColorType::Indexed => unreachable!("palettes are expanded"),
-    };
-    assert_eq!(grey.len(), height * width, "pixels of a {height}x{width} image");
-    Ok(grey)
+    Ok(Png {
+        height: frame.height as usize,
+        width: frame.width as usize,
+        color: frame.color_type,
+        pixels,
+        orientation: reader.info().exif_metadata.as_deref().map_or(Orientation::UPRIGHT, Orientation::of_exif),
+    })
 }
 
 fn explain(cause: &DecodingError) -> String {
@@ -71,7 +104,7 @@ fn explain(cause: &DecodingError) -> String {
 }
 
 /// The grey level of a colour: 0.299 R + 0.587 G + 0.114 B in 1/65536, rounded.
-fn luma(red: u8, green: u8, blue: u8) -> u8 {
+pub(super) fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16) as u8
 }
 

@@ -5,14 +5,19 @@
 //! experiment trains and tests on. Everything here is a function of files, configuration and seed: no clock,
 //! no order of a hash.
 
+pub mod augment;
 pub mod batches;
+pub mod collection;
 pub mod embedded;
+pub mod held_out;
 pub mod idx;
 pub mod image;
 pub mod npy;
+pub mod pictures;
 pub mod rotate;
 pub mod rotated;
 pub mod subset;
+pub mod synthetic_cells;
 
 /// Images of one size, each with its class and its domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +100,8 @@ impl Dataset {
 pub struct Split {
     /// The training images; their `domains` are indices into `domain_names`.
     pub train: Dataset,
+    /// Images of the training domains by which the epoch is chosen, where these are others than `train`.
+    pub validation: Option<Dataset>,
     /// The images whose classes training must not look at; their `domains` are indices into `domain_names` too.
     /// They may share digits with `train`.
     pub unlabelled: Option<Dataset>,
@@ -109,6 +116,8 @@ pub struct Split {
     pub test_domain: String,
     /// The number of classes.
     pub classes: usize,
+    /// What the classes are called, in order.
+    pub class_names: Vec<String>,
 }
 
 impl Split {

@@ -94,12 +94,14 @@ pub fn build(options: &RotatedDigits, train: &Digits, test: Option<&Digits>, see
     };
     Ok(Split {
         train: turned(train, &chosen, &angles, 0),
+        validation: None,
         unlabelled: Some(unlabelled).filter(|data| options.with_unlabelled && !data.is_empty()),
         test: test_images,
         disjoint_test,
         domain_names: angles.iter().chain(&unlabelled_angles).map(f64::to_string).collect(),
         test_domain: test_angle.to_string(),
         classes: CLASSES,
+        class_names: (0..CLASSES).map(|class| class.to_string()).collect(),
     })
 }
 

@@ -137,12 +137,14 @@ mod tests {
         };
         Split {
             train: images(0..3),
+            validation: None,
             unlabelled: None,
             test: images(3..4),
             disjoint_test: None,
             domain_names: ["0", "15", "30"].map(str::to_owned).to_vec(),
             test_domain: "75".into(),
             classes: 4,
+            class_names: ["0", "1", "2", "3"].map(str::to_owned).to_vec(),
         }
     }
 

@@ -1,0 +1,196 @@
+//! Pictures as people have them, PNG and JPEG, as 8-bit grey or colour.
+//!
+//! What a file is its contents say, not its name. Whatever it holds becomes what Pillow's `convert("RGB")` or
+//! `convert("L")` makes of it: palettes are looked up; alpha is dropped, not laid on a colour; colour becomes grey by the
+//! luma of ITU-R 601; of 16 bits the upper 8 are kept (Pillow cuts 16-bit grey off at 255, which nobody expects); CMYK and
+//! YCCK JPEG files count ink as Adobe does. A picture taken with the camera on its side is put upright. Of an animation
+//! the first picture counts. An embedded colour profile is ignored.
+//!
+//! A file is refused by its header if it promises more than [`MOST_PIXELS`], or more than its length can hold: DEFLATE
+//! packs at most 1,032 bytes into one, and JPEG spends at least a bit on each block of 8 x 8. So memory is bounded by the
+//! length, and by 256 MiB (PNG) or 640 MiB (JPEG, whose progressive kind keeps all coefficients) whatever the length.
+
+use super::orientation::Orientation;
+use crate::data::image::{self, luma};
+use png::ColorType;
+use std::io::Cursor;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+/// The most pixels of a picture: 8192 x 8192.
+pub const MOST_PIXELS: usize = 1 << 26;
+
+/// How many bytes DEFLATE packs into one.
+const MOST_INFLATION: usize = 1032;
+
+/// The pixels for which JPEG spends at least a byte: eight blocks of 8 x 8.
+const MOST_PIXELS_A_BYTE: usize = 8 * 64;
+
+/// A decoded picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// The rows from the top, each from the left, the values of a pixel together.
+    pub pixels: Vec<u8>,
+}
+
+/// The picture in the file `bytes` with `channels` values a pixel: 1 (grey) or 3 (red, green, blue).
+///
+/// # Errors
+/// If the file is neither PNG nor JPEG, is damaged, cut short or too large: what was found and what was expected,
+/// without the file's name.
+///
+/// # Panics
+/// If `channels` is neither 1 nor 3.
+#[track_caller]
+pub fn decode(bytes: &[u8], channels: usize) -> Result<Picture, String> {
+    assert!(matches!(channels, 1 | 3), "{channels} channels, expected 1 or 3");
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        decode_png(bytes, channels)
+    } else if bytes.starts_with(b"\xff\xd8\xff") {
+        decode_jpeg(bytes, channels)
+    } else {
+        Err(format!("it is {}, expected a PNG or JPEG file", what_it_is(bytes)))
+    }
+}
+
+/// What the first bytes of a file say that it is.
+fn what_it_is(bytes: &[u8]) -> &'static str {
+    let behind = bytes.get(8..12).unwrap_or_default();
+    match bytes {
+        [] => "empty",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF file",
+        [b'B', b'M', ..] => "a BMP file",
+        [b'I', b'I', b'*' | b'+', 0, ..] | [b'M', b'M', 0, b'*' | b'+', ..] => "a TIFF file",
+        [b'R', b'I', b'F', b'F', ..] if behind == b"WEBP" => "a WebP file",
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] if behind == b"avif" => "an AVIF file",
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] if matches!(behind, b"heic" | b"heix" | b"mif1") => "a HEIC file",
+        _ => "no picture that is known here",
+    }
+}
+
+/// Refuses what is too large, or larger than `length` bytes can hold, of which one holds at most `most_a_byte` of `parts`.
+fn check_size([height, width]: [usize; 2], parts: usize, length: usize, most_a_byte: usize) -> Result<(), String> {
+    if height.saturating_mul(width) > MOST_PIXELS {
+        return Err(format!("it is {height}x{width} pixels, expected at most {MOST_PIXELS} in all"));
+    }
+    if parts > length.saturating_mul(most_a_byte) {
+        return Err(format!("it is cut short: {height}x{width} pixels do not fit into {length} bytes"));
+    }
+    Ok(())
+}
+
+fn decode_png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
+    let png = image::decode(Cursor::new(bytes), |header| {
+        let size = [header.height, header.width].map(|side| side as usize);
+        check_size(size, header.raw_bytes(), bytes.len(), MOST_INFLATION)
+    })?;
+    let (size, orientation) = ([png.height, png.width], png.orientation);
+    Ok(match png.color {
+        ColorType::Grayscale => shaped::<1>(png.pixels, size, orientation, channels),
+        ColorType::GrayscaleAlpha => {
+            let grey = keep_first::<2>(png.pixels, 1);
+            shaped::<1>(grey, size, orientation, channels)
+        }
+        ColorType::Rgb => shaped::<3>(png.pixels, size, orientation, channels),
+        ColorType::Rgba => {
+            let colours = keep_first::<4>(png.pixels, 3);
+            shaped::<3>(colours, size, orientation, channels)
+        }
+        ColorType::Indexed => unreachable!("palettes are expanded"),
+    })
+}
+
+/// The first `kept` of each `N` values, in the memory that holds them all.
+fn keep_first<const N: usize>(mut values: Vec<u8>, kept: usize) -> Vec<u8> {
+    let pixels = values.len() / N;
+    for pixel in 0..pixels {
+        values.copy_within(pixel * N..pixel * N + kept, pixel * kept);
+    }
+    values.truncate(pixels * kept);
+    values
+}
+
+/// The picture of `[height, width]` with `N` values a pixel, put upright, with `channels` values a pixel.
+fn shaped<const N: usize>(
+    pixels: Vec<u8>,
+    size: [usize; 2],
+    orientation: Orientation,
+    channels: usize,
+) -> Picture {
+    let pixels = orientation.upright::<N>(size, pixels);
+    let [height, width] = orientation.upright_size(size);
+    let pixels = match (N, channels) {
+        (3, 1) => pixels.as_chunks().0.iter().map(|&[red, green, blue]| luma(red, green, blue)).collect(),
+        (1, 3) => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
+        _ => pixels,
+    };
+    Picture { height, width, pixels }
+}
+
+fn decode_jpeg(bytes: &[u8], channels: usize) -> Result<Picture, String> {
+    let largest = usize::from(u16::MAX);
+    // strict: a file that is damaged is refused, not filled up with grey
+    let options =
+        DecoderOptions::new_safe().set_strict_mode(true).set_max_width(largest).set_max_height(largest);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|cause| explain(&cause))?;
+    let (width, height) = decoder.dimensions().ok_or("it is a JPEG file without a size")?;
+    check_size([height, width], height * width, bytes.len(), MOST_PIXELS_A_BYTE)?;
+    let is_grey = match decoder.input_colorspace() {
+        Some(ColorSpace::Luma) => true,
+        Some(ColorSpace::CMYK | ColorSpace::YCCK) if !has_adobe_marker(bytes) => {
+            return Err("it is a CMYK file that does not say how it counts ink, expected grey or colour".into());
+        }
+        Some(ColorSpace::YCbCr | ColorSpace::RGB | ColorSpace::CMYK | ColorSpace::YCCK) => false,
+        other => return Err(format!("it is a JPEG file with the colours {other:?}, expected grey or colour")),
+    };
+    let colours = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
+    decoder.set_options(options.jpeg_set_out_colorspace(colours));
+    let pixels = decoder.decode().map_err(|cause| explain(&cause))?;
+    let orientation = decoder.exif().map_or(Orientation::UPRIGHT, |exif| Orientation::of_exif(exif));
+    let size = [height, width];
+    Ok(if is_grey {
+        shaped::<1>(pixels, size, orientation, channels)
+    } else {
+        shaped::<3>(pixels, size, orientation, channels)
+    })
+}
+
+/// Whether a JPEG file has the segment in front of its pixels by which Adobe's programs say that they wrote it.
+fn has_adobe_marker(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while let [0xff, kind, high, low, segment @ ..] = rest {
+        let start_of_scan = 0xda;
+        if *kind == 0xee && segment.starts_with(b"Adobe") {
+            return true;
+        }
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        if *kind == start_of_scan || length < 2 {
+            return false;
+        }
+        rest = rest.get(2 + length..).unwrap_or_default();
+    }
+    false
+}
+
+fn explain(cause: &DecodeErrors) -> String {
+    match cause {
+        DecodeErrors::Unsupported(_) => "it is a JPEG file of a kind that is not read here (lossless, arithmetic or \
+                                         12 bits), expected a baseline or progressive one"
+            .into(),
+        DecodeErrors::IoErrors(_) | DecodeErrors::ExhaustedData => {
+            "it is cut short, expected a complete JPEG file".into()
+        }
+        _ => format!("it is a JPEG file that is damaged ({cause})"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

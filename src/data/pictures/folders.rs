@@ -1,0 +1,194 @@
+//! Pictures in folders that say what they are: `ROOT/DOMAIN/CLASS/picture`.
+//!
+//! The domains are the folders of the root in the order of their names, the classes all names of folders in them, in
+//! order, whichever domains have them: a class may be missing in a domain, and a domain may have a single picture.
+//! Pictures in `ROOT/DOMAIN/unlabelled/` (or `unlabeled`, in upper or lower case) have no class. Empty class folders count
+//! for nothing. [`super::listing`] says which files are passed over.
+
+use super::listing::{Entry, Listing, PictureFile, entries, pictures};
+use crate::data::collection::UNLABELLED;
+use crate::error::{Error, Result};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Lists the pictures of `root`.
+///
+/// # Errors
+/// If a folder cannot be listed, is a link to a folder around it, or has a name that is not UTF-8; if the root has no
+/// folder, a domain no picture, or no domain a class; if a picture stands outside of a class folder, or a folder in one.
+pub fn list(root: &Path) -> Result<Listing> {
+    let mut domain_names = Vec::new();
+    let mut found: Vec<(u32, Option<String>, Vec<PathBuf>)> = Vec::new();
+    for domain in folders_in(root, root)? {
+        let before = found.len();
+        for class in folders_in(&domain.path, root)? {
+            let name = class.text()?;
+            let has_no_class = ["unlabelled", "unlabeled"].iter().any(|word| name.eq_ignore_ascii_case(word));
+            let files = pictures(&class.path)?;
+            if !files.is_empty() {
+                found.push((domain_names.len() as u32, Some(name).filter(|_| !has_no_class), files));
+            }
+        }
+        if found.len() == before {
+            return Err(expected(&format!("cannot use the domain {}: it has no picture", domain.path.display()), root));
+        }
+        domain_names.push(domain.text()?);
+    }
+    let class_names: Vec<String> =
+        found.iter().filter_map(|(_, class, _)| class.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    if domain_names.is_empty() {
+        return Err(expected(&format!("cannot find pictures in {}: it has no folder", root.display()), root));
+    }
+    if class_names.is_empty() {
+        let what = format!("cannot use the pictures in {}: none has a class", root.display());
+        return Err(expected(&what, root));
+    }
+    let number = |class: Option<String>| match class {
+        None => UNLABELLED,
+        Some(name) => class_names.partition_point(|class| *class < name) as u32,
+    };
+    let mut groups: Vec<(u32, u32, Vec<PathBuf>)> =
+        found.into_iter().map(|(domain, class, files)| (domain, number(class), files)).collect();
+    groups.sort_by_key(|&(domain, class, _)| (domain, class));
+    let files = groups
+        .into_iter()
+        .flat_map(|(domain, class, files)| files.into_iter().map(move |path| PictureFile { path, domain, class }))
+        .collect();
+    Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices: vec![] })
+}
+
+fn expected(what: &str, root: &Path) -> Error {
+    Error::request(format!("{what}, expected {}", root.join("DOMAIN").join("CLASS").join("picture").display()))
+}
+
+/// The folders in `folder`, beside which no picture may stand.
+fn folders_in(folder: &Path, root: &Path) -> Result<Vec<Entry>> {
+    let (folders, files): (Vec<Entry>, Vec<Entry>) = entries(folder)?.into_iter().partition(|entry| entry.is_folder);
+    for file in files {
+        if file.is_named_picture() {
+            let what = format!("cannot tell the domain and class of {}", file.path.display());
+            return Err(expected(&what, root));
+        }
+        // A link to nothing, or in a circle, that may have been meant for a folder.
+        std::fs::metadata(&file.path).map_err(|cause| Error::reading(&file.path, &cause))?;
+    }
+    Ok(folders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::scratch::Scratch;
+    use std::fs;
+
+    /// Makes empty files of these names, or folders where the name ends in a slash.
+    fn with(files: &[&str]) -> Scratch {
+        let scratch = Scratch::new();
+        for name in files {
+            let path = scratch.join(name);
+            match name.strip_suffix('/') {
+                Some(_) => fs::create_dir_all(path).unwrap(),
+                None => {
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::write(path, b"").unwrap();
+                }
+            }
+        }
+        scratch
+    }
+
+    #[test]
+    fn places_say_domain_and_class() {
+        let scratch = with(&[
+            "Köln 2/malaria/b 1.png",
+            "Köln 2/malaria/a.JPG",
+            "Köln 2/malaria/é.png",
+            "Köln 2/malaria/Thumbs.db",
+            "Köln 2/healthy/only.png",
+            "Ghent/Unlabelled/x",
+            "Ghent/malaria/1.png",
+            "Ghent/notes.docx",
+            "Ghent/empty class/",
+            "Accra/unlabeled/z.png",
+            "labels.csv",
+            ".git/config",
+            ".git/hooks/a.png",
+        ]);
+        let listing = list(scratch.path()).unwrap();
+        assert_eq!(listing.domain_names, ["Accra", "Ghent", "Köln 2"]);
+        assert_eq!(listing.class_names, ["healthy", "malaria"]);
+        assert_eq!((listing.unlabelled(), listing.notices.len()), (2, 0));
+        let found: Vec<(String, u32, u32)> =
+            (0..).zip(&listing.files).map(|(i, file)| (listing.name(i), file.domain, file.class)).collect();
+        let expected = [
+            ("Accra/unlabeled/z.png", 0, UNLABELLED),
+            ("Ghent/malaria/1.png", 1, 1),
+            ("Ghent/Unlabelled/x", 1, UNLABELLED),
+            ("Köln 2/healthy/only.png", 2, 0),
+            ("Köln 2/malaria/a.JPG", 2, 1),
+            ("Köln 2/malaria/b 1.png", 2, 1),
+            ("Köln 2/malaria/é.png", 2, 1),
+        ];
+        assert_eq!(found, expected.map(|(name, domain, class)| (name.to_owned(), domain, class)));
+    }
+
+    #[test]
+    fn other_layouts_say_what_is_expected() {
+        let cases: [(&[&str], &str); 8] = [
+            (&[], "it has no folder, expected"),
+            (&["README.md", ".hidden/a/b.png"], "it has no folder, expected"),
+            (&["a/x/1.png", "b/"], "cannot use the domain"),
+            (&["a/x/1.png", "b/x/"], "b: it has no picture, expected"),
+            (&["a/x/1.png", "2.png"], "cannot tell the domain and class of"),
+            (&["a/x/1.png", "a/2.jpeg"], "a/2.jpeg, expected"),
+            (&["a/x/1.png", "a/x/more/2.png"], "more: it is a folder, expected a picture"),
+            (&["a/unlabelled/1.png"], "none has a class, expected"),
+        ];
+        for (files, expected) in cases {
+            let scratch = with(files);
+            let error = list(scratch.path()).unwrap_err();
+            let message = error.to_string();
+            assert!(message.contains(expected), "{message:?} does not contain {expected:?}");
+            assert!(error.exit_code() == 2 && message.contains(scratch.path().to_str().unwrap()), "{message}");
+        }
+        let scratch = with(&["file"]);
+        for path in ["file", "missing"] {
+            let message = list(&scratch.join(path)).unwrap_err().to_string();
+            assert!(message.starts_with("cannot read ") && message.contains(path), "{message}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_circles_named() {
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::symlink;
+        let real = with(&["a/x/1.png", "a/x/2.png"]);
+        let scratch = with(&["b/x/1.png"]);
+        symlink(real.join("a"), scratch.join("linked")).unwrap();
+        symlink(real.join("a/x/1.png"), scratch.join("b/x/2.png")).unwrap();
+        // a picture that is a link to itself is left to whoever opens it
+        symlink("3.png", scratch.join("b/x/3.png")).unwrap();
+        let listing = list(scratch.path()).unwrap();
+        let names: Vec<String> = (0..listing.files.len()).map(|i| listing.name(i)).collect();
+        assert_eq!(names, ["b/x/1.png", "b/x/2.png", "b/x/3.png", "linked/x/1.png", "linked/x/2.png"]);
+
+        for (link, to, expected) in [
+            ("circle", ".", "circle: it is a link to a folder around it"),
+            ("b/circle", "..", "b/circle: it is a link to a folder around it"),
+            ("b/x/circle", "../..", "b/x/circle: it is a link to a folder around it"),
+            ("loop", "loop", "loop: "),
+            ("b/nothing", "nowhere", "b/nothing: "),
+        ] {
+            symlink(to, scratch.join(link)).unwrap();
+            let message = list(scratch.path()).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message:?} does not contain {expected:?}");
+            fs::remove_file(scratch.join(link)).unwrap();
+        }
+
+        let name = std::ffi::OsStr::from_bytes(b"b/\xff");
+        fs::create_dir(scratch.path().join(name)).unwrap();
+        let message = list(scratch.path()).unwrap_err().to_string();
+        assert!(message.contains("its name is not UTF-8"), "{message}");
+    }
+}

@@ -1,0 +1,18 @@
+//! Anyone's own pictures: found in folders, decoded, made one size, kept packed.
+//!
+//! Three steps, each a function of what the disk holds: [`folders`] or [`malaria`] list the files and say from their
+//! places which domain and class they have ([`Listing`]); [`load()`] decodes them ([`decode`]), puts them upright
+//! ([`orientation`]) and makes them one size ([`resize`]), each on any thread, the results in the order of the list; and
+//! what came out stays on the disk ([`packed`]), so that the next run need not decode again.
+
+pub mod decode;
+pub mod folders;
+pub mod listing;
+mod load;
+pub mod malaria;
+pub mod orientation;
+pub mod packed;
+pub mod resize;
+
+pub use listing::{Listing, PictureFile};
+pub use load::{LONGEST_FILE, Loaded, Options, load};
