@@ -234,7 +234,7 @@ fn of_windows(windows: Windows, [outputs, images]: [usize; 2], choices: &mut Cho
     let Windows { height, width, channels, kernel, stride, padding } = windows;
     let Some((rows, columns)) = windows.output() else { return false };
     let of_image = windows.count() * windows.len() * outputs;
-    let has_tiles = (kernel, stride, padding) == (5, 1, 0) && channels % 16 == 0 && outputs % 32 == 0;
+    let has_tiles = matches!((kernel, stride), (3 | 5, 1)) && channels % 16 == 0 && outputs >= 16;
     let most = if has_tiles { MOST_PRODUCTS_OF_TILES } else { MOST_PRODUCTS };
     let images = images.min(most / of_image);
     if images == 0 {
@@ -285,7 +285,6 @@ fn of_windows(windows: Windows, [outputs, images]: [usize; 2], choices: &mut Cho
         assert_same_bits(&[gathered[0].clone(), gathered[2].clone()], &[y, dw], &format!("{what}, in place"));
         pooled(windows, &x, &w, bias.unwrap_or(&vec![0.0; outputs]), bias.is_some(), &gathered[0], &what);
     }
-    // Winograd's way adds no bias; with one the forward pass is another.
     let chosen = on_every_isa(&what, || {
         let mut passes = empty();
         conv::forward(&windows, &x, &w, bias, &mut passes[0]);
@@ -293,8 +292,7 @@ fn of_windows(windows: Windows, [outputs, images]: [usize; 2], choices: &mut Cho
         conv::weight_gradient(&windows, &x, &dy, &mut passes[2]);
         passes
     });
-    let tiles = [has_tiles && bias.is_none(), has_tiles, has_tiles];
-    sums.check(&chosen, [&x, &w, &dy], tiles, &what);
+    sums.check(&chosen, [&x, &w, &dy], [has_tiles; 3], &what);
     true
 }
 

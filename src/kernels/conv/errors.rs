@@ -3,7 +3,7 @@
 //! was found.
 
 use super::upsampled::{Upsampled, errors};
-use super::{Windows, plain, winograd};
+use super::{Algorithm, Windows, plain};
 use crate::rng::Stream;
 
 /// Outputs, gradients of the images, gradients of the weights.
@@ -65,30 +65,54 @@ fn assert_below(bounds: [f64; 3], errors: [f64; 3], what: &str) {
     }
 }
 
-#[test]
-fn errors_of_the_second_convolution_of_an_encoder() {
-    let windows = Windows { height: 12, width: 12, channels: 32, kernel: 5, stride: 1, padding: 0 };
-    let (images, outputs) = (16, 64);
+/// The passes of one convolution, each as far from the sums as it is.
+fn convolution(windows: Windows, images: usize, outputs: usize) -> ([f64; 3], [f64; 3]) {
+    let Windows { height, width, channels, kernel, padding, .. } = windows;
+    let (rows, columns) = windows.output().unwrap();
     let x = numbers(0, images * windows.image_len());
     let w = numbers(1, windows.len() * outputs);
-    let dy = numbers(2, images * 64 * outputs);
-    let places = (0..images * 64).flat_map(|place| {
-        let (n, i, j) = (place / 64, place / 8 % 8, place % 8);
-        (0..25).map(move |tap| [(n * 12 + i + tap / 5) * 12 + j + tap % 5, tap, place])
+    let dy = numbers(2, images * rows * columns * outputs);
+    let taps = (0..images * rows * columns).flat_map(|place| {
+        let (n, i, j) = (place / (rows * columns), place / columns % rows, place % columns);
+        (0..kernel * kernel).map(move |tap| (place, n, i + tap / kernel, j + tap % kernel, tap))
     });
-    let sums = Sums::new([&x, &w, &dy], [32, outputs], places);
-    let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
-
+    let places = taps.filter_map(|(place, n, i, j, tap)| {
+        let row = i.checked_sub(padding).filter(|&row| row < height)?;
+        let column = j.checked_sub(padding).filter(|&column| column < width)?;
+        Some([(n * height + row) * width + column, tap, place])
+    });
+    let sums = Sums::new([&x, &w, &dy], [channels, outputs], places);
+    let (mut y, mut dx, mut dw) =
+        (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()], vec![f32::NAN; w.len()]);
     plain::forward(&windows, &x, &w, None, &mut y);
     plain::input_gradient(&windows, &w, &dy, &mut dx);
     plain::weight_gradient(&windows, &x, &dy, &mut dw);
-    assert_below([1e-6; 3], sums.errors([&y, &dx, &dw]), "5x5 convolution, gathered");
+    let gathered = sums.errors([&y, &dx, &dw]);
+    super::forward(&windows, &x, &w, None, &mut y);
+    super::input_gradient(&windows, &w, &dy, &mut dx);
+    super::weight_gradient(&windows, &x, &dy, &mut dw);
+    (gathered, sums.errors([&y, &dx, &dw]))
+}
 
-    let tiles = winograd::Tiles::of(&windows, outputs).unwrap();
-    tiles.forward(&x, &w, &mut y);
-    tiles.input_gradient(&w, &dy, &mut dx);
-    tiles.weight_gradient(&x, &dy, &mut dw);
-    assert_below([5e-6; 3], sums.errors([&y, &dx, &dw]), "5x5 convolution, six points");
+#[test]
+fn errors_of_the_second_convolution_of_an_encoder() {
+    let windows = Windows { height: 12, width: 12, channels: 32, kernel: 5, stride: 1, padding: 0 };
+    assert!(matches!(super::algorithm(&windows, 64), Algorithm::FiveTaps(_)));
+    let (gathered, points) = convolution(windows, 16, 64);
+    assert_below([1e-6; 3], gathered, "5x5 convolution, gathered");
+    assert_below([5e-6; 3], points, "5x5 convolution, six points");
+}
+
+#[test]
+fn errors_of_the_convolutions_of_cells() {
+    for (side, channels, outputs) in [(16, 32, 32), (32, 32, 100), (8, 64, 64), (4, 64, 64)] {
+        let windows = Windows { height: side, width: side, channels, kernel: 3, stride: 1, padding: 1 };
+        assert!(matches!(super::algorithm(&windows, outputs), Algorithm::ThreeTaps(_)));
+        let (gathered, points) = convolution(windows, 1024 / (side * side), outputs);
+        let what = format!("3x3 convolution of {side} x {side}, {channels} to {outputs}");
+        assert_below([1e-6; 3], gathered, &format!("{what}, gathered"));
+        assert_below([5e-6; 3], points, &format!("{what}, six points"));
+    }
 }
 
 #[test]

@@ -8,18 +8,23 @@
 //!
 //! and its gradients. They choose how it is computed, by the shape alone. [`plain`] gathers the windows of a few images
 //! into the rows of a matrix ("im2col") and multiplies by the weights; it takes any shape. [`direct`] reads the windows
-//! where they lie, here and for prediction. `winograd.rs` needs 36 products where 5 x 5 windows take 100. [`upsampled`] is
-//! the transposed convolution of an image that is first up-sampled to twice its size, without the larger image.
+//! where they lie, here and for prediction. `winograd/` needs a third or a quarter of the products of 5 x 5 and 3 x 3
+//! windows. [`upsampled`] is the transposed convolution of an image that is first up-sampled to twice its size, without
+//! the larger image.
+//!
+//! All images that are read may be normalised on the way ([`Images`]).
 
 pub mod direct;
 #[cfg(test)]
 mod errors;
+mod images;
 pub mod plain;
 mod points;
 pub mod upsampled;
 mod windows;
 mod winograd;
 
+pub use images::Images;
 pub use windows::Windows;
 
 use crate::parallel;
@@ -31,7 +36,8 @@ const MANY_WINDOWS: usize = 64;
 
 /// How a convolution is computed.
 enum Algorithm {
-    Winograd(Tiles),
+    FiveTaps(Tiles<5, 2>),
+    ThreeTaps(Tiles<3, 4>),
     Direct,
     Plain,
 }
@@ -40,7 +46,9 @@ enum Algorithm {
 fn algorithm(windows: &Windows, outputs: usize) -> Algorithm {
     let Windows { stride, padding, .. } = *windows;
     if let Some(tiles) = Tiles::of(windows, outputs) {
-        Algorithm::Winograd(tiles)
+        Algorithm::FiveTaps(tiles)
+    } else if let Some(tiles) = Tiles::of(windows, outputs) {
+        Algorithm::ThreeTaps(tiles)
     } else if (stride, padding) == (1, 0) && !windows.is_pointwise() && windows.count() >= MANY_WINDOWS {
         Algorithm::Direct
     } else {
@@ -49,35 +57,52 @@ fn algorithm(windows: &Windows, outputs: usize) -> Algorithm {
 }
 
 /// y from x (images), w (kernel, kernel, inputs, outputs) and perhaps a bias (outputs).
-pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    match algorithm(windows, w.len() / windows.len()) {
-        Algorithm::Winograd(tiles) if bias.is_none() => tiles.forward(x, w, y),
-        Algorithm::Direct => direct::forward(windows, x, w, bias, y),
+pub fn forward<'a>(
+    windows: &Windows,
+    x: impl Into<Images<'a>>,
+    w: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let x = x.into();
+    match (algorithm(windows, w.len() / windows.len()), x.plain()) {
+        (Algorithm::FiveTaps(tiles), _) => tiles.forward(x, w, bias, y),
+        (Algorithm::ThreeTaps(tiles), _) => tiles.forward(x, w, bias, y),
+        (Algorithm::Direct, Some(x)) => direct::forward(windows, x, w, bias, y),
         _ => plain::forward(windows, x, w, bias, y),
     }
 }
 
 /// The gradient of the images, from that of y.
-pub fn input_gradient(windows: &Windows, w: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub fn input_gradient<'a>(windows: &Windows, w: &[f32], dy: impl Into<Images<'a>>, dx: &mut [f32]) {
     match algorithm(windows, w.len() / windows.len()) {
-        Algorithm::Winograd(tiles) => tiles.input_gradient(w, dy, dx),
+        Algorithm::FiveTaps(tiles) => tiles.input_gradient(w, dy.into(), dx),
+        Algorithm::ThreeTaps(tiles) => tiles.input_gradient(w, dy.into(), dx),
         Algorithm::Direct | Algorithm::Plain => plain::input_gradient(windows, w, dy, dx),
     }
 }
 
 /// The gradient of the weights, from the images and the gradient of y.
-pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    match algorithm(windows, dw.len() / windows.len()) {
-        Algorithm::Winograd(tiles) => tiles.weight_gradient(x, dy, dw),
-        Algorithm::Direct => direct::weight_gradient(windows, x, dy, dw),
-        Algorithm::Plain => plain::weight_gradient(windows, x, dy, dw),
+pub fn weight_gradient<'a>(
+    windows: &Windows,
+    x: impl Into<Images<'a>>,
+    dy: impl Into<Images<'a>>,
+    dw: &mut [f32],
+) {
+    let (x, dy) = (x.into(), dy.into());
+    match (algorithm(windows, dw.len() / windows.len()), x.plain().zip(dy.plain())) {
+        (Algorithm::FiveTaps(tiles), _) => tiles.weight_gradient(x, dy, dw),
+        (Algorithm::ThreeTaps(tiles), _) => tiles.weight_gradient(x, dy, dw),
+        (Algorithm::Direct, Some((x, dy))) => direct::weight_gradient(windows, x, dy, dw),
+        _ => plain::weight_gradient(windows, x, dy, dw),
     }
 }
 
 /// How many multiply-adds the output of one image takes without a bias, and each gradient.
 pub fn multiply_adds(windows: &Windows, outputs: usize) -> usize {
     match algorithm(windows, outputs) {
-        Algorithm::Winograd(tiles) => tiles.multiply_adds(),
+        Algorithm::FiveTaps(tiles) => tiles.multiply_adds(),
+        Algorithm::ThreeTaps(tiles) => tiles.multiply_adds(),
         // Zeros of the padding are multiplied like pixels.
         Algorithm::Direct | Algorithm::Plain => windows.count() * windows.len() * outputs,
     }

@@ -8,16 +8,22 @@
 //! that of the weights is (windows)^T x (gradient of y), summed over images. A 1x1 kernel needs no windows: it is one
 //! product over all pixels of the batch.
 
-use super::{Windows, images_per_partial, images_per_product};
+use super::{Images, Windows, images_per_partial, images_per_product};
 use crate::kernels::gemm::{Matrix, Start, gemm, gemm_packed, gemm_parallel, gemm_tall, with_packed};
 use crate::parallel;
 
 /// y from x (images), w (kernel, kernel, inputs, outputs) and perhaps a bias (outputs).
-pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let (rows, outputs) = (windows.len(), w.len() / windows.len());
+pub fn forward<'a>(
+    windows: &Windows,
+    x: impl Into<Images<'a>>,
+    w: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let (x, rows, outputs) = (x.into(), windows.len(), w.len() / windows.len());
     let w = Matrix::new(w, rows, outputs);
     let start = bias.map_or(Start::Zero, Start::Row);
-    if windows.is_pointwise() {
+    if let (true, Some(x)) = (windows.is_pointwise(), x.plain()) {
         return gemm_parallel(Matrix::new(x, x.len() / rows, rows), w, y, start);
     }
     let (places, image) = (windows.count(), windows.image_len());
@@ -25,8 +31,9 @@ pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y:
     with_packed(w, |w| {
         parallel::for_each_chunk(y, group * places * outputs, |i, y| {
             let all_places = y.len() / outputs;
+            let first = i * group * image;
             parallel::with_scratch(all_places * rows, |columns| {
-                windows.gather(&x[i * group * image..][..all_places / places * image], columns);
+                x.with(first..first + all_places / places * image, |x| windows.gather(x, columns));
                 gemm_packed(Matrix::new(columns, all_places, rows), w, y, start);
             });
         });
@@ -34,10 +41,10 @@ pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y:
 }
 
 /// The gradient of the images, from that of y.
-pub fn input_gradient(windows: &Windows, w: &[f32], dy: &[f32], dx: &mut [f32]) {
-    let (rows, outputs) = (windows.len(), w.len() / windows.len());
+pub fn input_gradient<'a>(windows: &Windows, w: &[f32], dy: impl Into<Images<'a>>, dx: &mut [f32]) {
+    let (dy, rows, outputs) = (dy.into(), windows.len(), w.len() / windows.len());
     let w = Matrix::new(w, rows, outputs).transposed();
-    if windows.is_pointwise() {
+    if let (true, Some(dy)) = (windows.is_pointwise(), dy.plain()) {
         return gemm_parallel(Matrix::new(dy, dy.len() / outputs, outputs), w, dx, Start::Zero);
     }
     let (places, image) = (windows.count(), windows.image_len());
@@ -45,9 +52,11 @@ pub fn input_gradient(windows: &Windows, w: &[f32], dy: &[f32], dx: &mut [f32]) 
     with_packed(w, |w| {
         parallel::for_each_chunk(dx, group * image, |i, dx| {
             let all_places = dx.len() / image * places;
+            let first = i * group * places * outputs;
             parallel::with_scratch(all_places * rows, |columns| {
-                let dy = &dy[i * group * places * outputs..][..all_places * outputs];
-                gemm_packed(Matrix::new(dy, all_places, outputs), w, columns, Start::Zero);
+                dy.with(first..first + all_places * outputs, |dy| {
+                    gemm_packed(Matrix::new(dy, all_places, outputs), w, columns, Start::Zero);
+                });
                 windows.scatter(columns, dx);
             });
         });
@@ -55,9 +64,14 @@ pub fn input_gradient(windows: &Windows, w: &[f32], dy: &[f32], dx: &mut [f32]) 
 }
 
 /// The gradient of the weights, from the images and the gradient of y.
-pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    let (rows, outputs) = (windows.len(), dw.len() / windows.len());
-    if windows.is_pointwise() {
+pub fn weight_gradient<'a>(
+    windows: &Windows,
+    x: impl Into<Images<'a>>,
+    dy: impl Into<Images<'a>>,
+    dw: &mut [f32],
+) {
+    let (x, dy, rows, outputs) = (x.into(), dy.into(), windows.len(), dw.len() / windows.len());
+    if let (true, Some(x), Some(dy)) = (windows.is_pointwise(), x.plain(), dy.plain()) {
         let pixels = x.len() / rows;
         return gemm_tall(Matrix::new(x, pixels, rows), Matrix::new(dy, pixels, outputs), dw, 8);
     }
@@ -75,8 +89,8 @@ pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32])
 /// or, if `start` is [`Start::Kept`], adds it.
 pub(super) fn sum_of_groups(
     windows: &Windows,
-    x: &[f32],
-    dy: &[f32],
+    x: Images<'_>,
+    dy: Images<'_>,
     dw: &mut [f32],
     work: impl Fn(&[f32], &[f32], &mut [f32], Start<'_>) + Sync + Send,
 ) {
@@ -88,8 +102,10 @@ pub(super) fn sum_of_groups(
         let mut start = Start::Zero;
         let last = ((i + 1) * share).min(images);
         for first in (i * share..last).step_by(group) {
-            let count = group.min(last - first);
-            work(&x[first * image..][..count * image], &dy[first * each..][..count * each], dw, start);
+            let end = last.min(first + group);
+            x.with(first * image..end * image, |x| {
+                dy.with(first * each..end * each, |dy| work(x, dy, dw, start));
+            });
             start = Start::Kept;
         }
     });

@@ -46,81 +46,54 @@ fn horner<S: Simd, const N: usize>(s: S, p: f32, x: [S::V; N]) -> S::V {
     value
 }
 
-/// The values of x0 + x1 X + x2 X^2 + x3 X^3 at the six points, for infinity x3.
+/// The powers of the points 1/2 and -2.
+const POWERS: [[f32; 2]; 5] = [[1.0, 1.0], [0.5, -2.0], [0.25, 4.0], [0.125, -8.0], [0.0625, 16.0]];
+
+/// The sum of every second number from `first` on, beginning with the last one.
 #[inline(always)]
-pub(super) fn evaluate4<S: Simd>(s: S, [x0, x1, x2, x3]: [S::V; 4]) -> [S::V; POINTS] {
-    let (even, odd) = (s.add(x0, x2), s.add(x1, x3));
-    let x = [x0, x1, x2, x3];
-    [x0, s.add(even, odd), s.sub(even, odd), horner(s, 0.5, x), horner(s, -2.0, x), x3]
+fn every_second<S: Simd, const N: usize>(s: S, x: [S::V; N], first: usize) -> S::V {
+    let mut i = N - 1 - (N - 1 - first) % 2;
+    let mut sum = x[i];
+    while i > first {
+        i -= 2;
+        sum = s.add(x[i], sum);
+    }
+    sum
 }
 
-/// The transpose of [`evaluate4`].
+/// The values of x0 + x1 X + x2 X^2 + ... at the six points, for infinity the last coefficient; of two to five numbers.
 #[inline(always)]
-pub(super) fn evaluate4_transposed<S: Simd>(s: S, [g0, g1, g2, g3, g4, g5]: [S::V; POINTS]) -> [S::V; 4] {
+pub(super) fn evaluate<S: Simd, const N: usize>(s: S, x: [S::V; N]) -> [S::V; POINTS] {
+    let (even, odd) = (every_second(s, x, 0), every_second(s, x, 1));
+    [x[0], s.add(even, odd), s.sub(even, odd), horner(s, 0.5, x), horner(s, -2.0, x), x[N - 1]]
+}
+
+/// The transpose of [`evaluate`].
+#[inline(always)]
+pub(super) fn evaluate_transposed<S: Simd, const N: usize>(s: S, g: [S::V; POINTS]) -> [S::V; N] {
+    let [g0, g1, g2, g3, g4, g5] = g;
     let (even, odd) = (s.add(g1, g2), s.sub(g1, g2));
-    [
-        s.add(s.add(g0, even), s.add(g3, g4)),
-        times(s, 0.5, g3, times(s, -2.0, g4, odd)),
-        times(s, 0.25, g3, times(s, 4.0, g4, even)),
-        times(s, 0.125, g3, times(s, -8.0, g4, s.add(g5, odd))),
-    ]
+    let mut x = [s.add(s.add(g0, even), s.add(g3, g4)); N];
+    for j in 1..N {
+        let mut rest = if j % 2 == 0 { even } else { odd };
+        if j == N - 1 {
+            rest = s.add(g5, rest);
+        }
+        x[j] = times(s, POWERS[j][0], g3, times(s, POWERS[j][1], g4, rest));
+    }
+    x
 }
 
-/// The values of x0 + x1 X.
+/// The values of weights, as [`evaluate`], times [`SCALE`].
 #[inline(always)]
-pub(super) fn evaluate2<S: Simd>(s: S, [x0, x1]: [S::V; 2]) -> [S::V; POINTS] {
-    [x0, s.add(x0, x1), s.sub(x0, x1), times(s, 0.5, x1, x0), times(s, -2.0, x1, x0), x1]
+pub(super) fn evaluate_weights<S: Simd, const N: usize>(s: S, w: [S::V; N]) -> [S::V; POINTS] {
+    scaled(s, evaluate(s, w))
 }
 
-/// The transpose of [`evaluate2`].
+/// The transpose of [`evaluate_weights`].
 #[inline(always)]
-pub(super) fn evaluate2_transposed<S: Simd>(s: S, [g0, g1, g2, g3, g4, g5]: [S::V; POINTS]) -> [S::V; 2] {
-    [
-        s.add(s.add(g0, s.add(g1, g2)), s.add(g3, g4)),
-        times(s, 0.5, g3, times(s, -2.0, g4, s.add(g5, s.sub(g1, g2)))),
-    ]
-}
-
-/// The values of w0 + w1 X + w2 X^2, times [`SCALE`].
-#[inline(always)]
-pub(super) fn evaluate3<S: Simd>(s: S, [w0, w1, w2]: [S::V; 3]) -> [S::V; POINTS] {
-    let even = s.add(w0, w2);
-    let w = [w0, w1, w2];
-    scaled(s, [w0, s.add(even, w1), s.sub(even, w1), horner(s, 0.5, w), horner(s, -2.0, w), w2])
-}
-
-/// The transpose of [`evaluate3`].
-#[inline(always)]
-pub(super) fn evaluate3_transposed<S: Simd>(s: S, g: [S::V; POINTS]) -> [S::V; 3] {
-    let [g0, g1, g2, g3, g4, g5] = scaled(s, g);
-    let even = s.add(g1, g2);
-    [
-        s.add(s.add(g0, even), s.add(g3, g4)),
-        times(s, 0.5, g3, times(s, -2.0, g4, s.sub(g1, g2))),
-        times(s, 0.25, g3, times(s, 4.0, g4, s.add(g5, even))),
-    ]
-}
-
-/// The values of w0 + w1 X + ... + w4 X^4, times [`SCALE`].
-#[inline(always)]
-pub(super) fn evaluate5<S: Simd>(s: S, w: [S::V; 5]) -> [S::V; POINTS] {
-    let [w0, w1, w2, w3, w4] = w;
-    let (even, odd) = (s.add(w0, s.add(w2, w4)), s.add(w1, w3));
-    scaled(s, [w0, s.add(even, odd), s.sub(even, odd), horner(s, 0.5, w), horner(s, -2.0, w), w4])
-}
-
-/// The transpose of [`evaluate5`].
-#[inline(always)]
-pub(super) fn evaluate5_transposed<S: Simd>(s: S, g: [S::V; POINTS]) -> [S::V; 5] {
-    let [g0, g1, g2, g3, g4, g5] = scaled(s, g);
-    let (even, odd) = (s.add(g1, g2), s.sub(g1, g2));
-    [
-        s.add(s.add(g0, even), s.add(g3, g4)),
-        times(s, 0.5, g3, times(s, -2.0, g4, odd)),
-        times(s, 0.25, g3, times(s, 4.0, g4, even)),
-        times(s, 0.125, g3, times(s, -8.0, g4, odd)),
-        times(s, 0.0625, g3, times(s, 16.0, g4, s.add(g5, even))),
-    ]
+pub(super) fn evaluate_weights_transposed<S: Simd, const N: usize>(s: S, g: [S::V; POINTS]) -> [S::V; N] {
+    evaluate_transposed(s, scaled(s, g))
 }
 
 #[inline(always)]
@@ -184,7 +157,10 @@ mod tests {
     struct Matrix<F>(F);
 
     macro_rules! matrix {
-        ($map:ident, $inputs:literal) => {{
+        ($map:ident, $inputs:literal) => {
+            matrix!($map, $inputs => POINTS)
+        };
+        ($map:ident, $inputs:literal => $outputs:expr) => {{
             struct Columns;
             impl Kernel for Columns {
                 type Output = Vec<Vec<f64>>;
@@ -193,7 +169,7 @@ mod tests {
                     let column = |j: usize| {
                         let x: [S::V; $inputs] =
                             std::array::from_fn(|i| s.splat(f32::from(u8::from(i == j))));
-                        let y = $map(s, x);
+                        let y: [S::V; $outputs] = $map(s, x);
                         y.map(|v| {
                             let mut lanes = [0.0; LANES];
                             s.store(v, &mut lanes);
@@ -228,9 +204,10 @@ mod tests {
     #[test]
     fn products_of_values_are_values_of_products() {
         let y = matrix!(interpolate, 6);
-        for (x, w) in
-            [(matrix!(evaluate4, 4), matrix!(evaluate3, 3)), (matrix!(evaluate2, 2), matrix!(evaluate5, 5))]
-        {
+        for (x, w) in [
+            (matrix!(evaluate, 4), matrix!(evaluate_weights, 3)),
+            (matrix!(evaluate, 2), matrix!(evaluate_weights, 5)),
+        ] {
             for i in 0..x.0.len() {
                 for j in 0..w.0.len() {
                     for k in 0..POINTS {
@@ -245,10 +222,10 @@ mod tests {
 
     #[test]
     fn transposes_are_transposed() {
-        matrix!(evaluate4, 4).assert_transposed(&matrix!(evaluate4_transposed, 6));
-        matrix!(evaluate2, 2).assert_transposed(&matrix!(evaluate2_transposed, 6));
-        matrix!(evaluate5, 5).assert_transposed(&matrix!(evaluate5_transposed, 6));
-        matrix!(evaluate3, 3).assert_transposed(&matrix!(evaluate3_transposed, 6));
+        matrix!(evaluate, 4).assert_transposed(&matrix!(evaluate_transposed, 6 => 4));
+        matrix!(evaluate, 2).assert_transposed(&matrix!(evaluate_transposed, 6 => 2));
+        matrix!(evaluate_weights, 5).assert_transposed(&matrix!(evaluate_weights_transposed, 6 => 5));
+        matrix!(evaluate_weights, 3).assert_transposed(&matrix!(evaluate_weights_transposed, 6 => 3));
         matrix!(interpolate, 6).assert_transposed(&matrix!(interpolate_transposed, 6));
     }
 }

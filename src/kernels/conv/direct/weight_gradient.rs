@@ -29,7 +29,7 @@ pub(super) fn weight_gradient_on(isa: Isa, windows: &Windows, x: &[f32], dy: &[f
     if isa == Isa::Portable || windows.is_pointwise() {
         return plain::weight_gradient(windows, x, dy, dw);
     }
-    plain::sum_of_groups(windows, x, dy, dw, |x, dy, dw, start| {
+    plain::sum_of_groups(windows, x.into(), dy.into(), dw, |x, dy, dw, start| {
         if start == Start::Zero {
             // Added to minus zero, a number stays what it is, even minus zero.
             dw.fill(-0.0);

@@ -3,7 +3,7 @@
 
 use super::{COUNT, FIRST, PRODUCTS, TAPS, TILE, Tiles, Upsampled, before, count};
 use crate::kernels::conv::points::{
-    POINTS, evaluate3, evaluate3_transposed, evaluate4, evaluate4_transposed, interpolate,
+    POINTS, evaluate, evaluate_transposed, evaluate_weights, evaluate_weights_transposed, interpolate,
     interpolate_transposed, load, store,
 };
 use crate::kernels::gemm::PANEL;
@@ -61,19 +61,19 @@ fn of_phases_transposed<S: Simd>(s: S, a: [S::V; POINTS], b: [S::V; POINTS]) -> 
 /// The values of five taps: folded to three for each phase.
 #[inline(always)]
 fn evaluate_taps<S: Simd>(s: S, [w0, w1, w2, w3, w4]: [S::V; TAPS]) -> [S::V; PRODUCTS] {
-    let a = evaluate3(s, [w0, s.add(w1, w2), s.add(w3, w4)]);
-    let b = evaluate3(s, [s.add(w0, w1), s.add(w2, w3), w4]);
+    let a = evaluate_weights(s, [w0, s.add(w1, w2), s.add(w3, w4)]);
+    let b = evaluate_weights(s, [s.add(w0, w1), s.add(w2, w3), w4]);
     [a[0], b[0], a[1], a[2], b[2], a[3], b[3], a[4], b[4], a[5], b[5]]
 }
 
 /// The transpose of [`evaluate_taps`].
 #[inline(always)]
 fn evaluate_taps_transposed<S: Simd>(s: S, g: [S::V; PRODUCTS]) -> [S::V; TAPS] {
-    let a = evaluate3_transposed(s, of_phase(g, 0));
+    let a = evaluate_weights_transposed::<S, 3>(s, of_phase(g, 0));
     // The value at 1 is that of phase 0.
     let mut of_b = of_phase(g, 1);
     of_b[1] = s.splat(0.0);
-    let b = evaluate3_transposed(s, of_b);
+    let b = evaluate_weights_transposed::<S, 3>(s, of_b);
     [s.add(a[0], b[0]), s.add(a[1], b[0]), s.add(a[1], b[1]), s.add(a[2], b[1]), s.add(a[2], b[2])]
 }
 
@@ -105,11 +105,11 @@ impl Kernel for EvaluateImages<'_> {
                             *pixel = load(s, self.x, at);
                         }
                     }
-                    *along = evaluate4(s, pixels);
+                    *along = evaluate(s, pixels);
                 }
                 let [first, second, third, fourth] = along;
                 for q in 0..POINTS {
-                    let down = evaluate4(s, [first[q], second[q], third[q], fourth[q]]);
+                    let down = evaluate(s, [first[q], second[q], third[q], fourth[q]]);
                     for (p, value) in down.into_iter().enumerate() {
                         store(s, value, self.values, ((p * POINTS + q) * rows + row) * inputs + c);
                     }
@@ -144,12 +144,12 @@ impl Kernel for EvaluateImagesTransposed<'_> {
                     for (p, value) in values.iter_mut().enumerate() {
                         *value = load(s, self.values, ((p * POINTS + q) * rows + row) * inputs + c);
                     }
-                    for (along, value) in along.iter_mut().zip(evaluate4_transposed(s, values)) {
+                    for (along, value) in along.iter_mut().zip(evaluate_transposed::<S, 4>(s, values)) {
                         along[q] = value;
                     }
                 }
                 for (i, along) in along.into_iter().enumerate() {
-                    for (j, pixel) in evaluate4_transposed(s, along).into_iter().enumerate() {
+                    for (j, pixel) in evaluate_transposed::<S, 4>(s, along).into_iter().enumerate() {
                         if top + i < height && left + j < width {
                             let at = n * image + ((top + i) * width + left + j) * inputs + c;
                             store(s, pixel, self.dx, at);
