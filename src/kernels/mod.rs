@@ -6,7 +6,9 @@
 pub mod adam;
 pub mod conv;
 pub mod gemm;
+pub mod linear_logistic_mixture;
 pub mod linear_softmax;
+pub mod logistic_mixture;
 pub mod norm;
 pub mod norm_pool;
 pub mod peak;

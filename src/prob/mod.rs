@@ -1,5 +1,9 @@
 //! Distributions over variables on a tape.
 
+mod logistic_mixture;
+
+pub use logistic_mixture::LogisticMixture;
+
 use crate::autograd::{Tape, Var};
 use crate::tensor::Shape;
 use std::sync::Arc;

@@ -46,7 +46,22 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) ->
 /// x = n ln 2 + r with |r| <= ln 2 / 2; e^x = 2^n e^r.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
-    // Outside these bounds the result is 0 or infinity anyway; inside, n fits the two steps below. The constants
+    exp_and_exp_m1(s, x).0
+}
+
+/// e^x - 1; error below 2 ULP, also where x is tiny. The result for -0 is 0.
+#[inline(always)]
+pub fn exp_m1<S: Simd>(s: S, x: S::V) -> S::V {
+    exp_and_exp_m1(s, x).1
+}
+
+/// [`exp`] and [`exp_m1`] for little more than one of them: e^x loses no digits on the left, e^x - 1 none around 0.
+///
+/// 2^n e^r - 1 = 2^n (e^r - 1) + (2^n - 1), whose second part is exact, or -1 where that is the result. All of it is
+/// computed at half its size, because 2^128 is no number.
+#[inline(always)]
+pub fn exp_and_exp_m1<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
+    // Outside these bounds the results are 0 and -1 or infinity anyway; inside, n fits the steps below. The constants
     // come first because min and max return the second argument when one is NaN.
     let x = s.max(s.splat(-104.0), s.min(s.splat(89.0), x));
     let n = rounded_product(s, x, std::f32::consts::LOG2_E);
@@ -56,11 +71,14 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     let r = s.add(difference, correction);
     let rest =
         polynomial(s, r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5]);
-    let power = s.add(difference, s.mul_add(s.mul(r, r), rest, correction));
-    let power = s.add(power, s.splat(1.0));
+    let power_m1 = s.add(difference, s.mul_add(s.mul(r, r), rest, correction));
+    let power = s.add(power_m1, s.splat(1.0));
     // 2^n may not be a normal number, but its two factors are, and the first product is exact.
     let half = rounded_product(s, n, 0.5);
-    s.mul(s.mul(power, s.exp2i(half)), s.exp2i(s.sub(n, half)))
+    let exp = s.mul(s.mul(power, s.exp2i(half)), s.exp2i(s.sub(n, half)));
+    let half_scale = s.exp2i(s.max(s.splat(-126.0), s.sub(n, s.splat(1.0))));
+    let half_exp_m1 = s.mul_add(power_m1, half_scale, s.sub(half_scale, s.splat(0.5)));
+    (exp, s.add(half_exp_m1, half_exp_m1))
 }
 
 /// ln x; error below 1 ULP.
@@ -195,6 +213,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Function {
         Exp,
+        ExpM1,
         Ln,
         Ln1p,
         Softplus,
@@ -212,10 +231,11 @@ mod tests {
         bound: f64,
     }
 
-    fn table() -> [Row; 8] {
+    fn table() -> [Row; 9] {
         let row = |function, reference, domain, bound| Row { function, reference, domain, bound };
         [
             row(Function::Exp, f64::exp, |_| true, 1.0),
+            row(Function::ExpM1, f64::exp_m1, |_| true, 2.0),
             row(Function::Ln, f64::ln, |_| true, 1.0),
             row(Function::Ln1p, f64::ln_1p, |x| x >= -0.5 || x.is_nan(), 1.5),
             row(Function::Softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), |x| !x.is_nan(), 2.0),
@@ -248,6 +268,7 @@ mod tests {
             }
             match self.function {
                 Function::Exp => on!(x => |s| exp(s, x)),
+                Function::ExpM1 => on!(x => |s| exp_m1(s, x)),
                 Function::Ln => on!(x => |s| ln(s, x)),
                 Function::Ln1p => on!(x => |s| ln_1p(s, x)),
                 Function::Softplus => on!(x => |s| softplus(s, x)),
@@ -335,7 +356,7 @@ mod tests {
     fn edges_are_right() {
         let (inf, nan) = (f32::INFINITY, f32::NAN);
         let least = f32::from_bits(1);
-        let cases: [(Function, &[(f32, f32)]); 8] = [
+        let cases: [(Function, &[(f32, f32)]); 9] = [
             (
                 Function::Exp,
                 &[
@@ -349,6 +370,20 @@ mod tests {
                     (-103.9, least),
                     (-103.98, 0.0),
                     (-1e30, 0.0),
+                ],
+            ),
+            (
+                Function::ExpM1,
+                &[
+                    (0.0, 0.0),
+                    (-0.0, 0.0),
+                    (1e-30, 1e-30),
+                    (-1e-30, -1e-30),
+                    (inf, inf),
+                    (-inf, -1.0),
+                    (-18.0, -1.0),
+                    (88.722_84, inf),
+                    (nan, nan),
                 ],
             ),
             (

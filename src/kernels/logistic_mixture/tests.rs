@@ -1,0 +1,221 @@
+use super::reference::losses_and_gradient;
+use super::*;
+use crate::rng::Stream;
+use crate::simd::Isa;
+
+/// Levels, the lowest and the highest often among them.
+fn levels(stream: Stream, count: usize) -> Vec<u32> {
+    let often = [0, 1, 254, 255];
+    (0..count as u64)
+        .map(|i| match stream.below(2 * i, 3) {
+            0 => often[stream.below(2 * i + 1, 4) as usize],
+            _ => stream.below(2 * i + 1, 256) as u32,
+        })
+        .collect()
+}
+
+/// Where the numbers of the groups of parameters come from.
+struct Ranges {
+    means: [f32; 2],
+    log_scales: [f32; 2],
+    others: [f32; 2],
+}
+
+fn parameters(mixture: Mixture, pixels: usize, ranges: &Ranges, stream: Stream) -> Vec<f32> {
+    let (columns, k) = (mixture.parameters(), mixture.components());
+    let kinds: &[&[f32; 2]] = if mixture.channels() == 1 {
+        &[&ranges.others, &ranges.means, &ranges.log_scales]
+    } else {
+        let Ranges { means, log_scales, others } = ranges;
+        &[others, means, means, others, means, others, others, log_scales, log_scales, log_scales]
+    };
+    (0..pixels * columns)
+        .map(|i| {
+            let [low, high] = kinds[i % columns / k];
+            low + (high - low) * stream.uniform(i as u64)
+        })
+        .collect()
+}
+
+/// The largest errors of losses and gradients of 400 pixels, as multiples of what is allowed: `of_size` times the size of
+/// the number, or of the largest of the pixel, plus `beside`.
+fn errors(mixture: Mixture, ranges: &Ranges, of_size: f64, beside: f64) -> [f64; 2] {
+    let pixels = 400;
+    let (columns, channels) = (mixture.parameters(), mixture.channels());
+    let stream = Stream::new(21, "mixture", &[columns as u64, channels as u64]);
+    let before = parameters(mixture, pixels, ranges, stream);
+    let levels = levels(Stream::new(22, "levels", &[]), pixels * channels);
+    let (expected, slopes) = losses_and_gradient(&before, &levels, [columns, channels]);
+    let (mut losses, mut after) = (vec![f32::NAN; pixels], before);
+    losses_and_gradient_of(mixture, &mut after, &levels, &mut losses);
+    let mut worst = [0.0_f64; 2];
+    let error = |found: f32, expected: f64, size: f64| {
+        assert!(found.is_finite(), "{found}, expected {expected}");
+        (f64::from(found) - expected).abs() / (of_size * size + beside)
+    };
+    for (&found, &expected) in losses.iter().zip(&expected) {
+        worst[0] = worst[0].max(error(found, expected, expected.abs()));
+    }
+    for (found, expected) in after.chunks_exact(columns).zip(slopes.chunks_exact(columns)) {
+        let size = expected.iter().fold(0.0_f64, |size, x| size.max(x.abs()));
+        for (&found, &expected) in found.iter().zip(expected) {
+            worst[1] = worst[1].max(error(found, expected, size));
+        }
+    }
+    worst
+}
+
+const FORMS: [[usize; 2]; 6] = [[100, 3], [10, 3], [30, 3], [30, 1], [3, 1], [51, 1]];
+
+fn every_form() -> impl Iterator<Item = Mixture> {
+    FORMS.into_iter().map(|[parameters, channels]| Mixture::new(parameters, channels).unwrap())
+}
+
+#[test]
+fn ordinary_parameters_give_the_likelihood_and_gradient_of_the_reference() {
+    for mixture in every_form() {
+        let ranges = Ranges { means: [-0.3, 1.3], log_scales: [-3.0, 1.0], others: [-2.0, 2.0] };
+        let worst = errors(mixture, &ranges, 1e-5, 1e-6);
+        println!("{mixture:?}: {worst:?} of what is allowed");
+        assert!(worst.iter().all(|&error| error < 1.0), "{mixture:?}: {worst:?}");
+    }
+}
+
+/// A rounding of the distance of value and mean is multiplied by up to e^7, whoever computes it in f32.
+#[test]
+fn extreme_parameters_give_the_likelihood_and_gradient_of_the_reference() {
+    for (means, log_scales) in [
+        ([-0.1, 1.1], [-9.0, -6.0]),
+        ([-3.0, 4.0], [-20.0, 5.0]),
+        ([-300.0, 400.0], [-20.0, 5.0]),
+        ([-1e4, 1e4], [-4.0, 100.0]),
+    ] {
+        for mixture in every_form() {
+            let ranges = Ranges { means, log_scales, others: [-30.0, 30.0] };
+            let steepest = (-f64::from(log_scales[0].max(-7.0))).exp();
+            let rounding = 6e-8 * steepest * (f64::from(means[1]) + 1.0);
+            let worst = errors(mixture, &ranges, 1e-5 + 4.0 * rounding, 1e-5);
+            println!("{mixture:?}, {means:?}, {log_scales:?}: {worst:?} of what is allowed");
+            assert!(worst.iter().all(|&error| error < 1.0), "{mixture:?}: {worst:?}");
+        }
+    }
+}
+
+/// One component, a mean whose distance from the value is all but exact: every digit of f32 counts, into the tails.
+#[test]
+fn a_single_logistic_is_right_to_the_last_digits() {
+    let mixture = Mixture::new(3, 1).unwrap();
+    let mut parameters = vec![];
+    let mut levels = vec![];
+    for level in [0, 1, 2, 127, 253, 254, 255] {
+        for log_scale in [-1e30_f32, -20.0, -7.000_001, -7.0, -6.9, -3.0, 0.0, 3.0, 20.0, 80.0, 200.0] {
+            for distance in [0.0, 1e-6, 1e-3, 0.015, 0.06, 0.2, 0.7, 20.0] {
+                for sign in [-1.0, 1.0] {
+                    parameters.extend([0.0, bin::value(level) + sign * distance, log_scale]);
+                    levels.push(level);
+                }
+            }
+        }
+    }
+    let (expected, slopes) = losses_and_gradient(&parameters, &levels, [3, 1]);
+    let (mut losses, mut after) = (vec![f32::NAN; levels.len()], parameters.clone());
+    losses_and_gradient_of(mixture, &mut after, &levels, &mut losses);
+    for (i, &level) in levels.iter().enumerate() {
+        let [_, mean, log_scale] = [0, 1, 2].map(|c| f64::from(parameters[3 * i + c]));
+        let inverse = (-log_scale.max(-7.0)).exp();
+        let a = inverse * (f64::from(bin::value(level)) - mean).abs();
+        // a itself is right to some units in the last place, and so are exponentials of it to `a` times as many.
+        let room = 1e-6 + 3e-7 * a;
+        let near = |found: f32, expected: f64, beside: f64| {
+            (f64::from(found) - expected).abs() <= room * expected.abs() + beside
+        };
+        let case = || format!("level {level}, mean {mean}, log-scale {log_scale}");
+        assert!(near(losses[i], expected[i], 1e-7), "{}: {}, {}", case(), losses[i], expected[i]);
+        assert_eq!(after[3 * i], 0.0, "{}: a single component is responsible for all", case());
+        // The slopes of D next to the floor: 1e-7 of the slope of a probability of 1e-7 is noise.
+        let [by_mean, by_log_scale] = [1, 2].map(|c| (after[3 * i + c], slopes[3 * i + c]));
+        assert!(near(by_mean.0, by_mean.1, 1e-12 * inverse + 1e-37), "{}: by mean {by_mean:?}", case());
+        assert!(near(by_log_scale.0, by_log_scale.1, 1e-6), "{}: by scale {by_log_scale:?}", case());
+        if parameters[3 * i + 2] < -7.0 {
+            assert_eq!(by_log_scale.0, 0.0, "{}: a clamped log-scale has no gradient", case());
+        }
+    }
+}
+
+/// The levels share the line among them, so their probabilities add up to 1, and 254 times the floor.
+#[test]
+fn the_probabilities_of_all_levels_add_up() {
+    let mixture = Mixture::new(6, 1).unwrap();
+    for means in [[0.3, 0.7], [-0.4, 0.5], [1.2, 1.0], [-50.0, 0.001]] {
+        for log_scales in [[-7.0, -6.5], [-4.0, -9.0], [-1.0, 3.0], [0.5, -5.0]] {
+            let row = [[0.4, -1.0], means, log_scales].concat();
+            let levels: Vec<u32> = (0..LEVELS).collect();
+            let mut found = vec![f32::NAN; 256];
+            losses(mixture, &row.repeat(256), &levels, &mut found);
+            let sum: f64 = found.iter().map(|&loss| (-f64::from(loss)).exp()).sum();
+            assert!((sum - (1.0 + 254e-7)).abs() < 2e-5, "{row:?}: {sum}");
+        }
+    }
+}
+
+#[test]
+fn passes_agree_and_pixels_do_not_see_each_other_on_every_instruction_set() {
+    let same = |found: &[f32], expected: &[f32], what: &str| {
+        let different = found.iter().zip(expected).position(|(a, b)| a.to_bits() != b.to_bits());
+        assert_eq!(different, None, "{what}: the first of {} numbers that differs", found.len());
+    };
+    for mixture in every_form() {
+        let [columns, channels] = [mixture.parameters(), mixture.channels()];
+        let ranges = Ranges { means: [-0.5, 1.5], log_scales: [-8.0, 2.0], others: [-3.0, 3.0] };
+        let all = parameters(mixture, 67, &ranges, Stream::new(23, "mixture", &[]));
+        let levels = levels(Stream::new(24, "levels", &[]), 67 * channels);
+        // One pixel at a time is what the others are held against.
+        let (mut expected, mut slopes) = (vec![f32::NAN; 67], all.clone());
+        for pixel in 0..67 {
+            losses_and_gradient_of(
+                mixture,
+                &mut slopes[pixel * columns..][..columns],
+                &levels[pixel * channels..][..channels],
+                &mut expected[pixel..=pixel],
+            );
+        }
+        for &isa in Isa::supported() {
+            let (mut scratch, mut of_all) = (vec![f32::NAN; mixture.scratch()], vec![f32::NAN; 67]);
+            let (mut after, scratch) = (all.clone(), &mut scratch[..]);
+            isa.run(Losses { mixture, parameters: &all, levels: &levels, losses: &mut of_all, scratch });
+            let what = format!("{mixture:?} on {}", isa.name());
+            same(&of_all, &expected, &what);
+            let (parameters, losses) = (&mut after[..], &mut of_all[..]);
+            isa.run(LossesAndGradient { mixture, parameters, levels: &levels, scale: None, losses, scratch });
+            same(&of_all, &expected, &what);
+            same(&after, &slopes, &what);
+        }
+        let mut after = vec![f32::NAN; all.len()];
+        gradient(mixture, &all, &levels, &[1.0; 67], &mut after);
+        same(&after, &slopes, "the gradient alone");
+    }
+}
+
+#[test]
+fn what_is_no_number_shows_in_the_loss() {
+    for mixture in every_form() {
+        let columns = mixture.parameters();
+        for column in 0..columns {
+            let mut row = vec![0.5; columns];
+            row[column] = f32::NAN;
+            let levels = vec![100; mixture.channels()];
+            let mut loss = [0.0];
+            losses(mixture, &row, &levels, &mut loss);
+            assert!(loss[0].is_nan(), "{mixture:?}: {} with NaN in column {column}", loss[0]);
+        }
+    }
+}
+
+#[test]
+fn only_whole_mixtures_exist() {
+    for (parameters, channels) in [(0, 1), (0, 3), (31, 3), (30, 2), (30, 0), (3, 3)] {
+        assert_eq!(Mixture::new(parameters, channels), None, "{parameters} for {channels} channels");
+    }
+    let mixture = Mixture::new(30, 3).unwrap();
+    assert_eq!([mixture.parameters(), mixture.channels(), mixture.components()], [30, 3, 3]);
+}
