@@ -129,4 +129,24 @@ pub(super) mod tests {
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
         case(sizes.next(1, 250), sizes.next(1, 10), sizes.next(1, 4), [1, 3][sizes.next(0, 1)])
     }
+
+    #[test]
+    fn the_products_are_all_made_on_the_way_forward() {
+        let op = LinearLogisticMixture(Levels { levels: vec![0; 9].into(), channels: 3 });
+        let shapes = [[3, 4].into(), [4, 20].into(), [20].into()];
+        let mut count = 0;
+        for _row in 0..3 {
+            for _input in 0..4 {
+                for _parameter in 0..20 {
+                    count += 1;
+                }
+            }
+        }
+        let work = |pass| op.multiply_adds(&shapes, Shape::SCALAR, pass);
+        assert_eq!(work(Pass::Forward), MultiplyAdds { computed: 3 * count, naive: count });
+        for (wanted, products) in [([true, true, true], 2), ([false, true, true], 1), ([false, false, true], 0)] {
+            let expected = MultiplyAdds { computed: 0, naive: products * count };
+            assert_eq!(work(Pass::Backward { wanted: &wanted }), expected);
+        }
+    }
 }

@@ -41,8 +41,7 @@ mod tests {
     use super::*;
     use crate::autograd::{Engine, Params, Tape};
 
-    /// What the mixture gives the highest probability to, its mean's level, is what its likelihood prefers; and draws
-    /// have on average the likelihood that the entropy says.
+    /// On average a draw's -ln p is the entropy of the mixture, which the likelihoods of all levels give.
     #[test]
     fn the_likelihood_is_that_of_the_draws() {
         let (engine, params) = (Engine::new(), Params::new());

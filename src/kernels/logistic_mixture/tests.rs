@@ -94,7 +94,7 @@ fn extreme_parameters_give_the_likelihood_and_gradient_of_the_reference() {
             let ranges = Ranges { means, log_scales, others: [-30.0, 30.0] };
             let steepest = (-f64::from(log_scales[0].max(-7.0))).exp();
             let rounding = 6e-8 * steepest * (f64::from(means[1]) + 1.0);
-            let worst = errors(mixture, &ranges, 1e-5 + 4.0 * rounding, 1e-5);
+            let worst = errors(mixture, &ranges, 1e-5 + rounding, 2e-6);
             println!("{mixture:?}, {means:?}, {log_scales:?}: {worst:?} of what is allowed");
             assert!(worst.iter().all(|&error| error < 1.0), "{mixture:?}: {worst:?}");
         }
@@ -132,9 +132,10 @@ fn a_single_logistic_is_right_to_the_last_digits() {
         let case = || format!("level {level}, mean {mean}, log-scale {log_scale}");
         assert!(near(losses[i], expected[i], 1e-7), "{}: {}, {}", case(), losses[i], expected[i]);
         assert_eq!(after[3 * i], 0.0, "{}: a single component is responsible for all", case());
-        // The slopes of D next to the floor: 1e-7 of the slope of a probability of 1e-7 is noise.
+        // What the reference itself loses where it takes a slope of s at one end from that at the other.
+        let noise = 3e-16 * inverse * expected[i].exp() + 1e-37;
         let [by_mean, by_log_scale] = [1, 2].map(|c| (after[3 * i + c], slopes[3 * i + c]));
-        assert!(near(by_mean.0, by_mean.1, 1e-12 * inverse + 1e-37), "{}: by mean {by_mean:?}", case());
+        assert!(near(by_mean.0, by_mean.1, noise), "{}: by mean {by_mean:?}", case());
         assert!(near(by_log_scale.0, by_log_scale.1, 1e-6), "{}: by scale {by_log_scale:?}", case());
         if parameters[3 * i + 2] < -7.0 {
             assert_eq!(by_log_scale.0, 0.0, "{}: a clamped log-scale has no gradient", case());

@@ -1,0 +1,183 @@
+//! How good class probabilities are: accuracy and its relatives, the ROC curve, and calibration.
+//!
+//! The definitions are scikit-learn's, and so are the numbers (`scripts/sklearn_scores.py`), with one exception: what is
+//! undefined, because a class is absent or never predicted, is nothing here, where scikit-learn says 0 or NaN or leaves
+//! the class out.
+//!
+//! An image's predicted class is the one with the highest probability, the first of equals. Of two classes one is the
+//! positive one, and precision, recall, F1 and the ROC curve are about it; of more they are the mean of those of each
+//! class against the others (macro).
+
+mod calibration;
+mod ranking;
+#[cfg(test)]
+mod tests;
+
+use crate::error::{Error, Result};
+pub use calibration::{Bin, Calibration};
+use ranking::Ranking;
+pub use ranking::{Auc, Bootstrap, RocPoint};
+use serde::{Deserialize, Serialize};
+
+/// What a model says of images whose classes are known.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    truth: Vec<u32>,
+    /// (images, classes)
+    probabilities: Vec<f64>,
+    classes: usize,
+}
+
+/// Everything that is reported. None: not defined for these images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// How many images were predicted.
+    pub images: usize,
+    /// The share of images whose class is predicted.
+    pub accuracy: Option<f64>,
+    /// The mean of the classes' recalls; none if a class is absent.
+    pub balanced_accuracy: Option<f64>,
+    /// Of the images that are predicted to be of the class, the share that are; none if there are none.
+    pub precision: Option<f64>,
+    /// Of the images of the class, the share that are predicted to be; none if there are none.
+    pub recall: Option<f64>,
+    /// The harmonic mean of precision and recall, 2 tp / (2 tp + fp + fn); none where that is 0 / 0.
+    pub f1: Option<f64>,
+    /// The area under the ROC curve; none if a class is absent.
+    pub roc_auc: Option<Auc>,
+    /// The number of images of class i (row) that are predicted to be of class j (column).
+    pub confusion: Vec<Vec<usize>>,
+    /// Of two classes, the corners of the ROC curve from (0, 0) to (1, 1); none of more, or if a class is absent.
+    pub roc_curve: Option<Vec<RocPoint>>,
+    /// Whether probabilities are frequencies; none without images.
+    pub calibration: Option<Calibration>,
+}
+
+impl Predictions {
+    /// `truth` is a class below `classes` for each image; `probabilities` (images, classes).
+    ///
+    /// # Errors
+    /// If a probability is not in 0..1, but for rounding.
+    ///
+    /// # Panics
+    /// If there are fewer than two classes, or not as many probabilities as images and classes, or a class is none of them.
+    #[track_caller]
+    pub fn new<P: Copy + Into<f64>>(truth: &[u32], probabilities: &[P], classes: usize) -> Result<Self> {
+        assert!(classes >= 2, "scores of {classes} classes");
+        assert_eq!(
+            Some(probabilities.len()),
+            truth.len().checked_mul(classes),
+            "probabilities of {} images and {classes} classes",
+            truth.len()
+        );
+        let largest = truth.iter().max().copied().unwrap_or(0) as usize;
+        assert!(largest < classes, "class {largest} of {classes}");
+        let probabilities: Vec<f64> = probabilities.iter().map(|&p| p.into()).collect();
+        if let Some(at) = probabilities.iter().position(|p| !(-1e-6..=1.0 + 1e-6).contains(p)) {
+            return Err(Error::work(format!(
+                "the probability of class {} of image {} is {}, expected a number from 0 to 1",
+                at % classes,
+                at / classes,
+                probabilities[at]
+            )));
+        }
+        Ok(Predictions { truth: truth.to_vec(), probabilities, classes })
+    }
+
+    /// All scores; of two classes, `positive` is the one that they are about, of more it does not matter.
+    ///
+    /// # Panics
+    /// If `positive` is no class.
+    #[track_caller]
+    pub fn scores(&self, positive: u32, bootstrap: Bootstrap) -> Scores {
+        assert!((positive as usize) < self.classes, "class {positive} of {}", self.classes);
+        let about: Vec<usize> =
+            if self.classes == 2 { vec![positive as usize] } else { (0..self.classes).collect() };
+        let confusion = self.confusion();
+        let counts: Vec<Counts> = (0..self.classes).map(|class| Counts::of(&confusion, class)).collect();
+        let macro_mean =
+            |score: fn(&Counts) -> Option<f64>| mean(about.iter().map(|&class| score(&counts[class])));
+        let rankings: Option<Vec<Ranking>> = about.iter().map(|&class| self.ranking(class)).collect();
+        Scores {
+            images: self.truth.len(),
+            accuracy: ratio(counts.iter().map(|counts| counts.right).sum(), self.truth.len()),
+            balanced_accuracy: mean(counts.iter().map(Counts::recall)),
+            precision: macro_mean(Counts::precision),
+            recall: macro_mean(Counts::recall),
+            f1: macro_mean(Counts::f1),
+            roc_auc: rankings.as_ref().map(|rankings| ranking::auc(rankings, bootstrap)),
+            roc_curve: rankings.filter(|rankings| rankings.len() == 1).map(|rankings| rankings[0].curve()),
+            confusion,
+            calibration: Calibration::of(&self.confidences(positive)),
+        }
+    }
+
+    /// Each image's predicted class.
+    pub fn predicted(&self) -> Vec<u32> {
+        let likeliest =
+            |row: &[f64]| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+        self.probabilities.chunks_exact(self.classes).map(|row| likeliest(row) as u32).collect()
+    }
+
+    fn confusion(&self) -> Vec<Vec<usize>> {
+        let mut confusion = vec![vec![0; self.classes]; self.classes];
+        for (&truth, predicted) in self.truth.iter().zip(self.predicted()) {
+            confusion[truth as usize][predicted as usize] += 1;
+        }
+        confusion
+    }
+
+    /// The images by their probability of a class; none if it is absent, or all others are.
+    fn ranking(&self, class: usize) -> Option<Ranking> {
+        let probabilities = self.probabilities.iter().skip(class).step_by(self.classes).copied();
+        Ranking::new(probabilities.zip(self.truth.iter().map(|&truth| truth as usize == class)))
+    }
+
+    /// A probability for each image, and whether what it is the probability of is so: of two classes, that the image is of
+    /// the positive one; of more, that the predicted class is right.
+    fn confidences(&self, positive: u32) -> Vec<(f64, bool)> {
+        let rows = self.probabilities.chunks_exact(self.classes).zip(&self.truth).zip(self.predicted());
+        rows.map(|((row, &truth), predicted)| {
+            let class = if self.classes == 2 { positive } else { predicted };
+            (row[class as usize], truth == class)
+        })
+        .collect()
+    }
+}
+
+/// What of a class was predicted how often.
+struct Counts {
+    right: usize,
+    predicted: usize,
+    there: usize,
+}
+
+impl Counts {
+    fn of(confusion: &[Vec<usize>], class: usize) -> Self {
+        let predicted = confusion.iter().map(|row| row[class]).sum();
+        Counts { right: confusion[class][class], predicted, there: confusion[class].iter().sum() }
+    }
+
+    fn precision(&self) -> Option<f64> {
+        ratio(self.right, self.predicted)
+    }
+
+    fn recall(&self) -> Option<f64> {
+        ratio(self.right, self.there)
+    }
+
+    fn f1(&self) -> Option<f64> {
+        ratio(2 * self.right, self.predicted + self.there)
+    }
+}
+
+/// None if there is nothing that it would be a share of.
+fn ratio(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// None if one of them is.
+fn mean(scores: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let scores: Option<Vec<f64>> = scores.collect();
+    scores.map(|scores| scores.iter().sum::<f64>() / scores.len() as f64)
+}
