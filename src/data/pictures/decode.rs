@@ -151,6 +151,9 @@ fn decode_jpeg(bytes: &[u8], channels: usize) -> Result<Picture, String> {
         Some(ColorSpace::YCbCr | ColorSpace::RGB | ColorSpace::CMYK | ColorSpace::YCCK) => false,
         other => return Err(format!("it is a JPEG file with the colours {other:?}, expected grey or colour")),
     };
+    if !is_complete(bytes) {
+        return Err(CUT_SHORT.into());
+    }
     let colours = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
     let pixels = decoder.decode().map_err(|cause| explain(&cause))?;
@@ -180,14 +183,20 @@ fn has_adobe_marker(bytes: &[u8]) -> bool {
     false
 }
 
+/// Whether the marker of the end comes behind the last one of pixels: no pixels look like either.
+fn is_complete(bytes: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|two| two == marker);
+    last([0xff, 0xd9]) > last([0xff, 0xda])
+}
+
+const CUT_SHORT: &str = "it is cut short, expected a complete JPEG file";
+
 fn explain(cause: &DecodeErrors) -> String {
     match cause {
         DecodeErrors::Unsupported(_) => "it is a JPEG file of a kind that is not read here (lossless, arithmetic or \
                                          12 bits), expected a baseline or progressive one"
             .into(),
-        DecodeErrors::IoErrors(_) | DecodeErrors::ExhaustedData => {
-            "it is cut short, expected a complete JPEG file".into()
-        }
+        DecodeErrors::IoErrors(_) | DecodeErrors::ExhaustedData => CUT_SHORT.into(),
         _ => format!("it is a JPEG file that is damaged ({cause})"),
     }
 }

@@ -34,7 +34,7 @@ fn body(canvas: &mut Canvas, cell: &Outline, patient: &Patient, texture: &Textur
     let strength = draws.between(0.85, 1.15);
     let [eosin, azure] = patient.cell_dyes.map(|amount| (amount * strength) as f32);
     let outline = |x, y| cell.distance(x, y);
-    canvas.paint(outline, 0.035, [eosin, azure, 0.0], (texture, 0.10));
+    canvas.paint(outline, 0.035, [eosin, azure, 0.0], (texture, 0.14));
     let rim = |x, y| (cell.distance(x, y) + 0.05).abs() - 0.02;
     canvas.paint(rim, 0.05, [0.16 * eosin, 0.12 * azure, 0.0], (texture, 0.3));
     let pale = 1.0 - patient.pallor * draws.between(0.4, 1.2);
@@ -75,7 +75,7 @@ fn ring(canvas: &mut Canvas, cell: &Outline, azure: f64, texture: &Texture, draw
         let along = ((x - loop_of.centre[0]) * dot_x + (y - loop_of.centre[1]) * dot_y) / radius;
         loop_of.distance(x, y).abs() - 0.022 * (1.0 + 0.4 * along.clamp(-1.0, 1.0))
     };
-    canvas.fade(disc(loop_of.centre, 0.8 * radius), 0.04, 0.85);
+    canvas.fade(disc(loop_of.centre, 0.8 * radius), 0.04, 0.90);
     canvas.paint(band, 0.03, cytoplasm(azure, 0.62), (texture, 0.35));
     let dots = if draws.chance(0.2) { 2 } else { 1 };
     for i in 0..dots {
@@ -170,7 +170,7 @@ fn artefacts(canvas: &mut Canvas, cell: &Outline, patient: &Patient, texture: &T
             canvas.paint(|x, y| speck.distance(x, y), 0.015, [1.0, 1.0, 1.2], (texture, 0.1));
         }
     }
-    if draws.chance(0.05) {
+    if draws.chance(0.08) {
         let remnant = disc(cell.inside(0.7, draws), cell.radius * draws.between(0.06, 0.10));
         canvas.paint(remnant, 0.03, chromatin(patient.azure), (texture, 0.05));
     }

@@ -43,13 +43,13 @@ impl Patient {
             light,
             absorption,
             cell_dyes: [draws.between(0.55, 1.35), draws.between(0.0, 0.20)],
-            azure: draws.between(0.65, 1.25),
+            azure: draws.between(0.55, 1.15),
             pallor: draws.between(0.05, 0.45),
             radius: [draws.between(0.60, 0.78), draws.between(0.02, 0.06)],
             unrest: draws.between(0.03, 0.10),
             blur: draws.between(0.35, 1.05),
             noise: draws.between(1.0, 4.5),
-            artefacts: [draws.between(0.08, 0.25), draws.between(0.05, 0.30), draws.between(0.02, 0.15)],
+            artefacts: [draws.between(0.12, 0.35), draws.between(0.10, 0.35), draws.between(0.03, 0.20)],
             parasitised: draws.between(0.35, 0.65),
         }
     }

@@ -88,7 +88,7 @@ fn what_is_packed_is_used_until_a_file_changes() {
     let length = fs::metadata(&path).unwrap().len() as usize;
     bytes.resize(length.max(bytes.len()), 0);
     fs::write(&path, &bytes).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     let changed = load(&options);
     assert!(!changed.from_cache && changed.collection.images.image(1) == [7; 90]);
     assert!(changed.collection.images.pixels == load(&PLAIN).collection.images.pixels);
