@@ -38,6 +38,9 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
     (0..to).map(window).collect()
 }
 
+/// A half, which a sum begins with: what is behind the point is then dropped.
+const HALF: i32 = 1 << (PRECISION - 1);
+
 /// A sum of values times weights as a value.
 fn rounded(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
@@ -45,57 +48,67 @@ fn rounded(sum: i32) -> u8 {
 
 /// Writes a picture of `[height, width]` with `channels` values a pixel to `out` as one of `size`.
 ///
-/// Memory: as many values as `out` has columns and `pixels` has rows, for the pass in between, unless one of the two sizes
-/// stays.
+/// The rows of `pixels` are gone through once, each added to the new rows that it is part of. So no picture in between
+/// has to be held, which would be large if a picture were high and narrow. Memory: five bytes for each value of `out`, and
+/// about 8 bytes for each row and column of `pixels`.
 ///
 /// # Panics
 /// If a size is 0 or does not fit its slice.
 #[track_caller]
 pub fn resize(pixels: &[u8], from: [usize; 2], channels: usize, size: [usize; 2], out: &mut [u8]) {
-    assert!([from, size].as_flattened().iter().all(|&side| side > 0), "a picture of {from:?} to be one of {size:?}");
+    assert!(
+        [from, size].as_flattened().iter().all(|&side| side > 0),
+        "a picture of {from:?} to be one of {size:?}"
+    );
     assert_eq!(pixels.len(), from[0] * from[1] * channels, "values of a picture of {from:?} x {channels}");
     assert_eq!(out.len(), size[0] * size[1] * channels, "room for a picture of {size:?} x {channels}");
-    let ([height, width], [new_height, new_width]) = (from, size);
-    match [new_width == width, new_height == height] {
-        [true, true] => out.copy_from_slice(pixels),
-        [true, false] => columns(pixels, width * channels, height, new_height, out),
-        [false, true] => rows(pixels, width, channels, new_width, out),
-        [false, false] => {
-            let mut between = vec![0; height * new_width * channels];
-            rows(pixels, width, channels, new_width, &mut between);
-            columns(&between, new_width * channels, height, new_height, out);
-        }
+    if from == size {
+        out.copy_from_slice(pixels);
+        return;
     }
-}
-
-/// Gives each row of `width` pixels `new_width` of them.
-fn rows(pixels: &[u8], width: usize, channels: usize, new_width: usize, out: &mut [u8]) {
-    let windows = windows(width, new_width);
-    for (row, out) in pixels.chunks_exact(width * channels).zip(out.chunks_exact_mut(new_width * channels)) {
-        for (window, out) in windows.iter().zip(out.chunks_exact_mut(channels)) {
-            let pixels = &row[window.first * channels..];
-            for (channel, out) in out.iter_mut().enumerate() {
-                let values = pixels.iter().skip(channel).step_by(channels);
-                let products = values.zip(&window.weights).map(|(&value, weight)| i32::from(value) * weight);
-                *out = rounded(products.fold(1 << (PRECISION - 1), |sum, product| sum + product));
-            }
+    let rows = pixels.chunks_exact(from[1] * channels);
+    let narrowing = (from[1] != size[1]).then(|| windows(from[1], size[1]));
+    let values = size[1] * channels;
+    if from[0] == size[0] {
+        for (row, out) in rows.zip(out.chunks_exact_mut(values)) {
+            resize_row(row, narrowing.as_deref(), channels, out);
         }
+        return;
     }
-}
-
-/// Makes `height` rows of `values` values `new_height` rows.
-fn columns(pixels: &[u8], values: usize, height: usize, new_height: usize, out: &mut [u8]) {
-    let mut sums = vec![0; values];
-    for (window, out) in windows(height, new_height).iter().zip(out.chunks_exact_mut(values)) {
-        sums.fill(1 << (PRECISION - 1));
-        let rows = pixels[window.first * values..].chunks_exact(values);
-        for (row, weight) in rows.zip(&window.weights) {
-            for (sum, &value) in sums.iter_mut().zip(row) {
+    let lowering = windows(from[0], size[0]);
+    let mut sums = vec![HALF; out.len()];
+    let mut resized = vec![0; values];
+    let mut first = 0; // new rows before it are done
+    for (y, row) in rows.enumerate() {
+        resize_row(row, narrowing.as_deref(), channels, &mut resized);
+        while lowering.get(first).is_some_and(|window| window.first + window.weights.len() <= y) {
+            first += 1;
+        }
+        let open = lowering[first..].iter().take_while(|window| window.first <= y);
+        for (window, sums) in open.zip(sums[first * values..].chunks_exact_mut(values)) {
+            let weight = window.weights[y - window.first];
+            for (sum, &value) in sums.iter_mut().zip(&resized) {
                 *sum += i32::from(value) * weight;
             }
         }
-        for (out, &sum) in out.iter_mut().zip(&sums) {
-            *out = rounded(sum);
+    }
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = rounded(sum);
+    }
+}
+
+/// Writes a row with as many pixels as there are windows, or as it is.
+fn resize_row(row: &[u8], windows: Option<&[Window]>, channels: usize, out: &mut [u8]) {
+    let Some(windows) = windows else {
+        out.copy_from_slice(row);
+        return;
+    };
+    for (window, out) in windows.iter().zip(out.chunks_exact_mut(channels)) {
+        let pixels = &row[window.first * channels..];
+        for (channel, out) in out.iter_mut().enumerate() {
+            let values = pixels.iter().skip(channel).step_by(channels);
+            let products = values.zip(&window.weights).map(|(&value, weight)| i32::from(value) * weight);
+            *out = rounded(products.fold(HALF, |sum, product| sum + product));
         }
     }
 }

@@ -35,7 +35,8 @@ impl Patient {
     pub(super) fn drawn(seed: u64, number: u64) -> Self {
         let mut draws = Draws::new(Stream::new(seed, "synthetic patient", &[number]));
         let brightness = draws.between(0.76, 1.02);
-        let light = [242.0, 234.0, 228.0].map(|level| (level * brightness * draws.between(0.94, 1.05)) as f32);
+        let light =
+            [242.0, 234.0, 228.0].map(|level| (level * brightness * draws.between(0.94, 1.05)) as f32);
         // Pink lets red through, blue-violet some blue, brown a little red.
         let dyes = [[0.09, 0.46, 0.27], [0.86, 1.08, 0.40], [0.72, 0.98, 1.12]];
         let absorption = dyes.map(|dye| dye.map(|part| (part * draws.between(0.78, 1.25)) as f32));
