@@ -8,7 +8,8 @@
 //!
 //! A file is refused by its header if it promises more than [`MOST_PIXELS`], or more than its length can hold: DEFLATE
 //! packs at most 1,032 bytes into one, and JPEG spends at least a bit on each block of 8 x 8. So memory is bounded by the
-//! length, and by 256 MiB (PNG) or 640 MiB (JPEG, whose progressive kind keeps all coefficients) whatever the length.
+//! length; and, whatever the length, by 7 bytes a pixel for PNG (448 MiB) and 12 for JPEG (768 MiB), whose progressive
+//! kind keeps all coefficients until the end.
 
 use super::orientation::Orientation;
 use crate::data::image::{self, luma};
