@@ -6,9 +6,9 @@
 //! platelets and drops of stain have too, and these lie on cells of both classes alike. Colours alone do therefore not
 //! tell, shapes do.
 //!
-//! How: each image is painted as amounts of three dyes ([`canvas`]), a pink one (eosin) for the cell, a blue-violet one
+//! How: each image is painted as amounts of three dyes (`canvas.rs`), a pink one (eosin) for the cell, a blue-violet one
 //! (azure) for parasites and platelets, a brown one for the parasites' pigment; light is then absorbed as Beer and Lambert
-//! have it, I = I0 exp(-sum of amount x absorption), blurred and made noisy ([`film`]). A cell is a function of (seed,
+//! have it, I = I0 exp(-sum of amount x absorption), blurred and made noisy (`film.rs`). A cell is a function of (seed,
 //! patient, number), in the same bits on every machine.
 //!
 //! They are no substitute for real cells: nothing that is found on them says anything about patients.
