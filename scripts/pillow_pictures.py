@@ -5,7 +5,8 @@
                                                          beside each NAME a NAME.upright.png: what Pillow reads, put
                                                          upright, in RGB
 
-Needs Pillow; table and files were made with Pillow 13.0.0.
+Needs Pillow; table and files were made with Pillow 12.0.0. (13.0.0 makes the same files, but resizes pictures that
+become much lower columns first, by which some values differ by one level.)
 """
 import hashlib
 import pathlib

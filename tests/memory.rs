@@ -9,6 +9,9 @@
 use diva::autograd::{Builder, Params};
 use diva::config::Config;
 use diva::data::idx::{PIXELS, SIDE};
+use diva::data::pictures::decode::decode;
+use diva::data::pictures::packed::{Packed, Record};
+use diva::data::pictures::resize::resize;
 use diva::data::{idx, image, subset};
 use diva::models::Diva;
 use diva::store::checkpoint::{Checkpoint, sha256_hex};
@@ -195,6 +198,115 @@ fn pictures() {
     assert_bounded("png", Bound(4, 256 * KIB), files, |file| {
         drop(image::decode_grey(Cursor::new(file), SIDE, SIDE));
     });
+}
+
+/// Pictures of any size: a bomb in disguise, and the honest files that take the most for their length.
+#[test]
+fn pictures_of_any_size() {
+    let zlib = |bytes: &[u8]| {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let header = |side: u32, bits: u8, colours: u8, interlaced: u8| {
+        [&side.to_be_bytes()[..], &side.to_be_bytes(), &[bits, colours, 0, 0, interlaced]].concat()
+    };
+    let black = |side: usize, bits: usize| zlib(&vec![0; side * (1 + side * bits / 8)]);
+    let png = |header: &[u8], others: &[(&[u8; 4], &[u8])], pixels: &[u8]| {
+        let chunks: Vec<(&[u8; 4], &[u8])> = [(b"IHDR", header)]
+            .iter()
+            .chain(others)
+            .chain(&[(b"IDAT", pixels), (b"IEND", &[])])
+            .copied()
+            .collect();
+        png_of(&chunks)
+    };
+    let small = header(28, 8, 2, 0);
+    let bomb = zlib(&vec![0; 32 * MIB]);
+    let packed = [b"x\0\0", &bomb[..]].concat();
+    let clear: &[(&[u8; 4], &[u8])] = &[(b"PLTE", &[9; 6]), (b"tRNS", &[0])];
+    let files = vec![
+        ("20,000 x 20,000 pixels", png(&header(20_000, 8, 2, 0), &[], &bomb)),
+        ("8,000 x 8,000 pixels in few bytes", png(&header(8_000, 8, 2, 0), &[], &[0; 100])),
+        ("a bomb for pixels", png(&small, &[], &bomb)),
+        ("a bomb for a profile", png(&small, &[(b"iCCP", &packed)], &black(28, 24))),
+        ("a bomb for a text", png(&small, &[(b"zTXt", &packed)], &black(28, 24))),
+        ("a long EXIF chunk", png(&small, &[(b"eXIf", &vec![0; MIB])], &black(28, 24))),
+    ];
+    assert_bounded("png that lies", Bound(8, 256 * KIB), files, |file| drop(decode(file, 3)));
+
+    // DEFLATE packs 1,032 bytes into one; a bit with a palette that knows alpha becomes four bytes.
+    let files = vec![
+        ("black in colour", png(&header(2_000, 8, 2, 0), &[], &black(2_000, 24))),
+        ("black in 16 bits with alpha", png(&header(1_000, 16, 6, 0), &[], &black(1_000, 64))),
+        ("bits with a clear palette", png(&header(4_000, 1, 3, 0), clear, &black(4_000, 1))),
+    ];
+    for channels in [1, 3] {
+        let read = |file: &[u8]| assert!(decode(file, channels).is_ok());
+        assert_bounded("png", Bound(1032 * 8 * 8, 256 * KIB), files.clone(), read);
+    }
+
+    // A promise of so many pixels, and a file that could hold them: what is allocated before it turns out that it does not.
+    let promising = |name: &str, side: u16, length: usize| {
+        let mut bytes = std::fs::read(Path::new("tests/fixtures/pictures").join(name)).unwrap();
+        let is_frame = |four: &[u8]| matches!(four, [0xff, 0xc0 | 0xc2, 0, 11 | 17 | 20]);
+        let frame = bytes.windows(4).position(is_frame).unwrap();
+        bytes[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
+        bytes[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
+        bytes.resize(length.max(bytes.len()), 0);
+        bytes
+    };
+    let files = vec![
+        ("20,000 x 20,000 pixels", promising("colour.jpg", 20_000, MIB)),
+        ("8,000 x 8,000 pixels in few bytes", promising("colour.jpg", 8_000, 0)),
+        ("progressive, the same", promising("progressive.jpg", 8_000, 0)),
+    ];
+    assert_bounded("jpeg that lies", Bound(8, 256 * KIB), files, |file| assert!(decode(file, 3).is_err()));
+    let files = vec![
+        ("baseline", promising("colour.jpg", 4_000, 40_000)),
+        ("progressive", promising("progressive.jpg", 4_000, 40_000)),
+        ("inks", promising("cmyk.jpg", 4_000, 40_000)),
+    ];
+    assert_bounded("jpeg", Bound(512 * 16, 256 * KIB), files, |file| drop(decode(file, 3)));
+}
+
+/// High and narrow, low and wide, and square ones.
+#[test]
+fn resized_pictures() {
+    let pixels = vec![7; 3 * MIB];
+    for (from, size) in
+        [([MIB, 1], [64, 64]), ([1, MIB], [64, 64]), ([1024, 1024], [128, 128]), ([1024, 1024], [64, 1024])]
+    {
+        let mut out = vec![0; size[0] * size[1] * 3];
+        let most = largest(|| resize(&pixels, from, 3, size, &mut out));
+        println!("from {from:?} to {size:?}: {most} bytes");
+        assert!(
+            most < 5 * out.len() + 12 * (from[0] + from[1]) + 64 * KIB,
+            "from {from:?} to {size:?}: {most} bytes"
+        );
+    }
+}
+
+#[test]
+fn packed_pictures() {
+    let folder = std::env::temp_dir().join(format!("diva-memory-{}", std::process::id()));
+    let names: Vec<String> = (0..1_000).map(|i| format!("domain/class/picture {i}.png")).collect();
+    let record = Record { digest: [7; 32], size: [50, 50], problem: String::new() };
+    let mut packed =
+        Packed { size: [64, 64, 3], pixels: vec![9; 1_000 * 64 * 64 * 3], records: vec![record; 1_000] };
+    packed.write(&folder, &names).unwrap();
+    let whole = std::fs::read(&folder).unwrap();
+    let mut lie = whole.clone();
+    let footer = lie.len() - 84;
+    lie[footer + 36..footer + 44].fill(0x7f);
+    let files =
+        vec![("whole", whole.clone()), ("a length that is a lie", lie), ("cut", whole[..MIB].to_vec())];
+    assert_bounded("packed", Bound(1, MIB), files, |file| {
+        std::fs::write(&folder, file).unwrap();
+        let read = Packed::read(&folder, [64, 64, 3], &names);
+        assert_eq!(read.is_some(), file.len() == whole.len() && file == whole);
+    });
+    std::fs::remove_file(&folder).unwrap();
 }
 
 #[test]

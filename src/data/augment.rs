@@ -27,7 +27,11 @@ impl Symmetry {
     pub fn drawn(seed: u64, epoch: u64, image: u64) -> Symmetry {
         let bits = Stream::new(seed, "flips and quarter turns", &[epoch]).bits(image);
         // The upper four bits.
-        Symmetry { mirrored: bits >> 31 == 1, upside_down: bits >> 30 & 1 == 1, quarter_turns: (bits >> 28 & 3) as u8 }
+        Symmetry {
+            mirrored: bits >> 31 == 1,
+            upside_down: bits >> 30 & 1 == 1,
+            quarter_turns: (bits >> 28 & 3) as u8,
+        }
     }
 
     /// Writes the image `from` of `side` x `side` pixels with `channels` values each to `to`, transformed; `convert` makes
@@ -36,7 +40,14 @@ impl Symmetry {
     /// # Panics
     /// If a slice has another length.
     #[track_caller]
-    pub fn apply<T>(self, side: usize, channels: usize, from: &[u8], to: &mut [T], convert: impl Fn(u8) -> T) {
+    pub fn apply<T>(
+        self,
+        side: usize,
+        channels: usize,
+        from: &[u8],
+        to: &mut [T],
+        convert: impl Fn(u8) -> T,
+    ) {
         let values = side * side * channels;
         assert_eq!([from.len(), to.len()], [values; 2], "values of an image of {side}x{side}x{channels}");
         // Whence the pixel in a row and column of the turned image comes: undo the turn, then the flips.
@@ -132,7 +143,11 @@ mod tests {
             for symmetry in all() {
                 let mut to = vec![0; image.len()];
                 symmetry.apply(side, channels, &image, &mut to, |byte| byte);
-                assert_eq!(to, naive(symmetry, side, channels, &image), "{symmetry:?} of {side}x{side}x{channels}");
+                assert_eq!(
+                    to,
+                    naive(symmetry, side, channels, &image),
+                    "{symmetry:?} of {side}x{side}x{channels}"
+                );
                 seen.push(to);
             }
             assert_eq!(seen[0], image);
@@ -154,14 +169,12 @@ mod tests {
             (0..16_000).for_each(|i| counts[number(draw(i))] += 1);
             counts
         };
-        let over: [&dyn Fn(u64) -> Symmetry; 3] = [
-            &|i| Symmetry::drawn(1, 2, i),
-            &|i| Symmetry::drawn(1, i, 2),
-            &|i| Symmetry::drawn(i, 1, 2),
-        ];
+        let over: [&dyn Fn(u64) -> Symmetry; 3] =
+            [&|i| Symmetry::drawn(1, 2, i), &|i| Symmetry::drawn(1, i, 2), &|i| Symmetry::drawn(i, 1, 2)];
         for draw in over {
             // Pearson's statistic of 15 degrees of freedom: 37.7 is exceeded once in 1,000.
-            let chi: f64 = counts(draw).iter().map(|&count| (f64::from(count) - 1000.0).powi(2) / 1000.0).sum();
+            let chi: f64 =
+                counts(draw).iter().map(|&count| (f64::from(count) - 1000.0).powi(2) / 1000.0).sum();
             assert!(chi < 37.7, "{chi}");
         }
         // by another implementation of Philox, in Python; a later version must do the same
@@ -183,6 +196,11 @@ mod tests {
     #[test]
     #[should_panic(expected = "sides of images to be turned")]
     fn only_squares_can_be_turned() {
-        Dataset::new([1, 2, 1], vec![0; 2], vec![0], vec![0]).gather_augmented([0, 0], &[0], &mut [0; 2], |byte| byte);
+        Dataset::new([1, 2, 1], vec![0; 2], vec![0], vec![0]).gather_augmented(
+            [0, 0],
+            &[0],
+            &mut [0; 2],
+            |byte| byte,
+        );
     }
 }

@@ -72,10 +72,14 @@ mod tests {
 
     #[test]
     fn images_are_counted() {
-        let images = Dataset::new([1, 1, 1], vec![0; 5], vec![1, UNLABELLED, 1, 0, UNLABELLED], vec![0, 0, 0, 2, 2]);
+        let images =
+            Dataset::new([1, 1, 1], vec![0; 5], vec![1, UNLABELLED, 1, 0, UNLABELLED], vec![0, 0, 0, 2, 2]);
         let counts = Collection::new(images, names(&["a", "b", "c"]), names(&["x", "y"])).counts();
         let expected = [([0, 2], 1), ([0, 0], 0), ([1, 0], 1)];
-        assert_eq!(counts, expected.map(|(of_class, unlabelled)| DomainCounts { of_class: of_class.into(), unlabelled }));
+        assert_eq!(
+            counts,
+            expected.map(|(of_class, unlabelled)| DomainCounts { of_class: of_class.into(), unlabelled })
+        );
         assert_eq!(counts.iter().map(DomainCounts::all).collect::<Vec<_>>(), [3, 0, 2]);
     }
 

@@ -50,15 +50,20 @@ pub fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split>
     let counts = collection.counts();
     let Collection { mut images, domain_names, class_names } = collection;
     let test = place_of(&domain_names, &options.test_domain, "the test domain")?;
-    let mut is_unlabelled: Vec<bool> = counts.iter().map(|counts| counts.all() == counts.unlabelled).collect();
+    let mut is_unlabelled: Vec<bool> =
+        counts.iter().map(|counts| counts.all() == counts.unlabelled).collect();
     if is_unlabelled[test] {
         let name = &options.test_domain;
-        return Err(Error::request(format!("cannot test on the domain {name}: none of its images has a class")));
+        return Err(Error::request(format!(
+            "cannot test on the domain {name}: none of its images has a class"
+        )));
     }
     for name in &options.unlabelled_domains {
         let place = place_of(&domain_names, name, "the unlabelled domain")?;
         if place == test {
-            return Err(Error::request(format!("cannot train on the domain {name} without labels: it is the test domain")));
+            return Err(Error::request(format!(
+                "cannot train on the domain {name} without labels: it is the test domain"
+            )));
         }
         is_unlabelled[place] = true;
     }
@@ -68,7 +73,9 @@ pub fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split>
     };
     if others(false).next().is_none() {
         let name = &options.test_domain;
-        return Err(Error::request(format!("cannot leave the domain {name} out: no other domain with labels is left")));
+        return Err(Error::request(format!(
+            "cannot leave the domain {name} out: no other domain with labels is left"
+        )));
     }
     let order: Vec<usize> = others(false).chain(others(true)).chain([test]).collect();
     let names = order[..order.len() - 1].iter().map(|&domain| domain_names[domain].clone()).collect();
@@ -208,7 +215,12 @@ mod tests {
     }
 
     fn options(test: &str, unlabelled: &[&str]) -> HeldOut {
-        HeldOut { test_domain: test.into(), unlabelled_domains: names(unlabelled), with_unlabelled: true, seed: 3 }
+        HeldOut {
+            test_domain: test.into(),
+            unlabelled_domains: names(unlabelled),
+            with_unlabelled: true,
+            seed: 3,
+        }
     }
 
     const FIVE: [(&str, usize); 5] = [("P1", 40), ("P2", 1), ("P3", 103), ("P4", 7), ("P5", 30)];
@@ -220,7 +232,8 @@ mod tests {
         assert_eq!(split.domain_names, ["P2", "P4", "P5", "P1"]);
         assert_eq!((split.test_domain.as_str(), split.classes), ("P3", 2));
         assert_eq!(split.class_names, ["no", "yes"]);
-        let (validation, unlabelled) = (split.validation.as_ref().unwrap(), split.unlabelled.as_ref().unwrap());
+        let (validation, unlabelled) =
+            (split.validation.as_ref().unwrap(), split.unlabelled.as_ref().unwrap());
         let parts = [&split.train, validation, unlabelled, &split.test];
         let mut seen: Vec<u32> = parts.iter().flat_map(|data| numbers(data)).collect();
         seen.sort_unstable();
@@ -236,7 +249,9 @@ mod tests {
                 assert_eq!(all_names[data.domains[place] as usize], name);
             }
         }
-        let of = |data: &Dataset| (0..5).map(|d| data.domains.iter().filter(|&&e| e == d).count()).collect::<Vec<_>>();
+        let of = |data: &Dataset| {
+            (0..5).map(|d| data.domains.iter().filter(|&&e| e == d).count()).collect::<Vec<_>>()
+        };
         assert_eq!(of(&split.train), [1, 6, 24, 0, 0]);
         assert_eq!(of(validation), [0, 1, 6, 0, 0]);
         assert_eq!(of(unlabelled), [0, 0, 0, 40, 0]);
@@ -255,7 +270,9 @@ mod tests {
         };
         let first = of("P3", &[], true, 3);
         assert_eq!(first.len(), 24);
-        for (test, unlabelled, with) in [("P1", &[][..], true), ("P3", &["P1", "P4"], true), ("P3", &["P1"], false)] {
+        for (test, unlabelled, with) in
+            [("P1", &[][..], true), ("P3", &["P1", "P4"], true), ("P3", &["P1"], false)]
+        {
             assert_eq!(of(test, unlabelled, with, 3), first);
         }
         assert_ne!(of("P3", &[], true, 4), first);
@@ -290,7 +307,8 @@ mod tests {
             let mine: Vec<u32> = all.filter(|&(_, &d)| d == domain).map(|(image, _)| image).collect();
             assert_eq!(mine, expected[&before]);
         }
-        let known = [&split.train, &split.validation.unwrap(), &split.test].map(|data| data.classes.clone()).concat();
+        let known =
+            [&split.train, &split.validation.unwrap(), &split.test].map(|data| data.classes.clone()).concat();
         assert_eq!(known.len(), 40 - expected[&1].len() - expected[&2].len());
         assert!(known.iter().all(|&class| class < 2));
         let without = leave_one_out(data, &HeldOut { with_unlabelled: false, ..options("P3", &[]) }).unwrap();
@@ -306,7 +324,11 @@ mod tests {
             }
         });
         let cases = [
-            (collection(&FIVE), options("P6", &[]), "the test domain \"P6\": the data have P1, P2, P3, P4, P5"),
+            (
+                collection(&FIVE),
+                options("P6", &[]),
+                "the test domain \"P6\": the data have P1, P2, P3, P4, P5",
+            ),
             (collection(&FIVE), options("P1", &["x"]), "the unlabelled domain \"x\""),
             (collection(&FIVE), options("P1", &["P1"]), "it is the test domain"),
             (collection(&FIVE[..1]), options("P1", &[]), "no other domain with labels is left"),

@@ -89,7 +89,11 @@ pub(super) fn decode(
         width: frame.width as usize,
         color: frame.color_type,
         pixels,
-        orientation: reader.info().exif_metadata.as_deref().map_or(Orientation::UPRIGHT, Orientation::of_exif),
+        orientation: reader
+            .info()
+            .exif_metadata
+            .as_deref()
+            .map_or(Orientation::UPRIGHT, Orientation::of_exif),
     })
 }
 

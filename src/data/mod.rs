@@ -1,4 +1,5 @@
-//! Images with a class and a domain: reading them, turning digits into rotated domains, cutting batches.
+//! Images with a class and a domain: reading them, turning digits into rotated domains, making up cells, holding a domain
+//! out, cutting batches.
 //!
 //! A [`Dataset`] is plain bytes, one a value, as the files hold them; pixels become f32 in [0, 1] only batch
 //! by batch ([`batches`]), so that 5,000 rotated digits weigh 4 MB and not 16. A [`Split`] is what an
@@ -30,7 +31,7 @@ pub struct Dataset {
     pub channels: usize,
     /// The images one after the other, each row by row, channels last, one byte a value.
     pub pixels: Vec<u8>,
-    /// The class of each image, from 0.
+    /// The class of each image, from 0, or [`collection::UNLABELLED`].
     pub classes: Vec<u32>,
     /// The domain of each image, from 0.
     pub domains: Vec<u32>,
@@ -103,7 +104,7 @@ pub struct Split {
     /// Images of the training domains by which the epoch is chosen, where these are others than `train`.
     pub validation: Option<Dataset>,
     /// The images whose classes training must not look at; their `domains` are indices into `domain_names` too.
-    /// They may share digits with `train`.
+    /// They may share digits with `train`. Their classes may be known or [`collection::UNLABELLED`].
     pub unlabelled: Option<Dataset>,
     /// The images of the domain that is never seen in training; their domain is `domain_names.len()`.
     pub test: Dataset,

@@ -8,7 +8,8 @@
 //!
 //! A file is refused by its header if it promises more than [`MOST_PIXELS`], or more than its length can hold: DEFLATE
 //! packs at most 1,032 bytes into one, and JPEG spends at least a bit on each block of 8 x 8. So memory is bounded by the
-//! length, and by 256 MiB (PNG) or 640 MiB (JPEG, whose progressive kind keeps all coefficients) whatever the length.
+//! length; and, whatever the length, by 7 bytes a pixel for PNG (448 MiB) and 12 for JPEG (768 MiB), whose progressive
+//! kind keeps all coefficients until the end.
 
 use super::orientation::Orientation;
 use crate::data::image::{self, luma};
@@ -70,13 +71,20 @@ fn what_it_is(bytes: &[u8]) -> &'static str {
         [b'I', b'I', b'*' | b'+', 0, ..] | [b'M', b'M', 0, b'*' | b'+', ..] => "a TIFF file",
         [b'R', b'I', b'F', b'F', ..] if behind == b"WEBP" => "a WebP file",
         [_, _, _, _, b'f', b't', b'y', b'p', ..] if behind == b"avif" => "an AVIF file",
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] if matches!(behind, b"heic" | b"heix" | b"mif1") => "a HEIC file",
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] if matches!(behind, b"heic" | b"heix" | b"mif1") => {
+            "a HEIC file"
+        }
         _ => "no picture that is known here",
     }
 }
 
 /// Refuses what is too large, or larger than `length` bytes can hold, of which one holds at most `most_a_byte` of `parts`.
-fn check_size([height, width]: [usize; 2], parts: usize, length: usize, most_a_byte: usize) -> Result<(), String> {
+fn check_size(
+    [height, width]: [usize; 2],
+    parts: usize,
+    length: usize,
+    most_a_byte: usize,
+) -> Result<(), String> {
     if height.saturating_mul(width) > MOST_PIXELS {
         return Err(format!("it is {height}x{width} pixels, expected at most {MOST_PIXELS} in all"));
     }
@@ -135,6 +143,12 @@ fn shaped<const N: usize>(
 }
 
 fn decode_jpeg(bytes: &[u8], channels: usize) -> Result<Picture, String> {
+    if is_rarely_coded(bytes) {
+        return Err(
+            "it is a lossless, differential or arithmetic JPEG file, expected a baseline or progressive one"
+                .into(),
+        );
+    }
     let largest = usize::from(u16::MAX);
     // strict: a file that is damaged is refused, not filled up with grey
     let options =
@@ -146,11 +160,18 @@ fn decode_jpeg(bytes: &[u8], channels: usize) -> Result<Picture, String> {
     let is_grey = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => true,
         Some(ColorSpace::CMYK | ColorSpace::YCCK) if !has_adobe_marker(bytes) => {
-            return Err("it is a CMYK file that does not say how it counts ink, expected grey or colour".into());
+            return Err(
+                "it is a CMYK file that does not say how it counts ink, expected grey or colour".into()
+            );
         }
         Some(ColorSpace::YCbCr | ColorSpace::RGB | ColorSpace::CMYK | ColorSpace::YCCK) => false,
-        other => return Err(format!("it is a JPEG file with the colours {other:?}, expected grey or colour")),
+        other => {
+            return Err(format!("it is a JPEG file with the colours {other:?}, expected grey or colour"));
+        }
     };
+    if !is_complete(bytes) {
+        return Err(CUT_SHORT.into());
+    }
     let colours = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
     let pixels = decoder.decode().map_err(|cause| explain(&cause))?;
@@ -163,31 +184,39 @@ fn decode_jpeg(bytes: &[u8], channels: usize) -> Result<Picture, String> {
     })
 }
 
-/// Whether a JPEG file has the segment in front of its pixels by which Adobe's programs say that they wrote it.
-fn has_adobe_marker(bytes: &[u8]) -> bool {
+/// The segments in front of a JPEG file's pixels: the second byte of the marker, and what is in it.
+fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = bytes.get(2..).unwrap_or_default();
-    while let [0xff, kind, high, low, segment @ ..] = rest {
+    std::iter::from_fn(move || {
+        let [0xff, kind, high, low, ..] = rest else { return None };
+        let (segment, behind) = rest.split_at_checked(2 + usize::from(u16::from_be_bytes([*high, *low])))?;
         let start_of_scan = 0xda;
-        if *kind == 0xee && segment.starts_with(b"Adobe") {
-            return true;
-        }
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        if *kind == start_of_scan || length < 2 {
-            return false;
-        }
-        rest = rest.get(2 + length..).unwrap_or_default();
-    }
-    false
+        rest = behind;
+        Some((*kind, segment.get(4..)?)).filter(|_| *kind != start_of_scan)
+    })
 }
+
+/// Whether Adobe's programs say in a JPEG file that they wrote it.
+fn has_adobe_marker(bytes: &[u8]) -> bool {
+    segments(bytes).any(|(kind, data)| kind == 0xee && data.starts_with(b"Adobe"))
+}
+
+/// Whether a JPEG file is coded as hardly any is: without loss, by differences, or arithmetically.
+fn is_rarely_coded(bytes: &[u8]) -> bool {
+    segments(bytes).any(|(kind, _)| matches!(kind, 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf))
+}
+
+/// Whether the marker of the end comes behind the last one of pixels: no pixels look like either.
+fn is_complete(bytes: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|two| two == marker);
+    last([0xff, 0xd9]) > last([0xff, 0xda])
+}
+
+const CUT_SHORT: &str = "it is cut short, expected a complete JPEG file";
 
 fn explain(cause: &DecodeErrors) -> String {
     match cause {
-        DecodeErrors::Unsupported(_) => "it is a JPEG file of a kind that is not read here (lossless, arithmetic or \
-                                         12 bits), expected a baseline or progressive one"
-            .into(),
-        DecodeErrors::IoErrors(_) | DecodeErrors::ExhaustedData => {
-            "it is cut short, expected a complete JPEG file".into()
-        }
+        DecodeErrors::IoErrors(_) | DecodeErrors::ExhaustedData => CUT_SHORT.into(),
         _ => format!("it is a JPEG file that is damaged ({cause})"),
     }
 }

@@ -30,7 +30,10 @@ pub fn list(root: &Path) -> Result<Listing> {
             }
         }
         if found.len() == before {
-            return Err(expected(&format!("cannot use the domain {}: it has no picture", domain.path.display()), root));
+            return Err(expected(
+                &format!("cannot use the domain {}: it has no picture", domain.path.display()),
+                root,
+            ));
         }
         domain_names.push(domain.text()?);
     }
@@ -52,18 +55,24 @@ pub fn list(root: &Path) -> Result<Listing> {
     groups.sort_by_key(|&(domain, class, _)| (domain, class));
     let files = groups
         .into_iter()
-        .flat_map(|(domain, class, files)| files.into_iter().map(move |path| PictureFile { path, domain, class }))
+        .flat_map(|(domain, class, files)| {
+            files.into_iter().map(move |path| PictureFile { path, domain, class })
+        })
         .collect();
     Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices: vec![] })
 }
 
 fn expected(what: &str, root: &Path) -> Error {
-    Error::request(format!("{what}, expected {}", root.join("DOMAIN").join("CLASS").join("picture").display()))
+    Error::request(format!(
+        "{what}, expected {}",
+        root.join("DOMAIN").join("CLASS").join("picture").display()
+    ))
 }
 
 /// The folders in `folder`, beside which no picture may stand.
 fn folders_in(folder: &Path, root: &Path) -> Result<Vec<Entry>> {
-    let (folders, files): (Vec<Entry>, Vec<Entry>) = entries(folder)?.into_iter().partition(|entry| entry.is_folder);
+    let (folders, files): (Vec<Entry>, Vec<Entry>) =
+        entries(folder)?.into_iter().partition(|entry| entry.is_folder);
     for file in files {
         if file.is_named_picture() {
             let what = format!("cannot tell the domain and class of {}", file.path.display());
@@ -149,7 +158,10 @@ mod tests {
             let error = list(scratch.path()).unwrap_err();
             let message = error.to_string();
             assert!(message.contains(expected), "{message:?} does not contain {expected:?}");
-            assert!(error.exit_code() == 2 && message.contains(scratch.path().to_str().unwrap()), "{message}");
+            assert!(
+                error.exit_code() == 2 && message.contains(scratch.path().to_str().unwrap()),
+                "{message}"
+            );
         }
         let scratch = with(&["file"]);
         for path in ["file", "missing"] {

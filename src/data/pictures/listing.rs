@@ -75,7 +75,8 @@ impl Entry {
     pub(super) fn is_named_picture(&self) -> bool {
         let endings = ["png", "jpg", "jpeg"];
         let ending = Path::new(&self.name).extension();
-        !self.is_folder && ending.is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
+        !self.is_folder
+            && ending.is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
     }
 }
 
@@ -122,9 +123,8 @@ fn is_passed_over(name: &OsStr, is_folder: bool) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
     let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
     let is_text = || {
-        let endings = [
-            "txt", "md", "csv", "tsv", "json", "xml", "yaml", "yml", "toml", "ini", "log", "html", "pdf",
-        ];
+        let endings =
+            ["txt", "md", "csv", "tsv", "json", "xml", "yaml", "yml", "toml", "ini", "log", "html", "pdf"];
         match ending {
             "" => matches!(stem, "readme" | "license"),
             "db" => stem.ends_with("thumbs"),
@@ -153,15 +153,29 @@ mod tests {
     #[test]
     fn what_is_no_picture_is_passed_over() {
         for name in [
-            ".DS_Store", ".hidden.png", "._x.png", "Thumbs.db", "ehthumbs.db", "desktop.ini", "README", "readme.txt",
-            "README.md", "LICENSE", "labels.CSV", "a.b.json", "__MACOSX",
+            ".DS_Store",
+            ".hidden.png",
+            "._x.png",
+            "Thumbs.db",
+            "ehthumbs.db",
+            "desktop.ini",
+            "README",
+            "readme.txt",
+            "README.md",
+            "LICENSE",
+            "labels.CSV",
+            "a.b.json",
+            "__MACOSX",
         ] {
             assert!(is_passed_over(OsStr::new(name), false), "{name}");
         }
-        for name in ["a.png", "A.JPG", "cell", "x.tif", "x.gif", "movie.mp4", "cells.db", "größe 1.png", "txt"] {
+        for name in
+            ["a.png", "A.JPG", "cell", "x.tif", "x.gif", "movie.mp4", "cells.db", "größe 1.png", "txt"]
+        {
             assert!(!is_passed_over(OsStr::new(name), false), "{name}");
         }
-        for (name, expected) in [("notes.txt", false), ("README", false), (".git", true), ("__MACOSX", true)] {
+        for (name, expected) in [("notes.txt", false), ("README", false), (".git", true), ("__MACOSX", true)]
+        {
             assert_eq!(is_passed_over(OsStr::new(name), true), expected, "the folder {name}");
         }
     }

@@ -110,7 +110,8 @@ fn decode_all(listing: &Listing, size: [usize; 3], names: usize) -> Result<Packe
     let values: usize = size.iter().product();
     let files = listing.files.len();
     let mut pixels = Vec::new();
-    let room = files.checked_mul(values).and_then(|pixels| pixels.checked_add(Packed::overhead(files, names)));
+    let room =
+        files.checked_mul(values).and_then(|pixels| pixels.checked_add(Packed::overhead(files, names)));
     room.and_then(|room| pixels.try_reserve_exact(room).ok()).ok_or_else(|| {
         let [height, width, channels] = size;
         Error::request(format!(
@@ -119,7 +120,8 @@ fn decode_all(listing: &Listing, size: [usize; 3], names: usize) -> Result<Packe
         ))
     })?;
     pixels.resize(files * values, 0);
-    let records = parallel::map_chunks(&mut pixels, values, |i, out| read_one(&listing.files[i].path, size, out));
+    let records =
+        parallel::map_chunks(&mut pixels, values, |i, out| read_one(&listing.files[i].path, size, out));
     let mut kept = 0;
     for (i, record) in records.iter().enumerate() {
         if record.is_readable() {
@@ -144,7 +146,11 @@ fn read_one(path: &Path, [height, width, channels]: [usize; 3], out: &mut [u8]) 
         Ok(picture) => {
             drop(bytes);
             resize(&picture.pixels, [picture.height, picture.width], channels, [height, width], out);
-            Record { digest, size: [picture.height, picture.width].map(|side| side as u32), problem: String::new() }
+            Record {
+                digest,
+                size: [picture.height, picture.width].map(|side| side as u32),
+                problem: String::new(),
+            }
         }
         Err(problem) => Record { digest, size: [0, 0], problem },
     }
@@ -187,16 +193,16 @@ fn unreadable(listing: &Listing, records: &[Record]) -> Vec<String> {
 fn original_sizes(records: &[Record]) -> [[u32; 2]; 2] {
     let sizes = || records.iter().filter(|record| record.is_readable()).map(|record| record.size);
     let [smallest, largest]: [fn(u32, u32) -> u32; 2] = [u32::min, u32::max];
-    [smallest, largest].map(|choose| {
-        sizes().reduce(|[a, b], [c, d]| [choose(a, c), choose(b, d)]).unwrap_or_default()
-    })
+    [smallest, largest]
+        .map(|choose| sizes().reduce(|[a, b], [c, d]| [choose(a, c), choose(b, d)]).unwrap_or_default())
 }
 
 /// The pixels with the labels of their files.
 fn labelled(listing: Listing, packed: Packed) -> Result<Collection> {
     let Listing { root, files, domain_names, class_names, .. } = listing;
     let readable = files.iter().zip(&packed.records).filter(|(_, record)| record.is_readable());
-    let (domains, classes): (Vec<u32>, Vec<u32>) = readable.map(|(file, _)| (file.domain, file.class)).unzip();
+    let (domains, classes): (Vec<u32>, Vec<u32>) =
+        readable.map(|(file, _)| (file.domain, file.class)).unzip();
     for (domain, name) in (0..).zip(&domain_names) {
         // in the order of the list
         if domains.binary_search(&domain).is_err() {

@@ -27,12 +27,13 @@ pub fn list(root: &Path, fewest: usize) -> Result<Listing> {
     let mut patients: BTreeMap<String, Vec<(PathBuf, u32)>> = BTreeMap::new();
     for (folder, class) in folders.iter().zip(0..) {
         for path in pictures(folder)? {
-            let name = path.file_name().and_then(|name| name.to_str()).and_then(patient_of).ok_or_else(|| {
-                Error::request(format!(
-                    "cannot tell the patient of {}: expected a name as C116P77ThinF_IMG_....png",
-                    path.display()
-                ))
-            })?;
+            let name =
+                path.file_name().and_then(|name| name.to_str()).and_then(patient_of).ok_or_else(|| {
+                    Error::request(format!(
+                        "cannot tell the patient of {}: expected a name as C116P77ThinF_IMG_....png",
+                        path.display()
+                    ))
+                })?;
             patients.entry(name.to_owned()).or_default().push((path, class));
         }
     }
@@ -138,13 +139,19 @@ mod tests {
         for root in ["", "cell_images/"] {
             let cells = ["Parasitized/B1Thin_2.png", "Parasitized/B1Thin_1.png", "Parasitized/A_1.png"];
             let others = ["Uninfected/B1Thin_3.png", "Uninfected/C_1.png", "Uninfected/Thumbs.db"];
-            let names: Vec<String> = cells.iter().chain(&others).map(|name| format!("{root}{name}")).collect();
+            let names: Vec<String> =
+                cells.iter().chain(&others).map(|name| format!("{root}{name}")).collect();
             let scratch = with(&names.iter().map(String::as_str).collect::<Vec<_>>());
             let listing = list(scratch.path(), 2).unwrap();
-            let found: Vec<(String, u32, u32)> =
-                (0..).zip(&listing.files).map(|(i, file)| (listing.name(i), file.domain, file.class)).collect();
-            let expected =
-                [("Uninfected/B1Thin_3.png", 0), ("Parasitized/B1Thin_1.png", 1), ("Parasitized/B1Thin_2.png", 1)];
+            let found: Vec<(String, u32, u32)> = (0..)
+                .zip(&listing.files)
+                .map(|(i, file)| (listing.name(i), file.domain, file.class))
+                .collect();
+            let expected = [
+                ("Uninfected/B1Thin_3.png", 0),
+                ("Parasitized/B1Thin_1.png", 1),
+                ("Parasitized/B1Thin_2.png", 1),
+            ];
             assert_eq!(found, expected.map(|(name, class)| (format!("{root}{name}"), 0, class)));
             assert_eq!(
                 listing.notices,

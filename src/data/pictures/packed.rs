@@ -97,7 +97,8 @@ impl Packed {
     /// Memory: the length of the file, and 100 bytes and its name for each of `names`. A file of another kind or size is
     /// not read.
     pub fn read(path: &Path, size: [usize; 3], names: &[String]) -> Option<Packed> {
-        let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
+        let mut file =
+            File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
         let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
         let mut footer = [0; FOOTER];
         file.seek(SeekFrom::Start(length.checked_sub(FOOTER)? as u64)).ok()?;

@@ -23,7 +23,12 @@ impl Canvas {
     /// Calls `change` with every pixel's dyes, how far it is covered by the shape (0 to 1) and its place.
     ///
     /// A point `edge` inside or further is covered, one `edge` outside is not.
-    fn touch(&mut self, shape: impl Fn(f64, f64) -> f64, edge: f64, change: impl Fn(&mut Dyes, f32, [f64; 2])) {
+    fn touch(
+        &mut self,
+        shape: impl Fn(f64, f64) -> f64,
+        edge: f64,
+        change: impl Fn(&mut Dyes, f32, [f64; 2]),
+    ) {
         let side = self.side as f64;
         let edge = edge.max(1.0 / side);
         for (place, dyes) in self.dyes.iter_mut().enumerate() {
@@ -52,7 +57,9 @@ impl Canvas {
 
     /// Leaves the share `kept` of what is there where the shape is.
     pub(super) fn fade(&mut self, shape: impl Fn(f64, f64) -> f64, edge: f64, kept: f32) {
-        self.touch(shape, edge, |to, inside, _| to.iter_mut().for_each(|to| *to *= 1.0 - inside * (1.0 - kept)));
+        self.touch(shape, edge, |to, inside, _| {
+            to.iter_mut().for_each(|to| *to *= 1.0 - inside * (1.0 - kept))
+        });
     }
 }
 

@@ -34,7 +34,7 @@ fn body(canvas: &mut Canvas, cell: &Outline, patient: &Patient, texture: &Textur
     let strength = draws.between(0.85, 1.15);
     let [eosin, azure] = patient.cell_dyes.map(|amount| (amount * strength) as f32);
     let outline = |x, y| cell.distance(x, y);
-    canvas.paint(outline, 0.035, [eosin, azure, 0.0], (texture, 0.10));
+    canvas.paint(outline, 0.035, [eosin, azure, 0.0], (texture, 0.14));
     let rim = |x, y| (cell.distance(x, y) + 0.05).abs() - 0.02;
     canvas.paint(rim, 0.05, [0.16 * eosin, 0.12 * azure, 0.0], (texture, 0.3));
     let pale = 1.0 - patient.pallor * draws.between(0.4, 1.2);
@@ -75,13 +75,18 @@ fn ring(canvas: &mut Canvas, cell: &Outline, azure: f64, texture: &Texture, draw
         let along = ((x - loop_of.centre[0]) * dot_x + (y - loop_of.centre[1]) * dot_y) / radius;
         loop_of.distance(x, y).abs() - 0.022 * (1.0 + 0.4 * along.clamp(-1.0, 1.0))
     };
-    canvas.fade(disc(loop_of.centre, 0.8 * radius), 0.04, 0.85);
+    canvas.fade(disc(loop_of.centre, 0.8 * radius), 0.04, 0.90);
     canvas.paint(band, 0.03, cytoplasm(azure, 0.62), (texture, 0.35));
     let dots = if draws.chance(0.2) { 2 } else { 1 };
     for i in 0..dots {
         let side = if i == 0 { 1.0 } else { -draws.between(0.4, 1.0) };
         let place = [loop_of.centre[0] + side * radius * dot_x, loop_of.centre[1] + side * radius * dot_y];
-        canvas.paint(disc(place, cell.radius * draws.between(0.055, 0.085)), 0.03, chromatin(azure), (texture, 0.1));
+        canvas.paint(
+            disc(place, cell.radius * draws.between(0.055, 0.085)),
+            0.03,
+            chromatin(azure),
+            (texture, 0.1),
+        );
     }
 }
 
@@ -90,7 +95,8 @@ fn trophozoite(canvas: &mut Canvas, cell: &Outline, azure: f64, texture: &Textur
     let blob = Outline::drawn(cell.inside(0.45, draws), radius, 0.28, draws);
     canvas.paint(|x, y| blob.distance(x, y), 0.05, cytoplasm(azure, 0.58), (texture, 0.45));
     canvas.fade(disc(blob.inside(0.4, draws), 0.35 * radius), 0.05, 0.55);
-    let nucleus = Outline::drawn(blob.inside(0.7, draws), cell.radius * draws.between(0.08, 0.13), 0.15, draws);
+    let nucleus =
+        Outline::drawn(blob.inside(0.7, draws), cell.radius * draws.between(0.08, 0.13), 0.15, draws);
     canvas.paint(|x, y| nucleus.distance(x, y), 0.03, chromatin(azure), (texture, 0.2));
     for _ in 0..draws.whole(1, 4) {
         pigment(canvas, &blob, 0.5, texture, draws);
@@ -153,7 +159,12 @@ fn artefacts(canvas: &mut Canvas, cell: &Outline, patient: &Patient, texture: &T
         let outline = Outline::drawn(place, radius, 0.22, draws);
         canvas.fade(disc(place, 1.35 * radius), 0.06, 0.85);
         let amount = patient.azure * draws.between(0.45, 0.8);
-        canvas.paint(|x, y| outline.distance(x, y), 0.07, [(0.35 * amount) as f32, amount as f32, 0.0], (texture, 0.9));
+        canvas.paint(
+            |x, y| outline.distance(x, y),
+            0.07,
+            [(0.35 * amount) as f32, amount as f32, 0.0],
+            (texture, 0.9),
+        );
     }
     if draws.chance(drops) {
         let [x, y] = draws.in_disc();
@@ -170,7 +181,7 @@ fn artefacts(canvas: &mut Canvas, cell: &Outline, patient: &Patient, texture: &T
             canvas.paint(|x, y| speck.distance(x, y), 0.015, [1.0, 1.0, 1.2], (texture, 0.1));
         }
     }
-    if draws.chance(0.05) {
+    if draws.chance(0.08) {
         let remnant = disc(cell.inside(0.7, draws), cell.radius * draws.between(0.06, 0.10));
         canvas.paint(remnant, 0.03, chromatin(patient.azure), (texture, 0.05));
     }

@@ -13,9 +13,16 @@ pub(super) fn painted_side(side: usize) -> usize {
 }
 
 /// The canvas as `side` x `side` pixels of red, green and blue.
-pub(super) fn exposed(canvas: &Canvas, patient: &Patient, side: usize, draws: &mut Draws, noise: Stream) -> Vec<u8> {
+pub(super) fn exposed(
+    canvas: &Canvas,
+    patient: &Patient,
+    side: usize,
+    draws: &mut Draws,
+    noise: Stream,
+) -> Vec<u8> {
     let painted = canvas.side;
-    let mut light: Vec<f32> = canvas.dyes.iter().flat_map(|dyes| densities(dyes, &patient.absorption)).collect();
+    let mut light: Vec<f32> =
+        canvas.dyes.iter().flat_map(|dyes| densities(dyes, &patient.absorption)).collect();
     simd::run(Transmitted(&mut light));
 
     let [x, y] = draws.in_disc().map(|tilt| 0.05 * tilt);
@@ -100,12 +107,14 @@ mod tests {
         for variance in [0.1, 0.49, 0.5, 1.1, 5.0] {
             for vertical in [false, true] {
                 let of = |place: usize| if vertical { place / 3 % side } else { place / 3 / side };
-                let mut light: Vec<f32> = (0..side * side * 3).map(|i| if of(i) == 16 { 100.0 } else { 0.0 }).collect();
+                let mut light: Vec<f32> =
+                    (0..side * side * 3).map(|i| if of(i) == 16 { 100.0 } else { 0.0 }).collect();
                 blur(&mut light, side, variance);
                 let mut line = vec![0.0; side];
                 light.iter().enumerate().for_each(|(i, &value)| line[of(i)] += f64::from(value));
                 let sum: f64 = line.iter().sum();
-                let spread: f64 = line.iter().zip(-16_i32..).map(|(part, at)| part * f64::from(at * at)).sum();
+                let spread: f64 =
+                    line.iter().zip(-16_i32..).map(|(part, at)| part * f64::from(at * at)).sum();
                 assert!((sum / (3 * side * 100) as f64 - 1.0).abs() < 1e-5, "{sum}");
                 assert!((spread / sum - variance).abs() < 1e-4, "{} {variance}", spread / sum);
             }

@@ -6,9 +6,9 @@
 //! platelets and drops of stain have too, and these lie on cells of both classes alike. Colours alone do therefore not
 //! tell, shapes do.
 //!
-//! How: each image is painted as amounts of three dyes ([`canvas`]), a pink one (eosin) for the cell, a blue-violet one
+//! How: each image is painted as amounts of three dyes (`canvas.rs`), a pink one (eosin) for the cell, a blue-violet one
 //! (azure) for parasites and platelets, a brown one for the parasites' pigment; light is then absorbed as Beer and Lambert
-//! have it, I = I0 exp(-sum of amount x absorption), blurred and made noisy ([`film`]). A cell is a function of (seed,
+//! have it, I = I0 exp(-sum of amount x absorption), blurred and made noisy (`film.rs`). A cell is a function of (seed,
 //! patient, number), in the same bits on every machine.
 //!
 //! They are no substitute for real cells: nothing that is found on them says anything about patients.
@@ -51,20 +51,24 @@ impl SyntheticCells {
     /// If a number is out of its range.
     pub fn build(&self) -> Result<Collection> {
         let SyntheticCells { patients, cells, side, channels, seed } = *self;
-        let check = |fits: bool, what: String| if fits { Ok(()) } else { Err(Error::request(format!("cannot make {what}"))) };
+        let check = |fits: bool, what: String| {
+            if fits { Ok(()) } else { Err(Error::request(format!("cannot make {what}"))) }
+        };
         check((1..=99).contains(&patients), format!("cells of {patients} patients, expected 1 to 99"))?;
         check(cells > 0, "0 cells of each patient, expected at least 1".into())?;
         let fits = side > 0 && side <= 128 && side.is_multiple_of(16);
         check(fits, format!("cells of {side}x{side} pixels, expected a multiple of 16 up to 128"))?;
         check(matches!(channels, 1 | 3), format!("cells of {channels} channels, expected 1 or 3"))?;
 
-        let slides: Vec<Patient> = (0..patients as u64).map(|patient| Patient::drawn(seed, patient)).collect();
+        let slides: Vec<Patient> =
+            (0..patients as u64).map(|patient| Patient::drawn(seed, patient)).collect();
         let classes: Vec<u32> = slides
             .iter()
             .zip(0..)
             .flat_map(|(slide, patient)| {
                 let draws = Stream::new(seed, "synthetic classes", &[patient]);
-                (0..cells as u64).map(move |cell| u32::from(f64::from(draws.uniform(cell)) < slide.parasitised))
+                (0..cells as u64)
+                    .map(move |cell| u32::from(f64::from(draws.uniform(cell)) < slide.parasitised))
             })
             .collect();
         let values = side * side * channels;
@@ -72,11 +76,15 @@ impl SyntheticCells {
         parallel::map_chunks(&mut pixels, values, |i, out| {
             let (patient, cell) = (i / cells, (i % cells) as u64);
             let mut draws = Draws::new(Stream::new(seed, "synthetic cell", &[patient as u64, cell]));
-            let canvas = cell::painted(&slides[patient], classes[i] == 1, film::painted_side(side), &mut draws);
+            let canvas =
+                cell::painted(&slides[patient], classes[i] == 1, film::painted_side(side), &mut draws);
             let noise = Stream::new(seed, "synthetic noise", &[patient as u64, cell]);
             let colours = film::exposed(&canvas, &slides[patient], side, &mut draws, noise);
             match channels {
-                1 => out.iter_mut().zip(colours.as_chunks().0).for_each(|(out, &[r, g, b])| *out = luma(r, g, b)),
+                1 => out
+                    .iter_mut()
+                    .zip(colours.as_chunks().0)
+                    .for_each(|(out, &[r, g, b])| *out = luma(r, g, b)),
                 _ => out.copy_from_slice(&colours),
             }
         });

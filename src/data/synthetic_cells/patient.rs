@@ -35,7 +35,8 @@ impl Patient {
     pub(super) fn drawn(seed: u64, number: u64) -> Self {
         let mut draws = Draws::new(Stream::new(seed, "synthetic patient", &[number]));
         let brightness = draws.between(0.76, 1.02);
-        let light = [242.0, 234.0, 228.0].map(|level| (level * brightness * draws.between(0.94, 1.05)) as f32);
+        let light =
+            [242.0, 234.0, 228.0].map(|level| (level * brightness * draws.between(0.94, 1.05)) as f32);
         // Pink lets red through, blue-violet some blue, brown a little red.
         let dyes = [[0.09, 0.46, 0.27], [0.86, 1.08, 0.40], [0.72, 0.98, 1.12]];
         let absorption = dyes.map(|dye| dye.map(|part| (part * draws.between(0.78, 1.25)) as f32));
@@ -43,13 +44,13 @@ impl Patient {
             light,
             absorption,
             cell_dyes: [draws.between(0.55, 1.35), draws.between(0.0, 0.20)],
-            azure: draws.between(0.65, 1.25),
+            azure: draws.between(0.55, 1.15),
             pallor: draws.between(0.05, 0.45),
             radius: [draws.between(0.60, 0.78), draws.between(0.02, 0.06)],
             unrest: draws.between(0.03, 0.10),
             blur: draws.between(0.35, 1.05),
             noise: draws.between(1.0, 4.5),
-            artefacts: [draws.between(0.08, 0.25), draws.between(0.05, 0.30), draws.between(0.02, 0.15)],
+            artefacts: [draws.between(0.12, 0.35), draws.between(0.10, 0.35), draws.between(0.03, 0.20)],
             parasitised: draws.between(0.35, 0.65),
         }
     }

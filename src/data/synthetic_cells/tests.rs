@@ -22,7 +22,10 @@ fn cells_are_a_function_of_seed_patient_and_number() {
     let other = SyntheticCells { seed: 2, ..SMALL }.build().unwrap();
     assert!(other.images.pixels != all.images.pixels && other.images.classes != all.images.classes);
     // On every machine: a change of these bytes changes what runs were trained on.
-    assert_eq!(sha256_hex(&all.images.pixels), "DIGEST");
+    assert_eq!(
+        sha256_hex(&all.images.pixels),
+        "55aa70a492bad7f83ebd7bb2ab32c823aaddc5bb92e7a3fa7740b0112dcb4dde"
+    );
 }
 
 #[test]
@@ -74,7 +77,10 @@ fn stain_differs_more_between_patients_than_between_classes() {
     }
     let mut within = Vec::new();
     for (patient, counts) in (0..).zip(cells.counts()) {
-        assert!(counts.of_class.iter().all(|&cells| (150 * 25 / 100..150 * 75 / 100).contains(&cells)), "{counts:?}");
+        assert!(
+            counts.of_class.iter().all(|&cells| (150 * 25 / 100..150 * 75 / 100).contains(&cells)),
+            "{counts:?}"
+        );
         let mine: Vec<usize> = (0..images.len()).filter(|&i| images.domains[i] == patient).collect();
         // How dark the darkest hundredth is in red, which eosin lets through.
         let darkest = |&i: &usize| {
@@ -97,8 +103,12 @@ fn stain_differs_more_between_patients_than_between_classes() {
     };
     let found: Vec<[bool; 2]> = (0..images.len()).map(nearest_is_of_the_same).collect();
     let share = |which: usize| found.iter().filter(|same| same[which]).count() as f64 / found.len() as f64;
-    println!("the nearest mean colour has the same patient in {:.3}, the same class in {:.3}", share(0), share(1));
-    assert!(share(0) > 0.6 && share(1) < 0.70, "{} {}", share(0), share(1));
+    println!(
+        "the nearest mean colour has the same patient in {:.3}, the same class in {:.3}",
+        share(0),
+        share(1)
+    );
+    assert!(share(0) > 0.9 && share(1) < 0.85, "{} {}", share(0), share(1));
 }
 
 #[test]

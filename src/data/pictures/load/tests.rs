@@ -10,7 +10,9 @@ use std::fs;
 /// Colour files of all sizes in two domains, three classes' names and one folder without, and a grey JPEG file.
 fn example() -> Scratch {
     let scratch = Scratch::new();
-    for (i, name) in ["a/x/1.png", "a/x/2.png", "a/y/1.png", "a/unlabelled/1.png", "b/x/1.png"].iter().enumerate() {
+    for (i, name) in
+        ["a/x/1.png", "a/x/2.png", "a/y/1.png", "a/unlabelled/1.png", "b/x/1.png"].iter().enumerate()
+    {
         let (width, height) = (3 + i, 9 - i);
         let pixels: Vec<u8> = (0..width * height * 3).map(|j| (j * (i + 3)) as u8).collect();
         put(&scratch, name, &encode_rgb(width, height, &pixels));
@@ -55,14 +57,18 @@ fn pictures_become_images_with_labels() {
         assert_eq!(images.domains, [0, 0, 0, 0, 1, 1]);
         assert_eq!(images.classes, [0, 0, 1, UNLABELLED, 0, 2]);
         assert_eq!((domain_names.join(" "), class_names.join(" ")), ("a b".into(), "x y z".into()));
-        let counts = |of_class: [usize; 3], unlabelled| DomainCounts { of_class: of_class.into(), unlabelled };
+        let counts =
+            |of_class: [usize; 3], unlabelled| DomainCounts { of_class: of_class.into(), unlabelled };
         assert_eq!(loaded.collection.counts(), [counts([2, 1, 0], 1), counts([1, 0, 1], 0)]);
         // The photograph lies on its side: 24 x 40, shown 40 x 24.
         assert_eq!(loaded.original_sizes, [[5, 3], [40, 24]]);
         assert!(loaded.unreadable.is_empty() && loaded.notices.is_empty() && !loaded.from_cache);
         for threads in [1, 3] {
             let options = Options { size, channels, ..PLAIN };
-            assert_eq!(parallel::with_threads(threads, || load_folders(scratch.path(), &options)).unwrap(), loaded);
+            assert_eq!(
+                parallel::with_threads(threads, || load_folders(scratch.path(), &options)).unwrap(),
+                loaded
+            );
         }
     }
 }
@@ -88,7 +94,7 @@ fn what_is_packed_is_used_until_a_file_changes() {
     let length = fs::metadata(&path).unwrap().len() as usize;
     bytes.resize(length.max(bytes.len()), 0);
     fs::write(&path, &bytes).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     let changed = load(&options);
     assert!(!changed.from_cache && changed.collection.images.image(1) == [7; 90]);
     assert!(changed.collection.images.pixels == load(&PLAIN).collection.images.pixels);
@@ -125,7 +131,10 @@ fn unreadable_files_are_named_or_counted() {
     let name = |name: &str| scratch.join(name).display().to_string();
     let error = load_folders(scratch.path(), &PLAIN).unwrap_err();
     let first = format!("cannot read {}: it is empty, expected a PNG or JPEG file", name("a/x/0 größe.png"));
-    assert_eq!((error.to_string(), error.exit_code()), (format!("{first}; so it is with 2 more of 9 files"), 2));
+    assert_eq!(
+        (error.to_string(), error.exit_code()),
+        (format!("{first}; so it is with 2 more of 9 files"), 2)
+    );
 
     let options = Options { skip_unreadable: true, cache: Some(kept.path()), ..PLAIN };
     let loaded = load_folders(scratch.path(), &options).unwrap();
@@ -144,7 +153,10 @@ fn unreadable_files_are_named_or_counted() {
         fs::write(scratch.join(file), b"no").unwrap();
     }
     let message = load_folders(scratch.path(), &options).unwrap_err().to_string();
-    assert!(message.contains("the domain b in ") && message.contains("none of its files can be read"), "{message}");
+    assert!(
+        message.contains("the domain b in ") && message.contains("none of its files can be read"),
+        "{message}"
+    );
 }
 
 #[cfg(unix)]
@@ -185,7 +197,11 @@ fn a_cache_that_cannot_be_written_stops_nothing() {
     // A folder in the place of the cache stays too.
     fs::create_dir(kept.join(&cache_name(scratch.path(), [6, 5, 3]))).unwrap();
     let loaded = load_folders(scratch.path(), &Options { cache: Some(kept.path()), ..PLAIN }).unwrap();
-    assert!(loaded.notices.len() == 1 && loaded.notices[0].starts_with("cannot write "), "{:?}", loaded.notices);
+    assert!(
+        loaded.notices.len() == 1 && loaded.notices[0].starts_with("cannot write "),
+        "{:?}",
+        loaded.notices
+    );
 }
 
 #[test]
@@ -210,7 +226,11 @@ fn the_real_cells_are_loaded() {
     let first = load(list(), &options).unwrap();
     let (fresh, start) = (start.elapsed(), std::time::Instant::now());
     let second = load(list(), &options).unwrap();
-    println!("{} cells: {fresh:.2?} the first time, {:.2?} from the cache", first.collection.images.len(), start.elapsed());
+    println!(
+        "{} cells: {fresh:.2?} the first time, {:.2?} from the cache",
+        first.collection.images.len(),
+        start.elapsed()
+    );
     assert_eq!(first.collection.images.classes.iter().filter(|&&class| class == 1).count(), 5166);
     assert_eq!((first.collection.images.len(), first.original_sizes), (5854, [[50, 50], [50, 50]]));
     assert!(!first.from_cache && second == Loaded { from_cache: true, ..first });
