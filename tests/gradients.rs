@@ -3,7 +3,7 @@
 use diva::autograd::{Builder, Engine, Gradients, Params, Tape};
 use diva::models::diva::Noise;
 use diva::models::{
-    Batch, Classifier, Dann, Diva, Kl, LogitLayout, Loss, ModelKind, SIDE, Settings, Vae, Weights,
+    Batch, Classifier, Dann, Diva, Kl, LogitLayout, Loss, ModelKind, Networks, SIDE, Settings, Vae, Weights,
 };
 use diva::store::tensors::TensorFile;
 use diva::tensor::Tensor;
@@ -19,10 +19,20 @@ struct Comparison {
     expected: PathBuf,
     settings: Settings,
     unlabelled: bool,
+    /// The largest distance of a gradient, as a share of its norm.
+    gradients_within: f64,
+    weights_of_terms: Weights,
 }
+
+/// What gradients are held to, unless the answer is less exact than that.
+const GRADIENTS: f64 = 2e-4;
+
+const OF_DIGITS: Weights = Weights { beta: 1.0, alpha_d: 2000.0, alpha_y: 3500.0 };
 
 const QUARTER: Settings = Settings {
     kind: ModelKind::Diva,
+    networks: Networks::Lenet,
+    image: [SIDE, SIDE, 1],
     encoder_width: 0.25,
     decoder_width: 0.25,
     latent: 64,
@@ -38,7 +48,7 @@ fn uniform(settings: &Settings) -> Settings {
 }
 
 /// Asserts that terms, gradients and statistics are those of the answer.
-fn assert_equal(ours: &TensorFile, theirs: &TensorFile, which: &str) {
+fn assert_equal(ours: &TensorFile, theirs: &TensorFile, gradients_within: f64, which: &str) {
     let names: Vec<&str> = theirs.names().collect();
     assert_eq!(ours.names().collect::<Vec<_>>(), names, "{which}");
     for name in names {
@@ -46,14 +56,28 @@ fn assert_equal(ours: &TensorFile, theirs: &TensorFile, which: &str) {
         assert_eq!(our_shape, their_shape, "{which}: {name}");
         let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
         let difference = norm(&mut a.iter().zip(&b).map(|(a, b)| f64::from(*a) - f64::from(*b)));
-        let relative = difference / norm(&mut b.iter().map(|&b| f64::from(b))).max(1e-20);
-        let bound = if name.starts_with("grad.") { 2e-4 } else { 2e-5 };
+        let mut scale = norm(&mut b.iter().map(|&b| f64::from(b))).max(1e-20);
+        if let Some(layer) = name.strip_suffix("running_mean") {
+            // A mean is as exact as what it is the mean of; it may itself be almost 0. A tenth of it has been averaged in.
+            let (_, variances) = theirs.f32s(&format!("{layer}running_var")).unwrap();
+            scale = scale.max(0.1 * norm(&mut variances.iter().map(|&v| f64::from(v).sqrt())));
+        }
+        let relative = difference / scale;
+        let bound = if name.starts_with("grad.") { gradients_within } else { 2e-5 };
         assert!(relative < bound, "{which}: {name} is {relative:.2e} off");
     }
 }
 
 fn compare(comparison: &Comparison) {
-    let Comparison { weights: weights_path, batch, expected, settings, unlabelled } = comparison;
+    let Comparison {
+        weights: weights_path,
+        batch,
+        expected,
+        settings,
+        unlabelled,
+        gradients_within,
+        weights_of_terms,
+    } = comparison;
     let mut params = Params::new();
     let diva = Diva::new(&mut Builder::new(&mut params, 0), settings.clone());
     let file = TensorFile::read(weights_path).unwrap();
@@ -62,11 +86,10 @@ fn compare(comparison: &Comparison) {
     if *unlabelled {
         batch.classes = None;
     }
-    let alphas = Weights { beta: 1.0, alpha_d: 2000.0, alpha_y: 3500.0 };
-    let ours = published(&diva, &params, &batch, &noise, alphas);
+    let ours = published(&diva, &params, &batch, &noise, *weights_of_terms);
     let theirs = TensorFile::read(expected).unwrap();
     assert!(theirs.names().count() > 80, "{} is too small", expected.display());
-    assert_equal(&ours, &theirs, &expected.display().to_string());
+    assert_equal(&ours, &theirs, *gradients_within, &expected.display().to_string());
 }
 
 /// The smallest networks with every layer in place, in every variant of the objective.
@@ -88,7 +111,40 @@ fn every_variant_equals_pytorch_on_tiny_networks() {
             expected: fixtures.join(format!("{answer}.safetensors")),
             settings: Settings { logits, kl, ..tiny.clone() },
             unlabelled: answer.starts_with("unlabelled"),
+            gradients_within: GRADIENTS,
+            weights_of_terms: OF_DIGITS,
         });
+    }
+}
+
+/// Narrow networks of residual blocks, in colour and grey, of square images and others: `scripts/torch_cells.py` is the other
+/// side, in double precision.
+#[test]
+fn the_model_of_cells_equals_pytorch_on_narrow_networks() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cells");
+    for (variant, image) in [("colour", [16, 32, 3]), ("grey", [16, 16, 1])] {
+        for answer in ["supervised", "unlabelled"] {
+            compare(&Comparison {
+                weights: fixtures.join(variant).join("weights.safetensors"),
+                batch: fixtures.join(variant).join("batch.safetensors"),
+                expected: fixtures.join(variant).join(format!("{answer}.safetensors")),
+                settings: Settings {
+                    networks: Networks::Resnet,
+                    image,
+                    encoder_width: 0.125,
+                    decoder_width: 0.125,
+                    latent: 7,
+                    domains: 3,
+                    classes: 2,
+                    prior_y: vec![0.12, 0.88],
+                    ..QUARTER
+                },
+                unlabelled: answer == "unlabelled",
+                // Sums of batch normalisation in f32 cost a digit where they cancel, in transposed convolutions above all.
+                gradients_within: 1e-3,
+                weights_of_terms: Weights { beta: 1.0, alpha_d: 1000.0, alpha_y: 750.0 },
+            });
+        }
     }
 }
 
@@ -102,17 +158,35 @@ fn both_branches_equal_pytorch_at_a_quarter_of_the_width() {
     }
     let per_pixel = uniform(&QUARTER);
     let as_published = Settings { logits: LogitLayout::Published, ..per_pixel.clone() };
-    for (folder, answer, settings, unlabelled) in [
-        ("mnist-quarter", "supervised", &per_pixel, false),
-        ("mnist-quarter", "unlabelled", &per_pixel, true),
-        ("mnist-quarter-published", "supervised", &as_published, false),
+    let cells = Settings {
+        networks: Networks::Resnet,
+        image: [64, 64, 3],
+        domains: 9,
+        classes: 2,
+        prior_y: vec![0.12, 0.88],
+        ..QUARTER
+    };
+    for (given, answer, settings, unlabelled) in [
+        ("mnist-quarter", "mnist-quarter/supervised", &per_pixel, false),
+        ("mnist-quarter", "mnist-quarter/unlabelled", &per_pixel, true),
+        ("mnist-quarter", "mnist-quarter-published/supervised", &as_published, false),
+        ("malaria-quarter", "malaria-quarter/supervised", &cells, false),
+        ("malaria-quarter", "malaria-quarter/unlabelled", &cells, true),
     ] {
+        // The answer for cells was computed in single precision: PyTorch in double precision gives gradients that are up to
+        // 9.3e-3 away from it, and those here by 1.8e-4.
+        let (gradients_within, weights_of_terms) = match settings.networks {
+            Networks::Lenet => (GRADIENTS, OF_DIGITS),
+            Networks::Resnet => (1.2e-2, Weights { beta: 1.0, alpha_d: 100_000.0, alpha_y: 75_000.0 }),
+        };
         compare(&Comparison {
-            weights: fixtures.join("mnist-quarter/weights.safetensors"),
-            batch: fixtures.join("mnist-quarter/batch.safetensors"),
-            expected: fixtures.join(folder).join(format!("{answer}.safetensors")),
+            weights: fixtures.join(given).join("weights.safetensors"),
+            batch: fixtures.join(given).join("batch.safetensors"),
+            expected: fixtures.join(format!("{answer}.safetensors")),
             settings: settings.clone(),
             unlabelled,
+            gradients_within,
+            weights_of_terms,
         });
     }
 }
@@ -200,6 +274,6 @@ fn every_other_model_equals_pytorch_on_tiny_networks() {
             loss.total.backward(&mut gradients);
         }
         insert_gradients(&mut ours, &params, &gradients);
-        assert_equal(&ours, &read(&format!("{answer}.safetensors")), &format!("{name}, {answer}"));
+        assert_equal(&ours, &read(&format!("{answer}.safetensors")), GRADIENTS, &format!("{name}, {answer}"));
     }
 }

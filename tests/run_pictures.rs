@@ -46,6 +46,7 @@ impl Watcher for Artist {
         None
     }
     fn started(&mut self, _: &Trainer, _: &RunFolder) {}
+    fn notice(&mut self, _: &str) {}
     fn step(&mut self, _: &Trainer, _: &StepLoss, _: usize, _: usize) {}
     fn epoch(&mut self, _: &Trainer, _: &EpochMetrics, _: bool) {}
     fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {

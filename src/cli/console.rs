@@ -163,6 +163,10 @@ impl Watcher for Console {
         }
     }
 
+    fn notice(&mut self, sentence: &str) {
+        self.say(sentence);
+    }
+
     fn step(&mut self, trainer: &Trainer, loss: &StepLoss, _done: usize, _steps: usize) {
         if let Some(bar) = &self.bar {
             let total = loss.terms.iter().find(|(name, _)| *name == "loss").map_or(0.0, |(_, value)| *value);

@@ -24,7 +24,7 @@ pub(super) enum Data {
 #[derive(Serialize)]
 struct Row {
     domain: String,
-    /// "training", "unlabelled", "test" or "disjoint-test".
+    /// "training", "validation", "unlabelled", "test" or "disjoint-test".
     role: &'static str,
     images: usize,
     /// By class.
@@ -53,7 +53,8 @@ impl Data {
             Row { domain: domain.to_owned(), role, images: images_of_class.iter().sum(), images_of_class }
         };
         let mut domains: Vec<Row> = Vec::new();
-        for (role, data) in split.trained_on() {
+        let held_back = split.validation.iter().map(|data| ("validation", data));
+        for (role, data) in split.trained_on().chain(held_back) {
             let rows = split.domain_names.iter().zip(0..).map(|(name, label)| row(name, role, data, label));
             domains.extend(rows.filter(|row| row.images > 0));
         }

@@ -25,7 +25,7 @@ pub(super) struct Evaluate {
 #[derive(Serialize)]
 struct Row {
     domain: String,
-    /// "training", "unlabelled" (trained on without the classes), "test" (never seen in training) or "disjoint-test"
+    /// "training", "validation" (held back for selection), "unlabelled" (trained on without the classes), "test" (never seen in training) or "disjoint-test"
     /// (other digits of the test domain).
     role: &'static str,
     images: usize,
@@ -37,6 +37,8 @@ struct Row {
 struct Evaluation {
     run: String,
     train_accuracy: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_accuracy: Option<f64>,
     test_accuracy: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     disjoint_test_accuracy: Option<f64>,
@@ -66,6 +68,7 @@ impl Evaluate {
             evaluate::accuracy(data, &predicted)
         };
         let train_accuracy = by_domain(&split.train, "training");
+        let validation_accuracy = split.validation.as_ref().map(|data| by_domain(data, "validation"));
         if let Some(unlabelled) = &split.unlabelled {
             by_domain(unlabelled, "unlabelled");
         }
@@ -80,6 +83,7 @@ impl Evaluate {
         let evaluation = Evaluation {
             run: self.run.display().to_string(),
             train_accuracy,
+            validation_accuracy,
             test_accuracy,
             disjoint_test_accuracy,
             domains,

@@ -3,7 +3,6 @@
 use super::saved_run::{Elsewhere, load_weights};
 use super::say;
 use crate::autograd::Params;
-use crate::data::image::encode_grey;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::experiments::knowledge::{self, Knowledge};
@@ -11,6 +10,7 @@ use crate::experiments::latents::{self, Latent};
 use crate::experiments::pca::Plane;
 use crate::experiments::tsne;
 use crate::models::Model;
+use crate::report::Picture;
 use crate::report::generated::{self, Kind};
 use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
 use crate::store::durable;
@@ -63,6 +63,7 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
     let config = elsewhere.config("report", &files)?;
     let mut report = RunReport {
         name: folder.display().to_string(),
+        classes: Vec::new(),
         domains: config.data.training_domains().into_iter().map(ToString::to_string).collect(),
         metrics: Vec::new(),
         result: None,
@@ -86,6 +87,7 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
             return Ok(report);
         }
     };
+    report.classes.clone_from(&split.class_names);
     let mut selected = ask_classes(&mut report, &files, &split)?;
     for _ in 1..ATTEMPTS {
         if report.answers_are_of_the_selected_epoch() {
@@ -151,7 +153,7 @@ fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split:
         if let Some(unlabelled) = &split.unlabelled {
             parts.push((unlabelled, latents::encode(model, params, unlabelled)));
         }
-        report.views = Some(views(&parts));
+        report.views = Some(views(&parts, split.classes));
     }
 }
 
@@ -167,7 +169,7 @@ fn heading(kind: Kind) -> &'static str {
 }
 
 /// Images of all domains in two dimensions: at most [`POINTS`], evenly spaced among all.
-fn views(parts: &[(&Dataset, Vec<Latent>)]) -> Views {
+fn views(parts: &[(&Dataset, Vec<Latent>)], known_classes: usize) -> Views {
     const COLUMNS: usize = 25;
     let all: Vec<(usize, usize)> = parts
         .iter()
@@ -177,15 +179,16 @@ fn views(parts: &[(&Dataset, Vec<Latent>)]) -> Views {
     let count = all.len().min(POINTS);
     let chosen: Vec<(usize, usize)> = (0..count).map(|i| all[i * all.len() / count]).collect();
     let (data, rows) = (parts[0].0, count.div_ceil(COLUMNS));
-    let (width, height) = (data.width, data.height);
-    let mut sheet = vec![0; rows * height * COLUMNS * width];
+    // A row of an image is as many bytes as of a grey one that is `channels` times as wide.
+    let (height, row_bytes) = (data.height, data.width * data.channels);
+    let mut sheet = vec![0; rows * height * COLUMNS * row_bytes];
     for (place, &(part, index)) in chosen.iter().enumerate() {
-        let (top, left) = (place / COLUMNS * height, place % COLUMNS * width);
-        for (row, pixels) in parts[part].0.image(index).chunks(width).enumerate() {
-            sheet[(top + row) * COLUMNS * width + left..][..width].copy_from_slice(pixels);
+        let (top, left) = (place / COLUMNS * height, place % COLUMNS * row_bytes);
+        for (row, pixels) in parts[part].0.image(index).chunks(row_bytes).enumerate() {
+            sheet[(top + row) * COLUMNS * row_bytes + left..][..row_bytes].copy_from_slice(pixels);
         }
     }
-    let labels = |of: fn(&Dataset) -> &Vec<u32>| {
+    let labels = |of: fn(&Dataset) -> &Vec<u32>| -> Vec<usize> {
         chosen.iter().map(|&(part, index)| of(parts[part].0)[index] as usize).collect()
     };
     let mut planes = Vec::new();
@@ -199,10 +202,10 @@ fn views(parts: &[(&Dataset, Vec<Latent>)]) -> Views {
         planes.push((format!("{} by t-SNE", latent.name), tsne::embed(&means).points));
     }
     Views {
-        sheet: encode_grey(COLUMNS * width, rows * height, &sheet),
+        sheet: Picture::new(rows * height, COLUMNS * data.width, data.channels, sheet).to_png(),
         columns: COLUMNS,
-        side: width,
-        classes: labels(|data| &data.classes),
+        side: data.width,
+        classes: labels(|data| &data.classes).into_iter().map(|class| class.min(known_classes)).collect(),
         domains: labels(|data| &data.domains),
         planes,
     }

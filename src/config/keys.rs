@@ -17,6 +17,9 @@ pub(super) struct Key {
     pub(super) takes: Takes,
     /// Whether it decides what a run has computed after a given number of epochs.
     pub(super) decides_results: bool,
+    /// Of a key younger than others: the value, as TOML writes it, with which everything is as it was before there was
+    /// such a key.
+    pub(super) as_before: Option<&'static str>,
 }
 
 impl Key {
@@ -39,18 +42,26 @@ pub(super) enum Takes {
     Text,
     /// An angle or a name.
     Domain,
-    /// A list of angles or names, at least so many.
+    /// A list of angles or names, at least so many or none.
     Domains(usize),
     /// A distribution over classes.
     Prior,
+    /// Different names, or none.
+    Names,
+    /// true or false.
+    Switch,
 }
 
 const fn key(name: &'static str, takes: Takes) -> Key {
-    Key { name, takes, decides_results: true }
+    Key { name, takes, decides_results: true, as_before: None }
 }
 
 const fn free_key(name: &'static str, takes: Takes) -> Key {
-    Key { name, takes, decides_results: false }
+    Key { name, takes, decides_results: false, as_before: None }
+}
+
+const fn younger_key(name: &'static str, takes: Takes, as_before: &'static str) -> Key {
+    Key { name, takes, decides_results: true, as_before: Some(as_before) }
 }
 
 /// More epochs than a lifetime has, and few enough that no count of steps overflows.
@@ -75,12 +86,20 @@ pub(super) const KEYS: &[Key] = &[
     key("data.test_domain", Takes::Domain),
     key("data.per_class", Takes::Whole(1, 1_000_000)),
     key("data.protocol", Takes::OneOf(&["published", "disjoint-test"])),
+    younger_key("data.classes", Takes::Names, "[]"),
+    younger_key("data.per_domain", Takes::Whole(1, 1_000_000), "200"),
+    younger_key("data.least_images", Takes::Whole(0, 1_000_000_000), "0"),
+    younger_key("data.validation", Takes::Number(0.0, 0.9), "0.0"),
+    younger_key("data.augment", Takes::Switch, "false"),
+    younger_key("data.skip_unreadable", Takes::Switch, "false"),
     // Ten seeds have ten subsets; an eleventh would be the first again.
     key("data.unlabelled.subsets", Takes::Whole(0, 9)),
     key("data.unlabelled.domains", Takes::Domains(0)),
     key("data.unlabelled.images", Takes::OneOf(&["used", "left-out"])),
     key("model.kind", Takes::OneOf(&["diva", "diva-no-zd", "diva-no-zx", "vae", "classifier", "dann"])),
     key("model.networks", Takes::OneOf(&["lenet", "resnet"])),
+    younger_key("model.image_size", Takes::Whole(16, 128), "28"),
+    younger_key("model.channels", Takes::Whole(1, 3), "1"),
     key("model.encoder_width", WIDTH),
     key("model.decoder_width", WIDTH),
     key("model.latent", Takes::Whole(1, 4_096)),
@@ -94,6 +113,8 @@ pub(super) const KEYS: &[Key] = &[
     key("train.warmup", Takes::Whole(0, MOST_EPOCHS)),
     key("train.alpha_d", ALPHA),
     key("train.alpha_y", ALPHA),
+    younger_key("train.reversal", Takes::Number(0.0, 1e3), "1.0"),
+    younger_key("train.second_batch", Takes::Switch, "false"),
     key("train.patience", Takes::Whole(1, MOST_EPOCHS)),
     free_key("train.checkpoint_seconds", Takes::Number(0.0, 1e9)),
 ];
@@ -134,7 +155,16 @@ impl Takes {
             (Takes::OneOf(names), Value::String(name)) => names.contains(&name.as_str()),
             (Takes::Text, Value::String(_)) => true,
             (Takes::Domain, _) => is_domain(value),
-            (Takes::Domains(least), Value::Array(list)) => list.len() >= *least && list.iter().all(is_domain),
+            (Takes::Domains(least), Value::Array(list)) => {
+                (list.is_empty() || list.len() >= *least) && list.iter().all(is_domain)
+            }
+            (Takes::Names, Value::Array(list)) => {
+                let is_new = |(i, name): (usize, &Value)| {
+                    name.as_str().is_some_and(|name| !name.is_empty()) && !list[..i].contains(name)
+                };
+                list.iter().enumerate().all(is_new)
+            }
+            (Takes::Switch, Value::Boolean(_)) => true,
             (Takes::Prior, Value::String(name)) => name == "training" || name == "uniform",
             (Takes::Prior, Value::Array(list)) => {
                 let probabilities = list.iter().map(number).collect::<Option<Vec<f64>>>()?;
@@ -156,11 +186,13 @@ impl Takes {
             Takes::Text => "text in quotes".into(),
             Takes::Domain => "an angle between -360 and 360 degrees or a name in quotes".into(),
             Takes::Domains(least) => {
-                let count = if *least == 0 { String::new() } else { format!("at least {least} ") };
+                let count = if *least == 0 { String::new() } else { format!("no or at least {least} ") };
                 format!(
                     "a list of {count}domains, each an angle between -360 and 360 degrees or a name in quotes"
                 )
             }
+            Takes::Names => "a list of different names in quotes".into(),
+            Takes::Switch => "true or false".into(),
             Takes::Prior => format!(
                 "\"training\", \"uniform\" or a list of probabilities, each at least {LEAST_PROBABILITY:?}, \
                  that add up to 1"

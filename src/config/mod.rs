@@ -31,9 +31,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 /// Name and text of each preset.
-const PRESETS: [(&str, &str); 2] = [
+const PRESETS: [(&str, &str); 4] = [
     ("quick", include_str!("presets/quick.toml")),
     ("rotated-mnist", include_str!("presets/rotated-mnist.toml")),
+    ("malaria", include_str!("presets/malaria.toml")),
+    ("quick-cells", include_str!("presets/quick-cells.toml")),
 ];
 
 /// Everything that decides a run, and where its data lies.
@@ -62,8 +64,7 @@ impl Config {
     ///
     /// # Errors
     /// A request error that names key, value and what is allowed: for text that is not TOML, a key that is
-    /// not known, a value of the wrong type or out of range, values that contradict each other, and a model
-    /// that this version does not have.
+    /// not known, a value of the wrong type or out of range, and values that contradict each other.
     pub fn resolve(
         file: Option<(&str, &str)>,
         preset: Option<&str>,
@@ -91,12 +92,11 @@ impl Config {
         Ok(config)
     }
 
-    /// Whether this version can train it: the source of the data is available and fully described, and the
-    /// rest of the configuration fits it. Reads no file.
+    /// Whether it can be trained: the source of the data is fully described, and the rest of the configuration fits it.
+    /// Reads no file.
     ///
     /// # Errors
-    /// A request error that names key, value and what is allowed: a source that this version does not
-    /// have, unlabelled domains that are not trained on, no `data.path` for a source that needs one, names where domains are angles, a
+    /// A request error that names key, value and what is allowed: unlabelled domains that are not trained on, no `data.path` for a source that needs one, names where domains are angles, a
     /// `model.prior_y` with another number of classes.
     pub fn validate_for_training(&self) -> Result<()> {
         validate::validate_for_training(self)
@@ -105,10 +105,8 @@ impl Config {
 
 /// The values of a preset.
 fn preset_layer(name: &str) -> Result<Layer> {
-    let value = key("preset").admit(&Value::String(name.into()))?;
-    validate::available("preset", &value)?;
-    let (_, text) =
-        PRESETS.iter().find(|(preset, _)| *preset == name).expect("an available preset has a text");
+    key("preset").admit(&Value::String(name.into()))?;
+    let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name).expect("every preset has a text");
     layers::of_text(&format!("the preset {name}"), text)
 }
 

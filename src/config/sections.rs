@@ -20,7 +20,8 @@ pub struct DataConfig {
     /// A file of indices into the training set (.npy of int64, or text) that replaces the drawn subset.
     #[serde(with = "empty_is_none")]
     pub subset_file: Option<String>,
-    /// All domains, training and test, in the order in which they are numbered.
+    /// All domains, training and test, in the order in which they are numbered. Of folders of images, none stands for all that
+    /// are found.
     pub domains: Vec<DomainName>,
     /// The domain that training never sees; one of `domains`.
     pub test_domain: DomainName,
@@ -28,6 +29,19 @@ pub struct DataConfig {
     pub per_class: usize,
     /// What the test domain is made of.
     pub protocol: Protocol,
+    /// The names of the classes, in the order in which they are numbered; none stands for those that are found.
+    pub classes: Vec<String>,
+    /// Images that are made up for each domain, where they are.
+    pub per_domain: usize,
+    /// Found domains with fewer images are left out.
+    pub least_images: usize,
+    /// The share of the images of each training domain that is not trained on: epochs are selected by it. 0: none, and
+    /// epochs are selected by the training images.
+    pub validation: f64,
+    /// Whether training images are flipped and turned by quarters, each epoch anew.
+    pub augment: bool,
+    /// Whether files that cannot be read are left out, and counted, instead of being an error.
+    pub skip_unreadable: bool,
     /// Images used without their class.
     pub unlabelled: Unlabelled,
 }
@@ -72,6 +86,10 @@ pub struct ModelConfig {
     pub kind: ModelKind,
     /// The layers of encoders and decoder.
     pub networks: Networks,
+    /// Rows and columns of an image: 28 for `lenet`, a multiple of 16 for `resnet`.
+    pub image_size: usize,
+    /// Channels of a pixel: 1 (grey), or for `resnet` also 3 (red, green, blue).
+    pub channels: usize,
     /// Scales the channel counts of the encoders: a layer of c channels gets int(c * width).
     pub encoder_width: f64,
     /// Scales the channel counts of the decoder; its output channels stay.
@@ -106,6 +124,11 @@ pub struct TrainConfig {
     /// Weight of the class classifier's cross-entropy, used as it stands: semi-supervised settings write it
     /// scaled.
     pub alpha_y: f64,
+    /// Multiplies the schedule of DANN's gradient reversal.
+    pub reversal: f64,
+    /// Whether DANN takes a second batch of training images in every step, for its domain head alone; where an unlabelled one
+    /// is due, that stands in its place.
+    pub second_batch: bool,
     /// Epochs without improvement after which training stops.
     pub patience: usize,
     /// Seconds of training after which a checkpoint is saved in the middle of an epoch; at the end of each epoch one is
@@ -163,7 +186,7 @@ pub enum ModelKind {
 pub enum Networks {
     /// 28x28 grey images: 5x5 convolutions, pooling, up-sampling.
     Lenet,
-    /// 64x64 colour images: residual blocks.
+    /// Images of any size, grey or in colour: residual blocks.
     Resnet,
 }
 
@@ -173,7 +196,7 @@ pub enum Networks {
 pub enum Likelihood {
     /// A categorical over 256 grey levels a pixel.
     Categorical,
-    /// A mixture of ten discretised logistics over red, green and blue.
+    /// A mixture of ten discretised logistics over red, green and blue, or over grey.
     LogisticMixture,
 }
 

@@ -1,46 +1,24 @@
-//! What no key can know alone: values that must fit each other, and values that are known but not carried out
-//! yet.
+//! What no key can know alone: values that must fit each other.
 //!
 //! There are two occasions. [`validate`] is part of resolving and looks at what every command uses. Commands
 //! that need no data take any `[data]` that is consistent in itself; only training asks
-//! [`validate_for_training`] whether this version can also obtain it.
+//! [`validate_for_training`] whether it can also be obtained.
 
-use super::keys::{KEYS, either};
-use super::write::{look_up, shown};
-use super::{Config, DomainName, ModelKind, PriorY, Source};
+use super::write::shown;
+use super::{Config, DomainName, Likelihood, ModelConfig, ModelKind, Networks, PriorY, Source};
 use crate::error::{Error, Result};
 use toml::Value;
-
-/// Keys of which this version carries out only some values, with those values as TOML writes them. This is
-/// the one place that grows with the program.
-const AVAILABLE: [(&str, &[&str]); 4] = [
-    ("preset", &["\"quick\"", "\"rotated-mnist\""]),
-    ("model.networks", &["\"lenet\""]),
-    ("model.likelihood", &["\"categorical\""]),
-    ("data.source", &["\"embedded\"", "\"idx\""]),
-];
 
 /// Classes of the digit sources.
 const DIGITS: usize = 10;
 
-/// Refuses a value that is known but not carried out in this version.
-pub(super) fn available(key: &str, value: &Value) -> Result<()> {
-    let value = shown(value);
-    let Some((_, has)) = AVAILABLE.iter().find(|(name, _)| *name == key) else { return Ok(()) };
-    if has.contains(&value.as_str()) {
-        return Ok(());
-    }
-    let has = has.iter().map(|name| name.trim_matches('"').to_owned()).collect::<Vec<_>>();
-    Err(Error::request(format!("{key} = {value} is not available in this version; it has {}", either(&has))))
-}
-
 /// What every command relies on.
 pub(super) fn validate(config: &Config) -> Result<()> {
-    available_in(config, "model.")?;
+    networks(&config.model)?;
     let data = &config.data;
     all_different("data.domains", &data.domains)?;
     all_different("data.unlabelled.domains", &data.unlabelled.domains)?;
-    if !data.domains.contains(&data.test_domain) {
+    if !data.domains.is_empty() && !data.domains.contains(&data.test_domain) {
         return Err(Error::request(format!(
             "data.test_domain = {} is not usable; it takes one of data.domains = {}",
             domain(&data.test_domain),
@@ -50,28 +28,56 @@ pub(super) fn validate(config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// What the networks are for.
+fn networks(model: &ModelConfig) -> Result<()> {
+    let ModelConfig { image_size, channels, likelihood, .. } = *model;
+    let refuse = |key: &str, value: &str, networks: &str, takes: &str| {
+        let message =
+            format!("{key} = {value} is not usable with model.networks = \"{networks}\"; it takes {takes}");
+        Err(Error::request(message))
+    };
+    match model.networks {
+        Networks::Lenet if image_size != 28 => {
+            refuse("model.image_size", &image_size.to_string(), "lenet", "28")
+        }
+        Networks::Lenet if channels != 1 => refuse("model.channels", &channels.to_string(), "lenet", "1"),
+        Networks::Lenet if likelihood != Likelihood::Categorical => {
+            refuse("model.likelihood", "\"logistic-mixture\"", "lenet", "\"categorical\"")
+        }
+        Networks::Resnet if image_size % 16 != 0 => {
+            refuse("model.image_size", &image_size.to_string(), "resnet", "a multiple of 16")
+        }
+        Networks::Resnet if channels == 2 => refuse("model.channels", "2", "resnet", "1 or 3"),
+        Networks::Resnet if likelihood != Likelihood::LogisticMixture => {
+            refuse("model.likelihood", "\"categorical\"", "resnet", "\"logistic-mixture\"")
+        }
+        Networks::Lenet | Networks::Resnet => Ok(()),
+    }
+}
+
 /// What training relies on beyond that.
 pub(super) fn validate_for_training(config: &Config) -> Result<()> {
-    available_in(config, "data.")?;
     let data = &config.data;
-    if data.source == Source::Idx && data.path.is_none() {
-        return Err(Error::request(
-            "data.path = \"\" is not usable with data.source = \"idx\"; it takes the folder of the four \
-             MNIST files, plain or .gz",
-        ));
-    }
-    // Both sources that this version has are rotated digits.
-    if data.domains.iter().any(|domain| matches!(domain, DomainName::Name(_))) {
+    let needs = match data.source {
+        Source::Idx => Some(("idx", "the folder of the four MNIST files, plain or .gz")),
+        Source::Folders => Some(("folders", "a folder that holds DOMAIN/CLASS/picture")),
+        Source::Malaria => Some(("malaria", "the folder that holds Parasitized and Uninfected")),
+        Source::Embedded | Source::SyntheticCells => None,
+    };
+    if let Some((source, takes)) = needs.filter(|_| data.path.is_none()) {
         return Err(Error::request(format!(
-            "data.domains = {} is not usable with rotated digits; it takes angles between -360 and 360 \
-             degrees",
-            list(&data.domains)
+            "data.path = \"\" is not usable with data.source = \"{source}\"; it takes {takes}"
         )));
     }
+    match data.source {
+        Source::Embedded | Source::Idx => validate_digits(config)?,
+        Source::Folders | Source::Malaria | Source::SyntheticCells => validate_pictures(config)?,
+    }
     let test_domain = &data.test_domain;
-    if let Some(name) = (data.unlabelled.domains.iter())
-        .find(|name| name.is_same_as(test_domain) || !data.domains.iter().any(|other| other.is_same_as(name)))
-    {
+    if let Some(name) = (data.unlabelled.domains.iter()).find(|name| {
+        let is_known = data.domains.is_empty() || data.domains.iter().any(|other| other.is_same_as(name));
+        name.is_same_as(test_domain) || !is_known
+    }) {
         return Err(Error::request(format!(
             "data.unlabelled.domains = {} is not usable; {} is no training domain, and it takes some of \
              data.domains = {} other than data.test_domain = {}",
@@ -81,7 +87,7 @@ pub(super) fn validate_for_training(config: &Config) -> Result<()> {
             domain(test_domain)
         )));
     }
-    if data.unlabelled.domains.len() + 1 >= data.domains.len() {
+    if !data.domains.is_empty() && data.unlabelled.domains.len() + 1 >= data.domains.len() {
         return Err(Error::request(format!(
             "data.unlabelled.domains = {} is not usable; a training domain with labels must be left",
             list(&data.unlabelled.domains)
@@ -94,21 +100,90 @@ pub(super) fn validate_for_training(config: &Config) -> Result<()> {
              their class",
         ));
     }
-    if let PriorY::Probabilities(probabilities) = &config.model.prior_y
-        && probabilities.len() != DIGITS
-    {
-        return Err(Error::request(format!(
-            "model.prior_y = {probabilities:?} is not usable with digits; it takes one probability for each \
-             of {DIGITS} classes"
-        )));
-    }
     Ok(())
 }
 
-fn available_in(config: &Config, section: &str) -> Result<()> {
-    let table = config.to_table();
-    let mut keys = KEYS.iter().filter(|key| key.name.starts_with(section));
-    keys.try_for_each(|key| available(key.name, look_up(&table, key)))
+/// What turned digits rely on.
+fn validate_digits(config: &Config) -> Result<()> {
+    let Config { data, model, .. } = config;
+    if data.domains.is_empty() || data.domains.iter().any(|domain| matches!(domain, DomainName::Name(_))) {
+        return Err(Error::request(format!(
+            "data.domains = {} is not usable with rotated digits; it takes angles between -360 and 360 \
+             degrees",
+            list(&data.domains)
+        )));
+    }
+    let refuse = |key: &str, value: &str, takes: &str| {
+        Err(Error::request(format!("{key} = {value} is not usable with rotated digits; it takes {takes}")))
+    };
+    if model.networks != Networks::Lenet {
+        return refuse("model.networks", "\"resnet\"", "\"lenet\"");
+    }
+    if data.validation != 0.0 {
+        return refuse(
+            "data.validation",
+            &data.validation.to_string(),
+            "0: epochs are selected by training images",
+        );
+    }
+    if !data.classes.is_empty() {
+        return refuse("data.classes", &format!("{:?}", data.classes), "[]: they are 0 to 9");
+    }
+    match &model.prior_y {
+        PriorY::Probabilities(probabilities) if probabilities.len() != DIGITS => {
+            Err(Error::request(format!(
+                "model.prior_y = {probabilities:?} is not usable with digits; it takes one probability for each \
+                 of {DIGITS} classes"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What pictures of named domains rely on.
+fn validate_pictures(config: &Config) -> Result<()> {
+    let Config { data, model, .. } = config;
+    let refuse = |key: &str, value: &str, takes: &str| {
+        Err(Error::request(format!("{key} = {value} is not usable with pictures; it takes {takes}")))
+    };
+    let takes_names = "names of domains in quotes";
+    if let DomainName::Angle(angle) = data.test_domain {
+        return refuse("data.test_domain", &angle.to_string(), "the name of a domain in quotes");
+    }
+    for (key, domains) in
+        [("data.domains", &data.domains), ("data.unlabelled.domains", &data.unlabelled.domains)]
+    {
+        if domains.iter().any(|domain| matches!(domain, DomainName::Angle(_))) {
+            return refuse(key, &list(domains), takes_names);
+        }
+    }
+    if data.source == Source::SyntheticCells {
+        let made: Vec<DomainName> =
+            (1..=data.domains.len()).map(|patient| DomainName::Name(format!("P{patient:02}"))).collect();
+        if data.domains != made || made.is_empty() {
+            let message = format!(
+                "data.domains = {} is not usable with made-up cells; it takes [\"P01\", \"P02\", ...], 99 at most",
+                list(&data.domains)
+            );
+            return Err(Error::request(message));
+        }
+    }
+    if data.unlabelled.subsets > 0 {
+        return refuse("data.unlabelled.subsets", &data.unlabelled.subsets.to_string(), "0");
+    }
+    if data.subset_file.is_some() {
+        return refuse("data.subset_file", "a list of digits", "\"\"");
+    }
+    let classes = data.classes.len();
+    match &model.prior_y {
+        PriorY::Probabilities(given) if classes > 0 && given.len() != classes => {
+            Err(Error::request(format!(
+                "model.prior_y = {given:?} is not usable with the classes {:?}; it takes one probability for each of them",
+                data.classes
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn all_different(key: &str, domains: &[DomainName]) -> Result<()> {

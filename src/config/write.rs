@@ -33,7 +33,8 @@ impl Config {
     /// equal, two runs agree bit for bit as far as both go.
     ///
     /// It leaves out `data.path` (what lies there decides, not where), `train.epochs` (the first epochs of a
-    /// longer run are those of a shorter one, but for DANN), `train.checkpoint_seconds` (when to save) and `preset` (a name).
+    /// longer run are those of a shorter one, but for DANN), `train.checkpoint_seconds` (when to save) and `preset` (a name);
+    /// and of keys that came later, those with which everything is as before: old runs keep their identity.
     ///
     /// # Panics
     /// As [`Config::to_toml`].
@@ -48,7 +49,11 @@ impl Config {
     pub fn deciding(&self) -> Vec<(&'static str, String)> {
         let table = self.to_table();
         let deciding = KEYS.iter().filter(|key| key.decides_results_of(self.model.kind));
-        deciding.map(|key| (key.name, shown(look_up(&table, key)))).collect()
+        deciding
+            .map(|key| (key, shown(look_up(&table, key))))
+            .filter(|(key, value)| key.as_before != Some(value))
+            .map(|(key, value)| (key.name, value))
+            .collect()
     }
 
     /// One sentence for each key that forbids `asked` to continue a run of the configuration `self`: it

@@ -25,6 +25,9 @@ pub enum Turns {
     Alternating,
     /// A step is on a labelled batch and on what is due of the unlabelled ones.
     Together,
+    /// The same, and where no unlabelled batch is due, on a second labelled one, shuffled for itself, whose classes are not
+    /// looked at.
+    TogetherWithSecond,
 }
 
 /// The steps of one epoch: batches of labelled images and, if there are any, of unlabelled ones.
@@ -32,23 +35,31 @@ pub enum Turns {
 pub struct Epoch {
     labelled: BatchOrder,
     unlabelled: Option<BatchOrder>,
+    second: Option<BatchOrder>,
     /// Of each step, its labelled batches and its unlabelled ones.
     steps: Vec<[Range<usize>; 2]>,
 }
 
-/// The images of a step, as indices into the data of each part; one of the two may be empty.
+/// The images of a step, as indices into the data of each part; some may be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepIndices<'a> {
     /// Of those whose classes are known.
     pub labelled: &'a [usize],
     /// Of those of which only the domain is.
     pub unlabelled: &'a [usize],
+    /// Of those whose classes are known, to be used without them.
+    pub second: &'a [usize],
 }
 
 impl StepIndices<'_> {
-    /// The number of images of both parts.
+    /// The number of images.
     pub fn images(&self) -> usize {
-        self.labelled.len() + self.unlabelled.len()
+        self.labelled.len() + self.without_class()
+    }
+
+    /// How many are used without their class.
+    pub fn without_class(&self) -> usize {
+        self.unlabelled.len() + self.second.len()
     }
 }
 
@@ -69,19 +80,23 @@ impl Epoch {
         batch: usize,
         turns: Turns,
     ) -> Result<Self> {
-        let labelled = BatchOrder::new(seed, "batches", epoch, labelled, batch)?;
+        let images = labelled;
+        let labelled = BatchOrder::new(seed, "batches", epoch, images, batch)?;
         let unlabelled = (unlabelled > 0)
             .then(|| BatchOrder::new(seed, "unlabelled batches", epoch, unlabelled, batch))
+            .transpose()?;
+        let second = (turns == Turns::TogetherWithSecond)
+            .then(|| BatchOrder::new(seed, "second batches", epoch, images, batch))
             .transpose()?;
         let (ours, others) = (labelled.len(), unlabelled.as_ref().map_or(0, BatchOrder::len));
         let steps = match turns {
             Turns::Alternating => alternate(ours, others),
-            Turns::Together => {
+            Turns::Together | Turns::TogetherWithSecond => {
                 let due = |i: usize| i * others / ours;
                 (0..ours).map(|i| [i..i + 1, due(i)..due(i + 1)]).collect()
             }
         };
-        Ok(Epoch { labelled, unlabelled, steps })
+        Ok(Epoch { labelled, unlabelled, second, steps })
     }
 
     /// The number of steps, at least 1.
@@ -98,9 +113,11 @@ impl Epoch {
     pub fn step(&self, index: usize) -> StepIndices<'_> {
         assert!(index < self.len(), "step {index} of {} was asked for", self.len());
         let [labelled, unlabelled] = &self.steps[index];
+        let second = self.second.as_ref().filter(|_| unlabelled.is_empty());
         StepIndices {
             labelled: self.labelled.batches(labelled),
             unlabelled: self.unlabelled.as_ref().map_or(&[], |order| order.batches(unlabelled)),
+            second: second.map_or(&[], |order| order.batches(labelled)),
         }
     }
 }
@@ -306,12 +323,29 @@ mod tests {
     }
 
     #[test]
+    fn a_second_batch_stands_where_no_unlabelled_one_is_due() {
+        let epoch = |turns| Epoch::new([3, 4], [40, 10], 10, turns).unwrap();
+        let (with, without) = (epoch(Turns::TogetherWithSecond), epoch(Turns::Together));
+        let alone = BatchOrder::new(3, "second batches", 4, 40, 10).unwrap();
+        for i in 0..4 {
+            let (step, expected) = (with.step(i), without.step(i));
+            assert_eq!((step.labelled, step.unlabelled), (expected.labelled, expected.unlabelled));
+            let second = if i == 3 { &[][..] } else { alone.batches(&(i..i + 1)) };
+            assert_eq!((step.second, step.images()), (second, 20));
+            assert_ne!(step.second, step.labelled);
+        }
+    }
+
+    #[test]
     fn each_part_of_an_epoch_is_shuffled_for_itself() {
         let epoch = |images| Epoch::new([3, 4], images, 10, Turns::Alternating).unwrap();
         let (both, labelled) = (epoch([20, 40]), epoch([20, 0]));
         let alone = BatchOrder::new(3, "batches", 4, 20, 10).unwrap();
         assert_eq!((both.len(), labelled.len()), (6, 2));
-        assert_eq!(labelled.step(1), StepIndices { labelled: alone.batches(&(1..2)), unlabelled: &[] });
+        assert_eq!(
+            labelled.step(1),
+            StepIndices { labelled: alone.batches(&(1..2)), unlabelled: &[], second: &[] }
+        );
         // Labelled images come in the order in which they come without the others.
         assert_eq!(both.step(1), labelled.step(0));
         assert_eq!(both.step(4), labelled.step(1));

@@ -1,6 +1,7 @@
 //! Images of named domains and named classes, as a lab has them, before one domain is held out.
 
 use super::Dataset;
+use crate::error::{Error, Result};
 
 /// The class of an image of which no class is known. No class has this number, so that it matches none.
 pub const UNLABELLED: u32 = u32::MAX;
@@ -47,6 +48,50 @@ impl Collection {
         Collection { images, domain_names, class_names }
     }
 
+    /// The images of the domains of these names, numbered in this order, with classes numbered in the order of these
+    /// names.
+    ///
+    /// # Errors
+    /// If there is no domain of a name, or an image of a class that is not named.
+    pub fn arranged(mut self, domain_names: &[String], class_names: &[String]) -> Result<Self> {
+        let place =
+            |names: &[String], name: &String| names.iter().position(|other| other == name).map(|i| i as u32);
+        if let Some(name) = domain_names.iter().find(|&name| !self.domain_names.contains(name)) {
+            let found = self.domain_names.join(", ");
+            return Err(Error::request(format!("cannot find the domain {name:?}: the data have {found}")));
+        }
+        let domains: Vec<Option<u32>> =
+            self.domain_names.iter().map(|name| place(domain_names, name)).collect();
+        let classes: Vec<Option<u32>> =
+            self.class_names.iter().map(|name| place(class_names, name)).collect();
+        let Dataset { pixels, classes: of_class, domains: of_domain, .. } = &mut self.images;
+        let (images, mut kept) = (of_class.len(), 0);
+        let values = pixels.len().checked_div(images).unwrap_or(0);
+        for image in 0..images {
+            let Some(domain) = domains[of_domain[image] as usize] else { continue };
+            let class = match of_class[image] {
+                UNLABELLED => UNLABELLED,
+                class => classes[class as usize].ok_or_else(|| {
+                    let (name, known) = (&self.class_names[class as usize], class_names.join(", "));
+                    Error::request(format!(
+                        "cannot use images of the class {name:?}: the classes are {known}"
+                    ))
+                })?,
+            };
+            (of_domain[kept], of_class[kept]) = (domain, class);
+            pixels.copy_within(image * values..(image + 1) * values, kept * values);
+            kept += 1;
+        }
+        pixels.truncate(kept * values);
+        of_class.truncate(kept);
+        of_domain.truncate(kept);
+        Ok(Collection {
+            images: self.images,
+            domain_names: domain_names.to_vec(),
+            class_names: class_names.to_vec(),
+        })
+    }
+
     /// How many images of each kind every domain has, in the order of `domain_names`.
     pub fn counts(&self) -> Vec<DomainCounts> {
         let none = DomainCounts { of_class: vec![0; self.class_names.len()], unlabelled: 0 };
@@ -81,6 +126,21 @@ mod tests {
             expected.map(|(of_class, unlabelled)| DomainCounts { of_class: of_class.into(), unlabelled })
         );
         assert_eq!(counts.iter().map(DomainCounts::all).collect::<Vec<_>>(), [3, 0, 2]);
+    }
+
+    #[test]
+    fn domains_and_classes_are_numbered_as_they_are_named() {
+        let images =
+            Dataset::new([1, 1, 1], (0..5).collect(), vec![1, UNLABELLED, 1, 0, 0], vec![0, 2, 1, 2, 0]);
+        let all = Collection::new(images, names(&["a", "b", "c"]), names(&["x", "y"]));
+        let some = all.clone().arranged(&names(&["c", "a"]), &names(&["y", "z", "x"])).unwrap();
+        let expected = Dataset::new([1, 1, 1], vec![0, 1, 3, 4], vec![0, UNLABELLED, 2, 2], vec![1, 0, 0, 1]);
+        assert_eq!(some, Collection::new(expected, names(&["c", "a"]), names(&["y", "z", "x"])));
+        let refused = |domains: &[&str], classes: &[&str]| {
+            all.clone().arranged(&names(domains), &names(classes)).unwrap_err().to_string()
+        };
+        assert_eq!(refused(&["a", "d"], &["x", "y"]), "cannot find the domain \"d\": the data have a, b, c");
+        assert_eq!(refused(&["a"], &["x"]), "cannot use images of the class \"y\": the classes are x");
     }
 
     #[test]

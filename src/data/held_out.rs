@@ -1,7 +1,7 @@
 //! Leave one domain out: train on some patients, test on another.
 //!
 //! The images of the test domain are tested on, all of them, and on nothing else of them is looked at. Of the labelled
-//! images of every other domain four fifths are trained on and one fifth chooses the epoch, drawn within each domain, so
+//! images of every other domain a share, a fifth as published, chooses the epoch and the others are trained on, drawn within each domain, so
 //! that every domain has its say. Which images these are is a function of the seed, the domain's name and how many
 //! labelled images it has: a patient's training images stay the same whichever other patient is held out or loses its
 //! labels, so that such runs can be compared.
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::rng::Stream;
 
 /// What [`leave_one_out`] is to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeldOut {
     /// The domain that is never seen in training, by name.
     pub test_domain: String,
@@ -20,6 +20,8 @@ pub struct HeldOut {
     pub unlabelled_domains: Vec<String>,
     /// Whether there are to be unlabelled images at all; without, their domains still count.
     pub with_unlabelled: bool,
+    /// The share of the labelled images of each training domain that chooses the epoch, in 0..1; with 0 there are none.
+    pub validation: f64,
     /// What the images that choose the epoch are drawn by.
     pub seed: u64,
 }
@@ -36,8 +38,8 @@ enum Part {
 
 /// Divides the images; in each part they keep their order.
 ///
-/// The domains are numbered anew: those with labelled training images in order, from 0, then the unlabelled ones in order
-/// (those named, and those without any class), then the test domain. Images without a class in a domain with labels are
+/// The domains are numbered anew: those with labelled training images in order, from 0, then the unlabelled ones
+/// (those named, in the order in which they are named, and others without any class), then the test domain. Images without a class in a domain with labels are
 /// trained on too, under its number; those of the test domain have no use. A fifth is rounded to the nearest number, a
 /// domain with one or two labelled images gives none.
 ///
@@ -77,7 +79,13 @@ pub fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split>
             "cannot leave the domain {name} out: no other domain with labels is left"
         )));
     }
-    let order: Vec<usize> = others(false).chain(others(true)).chain([test]).collect();
+    let named: Vec<usize> = options
+        .unlabelled_domains
+        .iter()
+        .filter_map(|name| domain_names.iter().position(|other| other == name))
+        .collect();
+    let unnamed = others(true).filter(|domain| !named.contains(domain));
+    let order: Vec<usize> = others(false).chain(named.iter().copied()).chain(unnamed).chain([test]).collect();
     let names = order[..order.len() - 1].iter().map(|&domain| domain_names[domain].clone()).collect();
 
     let mut parts = vec![Part::Nowhere; images.len()];
@@ -96,11 +104,11 @@ pub fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split>
         if domain == test {
             labelled.iter().for_each(|&image| parts[image] = Part::Test);
         } else {
-            let fifth = (2 * labelled.len() + 5) / 10;
+            let chosen = (options.validation * labelled.len() as f64).round() as usize;
             let purpose = format!("validation images of {}", domain_names[domain]);
             let drawn = Stream::new(options.seed, &purpose, &[]).permutation(labelled.len());
             for (rank, place) in drawn.into_iter().enumerate() {
-                parts[labelled[place]] = if rank < fifth { Part::Validation } else { Part::Train };
+                parts[labelled[place]] = if rank < chosen { Part::Validation } else { Part::Train };
             }
         }
         for image in without.into_iter().chain(labelled) {
@@ -109,14 +117,14 @@ pub fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split>
     }
     images.domains = numbers;
     let [train, validation, unlabelled, test_images] = divided(images, &parts);
-    if validation.is_empty() {
+    if validation.is_empty() && options.validation > 0.0 {
         return Err(Error::request(
             "cannot choose an epoch: no training domain has the 3 labelled images of which one can be left for that",
         ));
     }
     Ok(Split {
         train,
-        validation: Some(validation),
+        validation: Some(validation).filter(|data| !data.is_empty()),
         unlabelled: Some(unlabelled).filter(|data| !data.is_empty()),
         test: test_images,
         disjoint_test: None,
@@ -219,6 +227,7 @@ mod tests {
             test_domain: test.into(),
             unlabelled_domains: names(unlabelled),
             with_unlabelled: true,
+            validation: 0.2,
             seed: 3,
         }
     }

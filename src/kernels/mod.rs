@@ -6,7 +6,6 @@
 pub mod adam;
 pub mod conv;
 pub mod gemm;
-pub mod linear_logistic_mixture;
 pub mod linear_softmax;
 pub mod logistic_mixture;
 pub mod norm;

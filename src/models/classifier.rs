@@ -10,6 +10,7 @@ use crate::autograd::{Builder, Params, Tape};
 /// A trunk and a class head.
 #[derive(Clone, Copy, Debug)]
 pub struct Classifier {
+    image: [usize; 3],
     trunk: Trunk,
     head: ClassifierHead,
 }
@@ -17,9 +18,9 @@ pub struct Classifier {
 impl Classifier {
     /// Makes the parameters, of a head with so many hidden features.
     pub fn new(builder: &mut Builder<'_>, settings: &Settings, hidden: usize) -> Self {
-        let trunk = Trunk::new(&mut builder.scope("encoder"), settings.encoder_width);
-        let head = ClassifierHead::new(&mut builder.scope("qy"), &trunk, hidden, settings.classes);
-        Classifier { trunk, head }
+        let trunk = Trunk::new(&mut builder.scope("encoder"), settings);
+        let head = ClassifierHead::new(&mut builder.scope("qy"), settings, &trunk, hidden, settings.classes);
+        Classifier { image: settings.image, trunk, head }
     }
 
     /// The mean cross-entropy of a labelled batch.
@@ -37,6 +38,6 @@ impl Classifier {
 
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
-        LabelPredictor::of_features(&self.trunk, &self.head, params)
+        LabelPredictor::of_features(self.image, &self.trunk, &self.head, params)
     }
 }

@@ -17,6 +17,7 @@ use crate::tensor::Tensor;
 /// A trunk, a class head and a domain head.
 #[derive(Clone, Copy, Debug)]
 pub struct Dann {
+    image: [usize; 3],
     trunk: Trunk,
     class: ClassifierHead,
     domain: ClassifierHead,
@@ -25,11 +26,12 @@ pub struct Dann {
 impl Dann {
     /// Makes the parameters, of heads with so many hidden features.
     pub fn new(builder: &mut Builder<'_>, settings: &Settings, hidden: usize) -> Self {
-        let trunk = Trunk::new(&mut builder.scope("encoder"), settings.encoder_width);
-        let mut head =
-            |name: &str, labels| ClassifierHead::new(&mut builder.scope(name), &trunk, hidden, labels);
+        let trunk = Trunk::new(&mut builder.scope("encoder"), settings);
+        let mut head = |name: &str, labels| {
+            ClassifierHead::new(&mut builder.scope(name), settings, &trunk, hidden, labels)
+        };
         let (class, domain) = (head("qy", settings.classes), head("qd", settings.domains));
-        Dann { trunk, class, domain }
+        Dann { image: settings.image, trunk, class, domain }
     }
 
     /// The loss of a labelled batch and, if there is one, an unlabelled one. What dropout multiplies the hidden features
@@ -75,6 +77,6 @@ impl Dann {
 
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
-        LabelPredictor::of_features(&self.trunk, &self.class, params)
+        LabelPredictor::of_features(self.image, &self.trunk, &self.class, params)
     }
 }

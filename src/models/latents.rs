@@ -4,6 +4,7 @@
 //! Pictures and probes are made of these three, so that one of them reads as its definition: "the class changed" is the
 //! means with zy replaced by that of p(zy|y), decoded.
 
+use super::networks::Decoder;
 use crate::autograd::{Tape, Var};
 use crate::prob::Normal;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl<'t> Latents<'t> {
 
     /// All values side by side, as the decoder takes them.
     #[track_caller]
-    pub(super) fn side_by_side(&self) -> Var<'t> {
+    pub fn side_by_side(&self) -> Var<'t> {
         let values: Vec<Var<'t>> = self.0.iter().map(|(_, value)| *value).collect();
         Var::concat(&values)
     }
@@ -73,7 +74,7 @@ pub trait LatentVariableModel {
     /// labels, or one that the model does not have.
     fn labels(&self, latent: Latent) -> Option<usize>;
 
-    /// The means of the posteriors q(z|x) of images (batch, 28, 28, 1): (batch, dimensions) each.
+    /// The means of the posteriors q(z|x) of images (batch, height, width, channels): (batch, dimensions) each.
     #[track_caller]
     fn posterior_means<'t>(&self, images: Var<'t>) -> Latents<'t>;
 
@@ -85,19 +86,24 @@ pub trait LatentVariableModel {
     #[track_caller]
     fn prior<'t>(&self, tape: &'t Tape<'t>, latent: Latent, labels: &Arc<[u32]>) -> Normal<'t>;
 
-    /// What the decoder makes of latents: a row of 256 logits for every pixel, image by image, row-major.
+    /// p(x|z)
+    fn decoder(&self) -> &Decoder;
+
+    /// What the decoder makes of latents: the likeliest levels 0..=255, (images, height, width, channels).
     ///
     /// # Panics
     /// If these are not the latents of the model.
     #[track_caller]
-    fn pixel_logits<'t>(&self, latents: &Latents<'t>) -> Var<'t>;
+    fn likeliest(&self, latents: &Latents<'_>) -> Vec<u8> {
+        self.decoder().likeliest(latents.side_by_side())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::autograd::{Builder, Engine, Params};
-    use crate::models::{Kl, LogitLayout, Model, ModelKind, SIDE, Settings};
+    use crate::models::{Kl, LogitLayout, Model, ModelKind, Networks, SIDE, Settings};
     use crate::rng::Stream;
     use crate::tensor::Tensor;
 
@@ -107,6 +113,8 @@ mod tests {
     fn narrow(kind: ModelKind) -> (Model, Params) {
         let settings = Settings {
             kind,
+            networks: Networks::Lenet,
+            image: [SIDE, SIDE, 1],
             encoder_width: 0.1,
             decoder_width: 0.05,
             latent: LATENT,

@@ -11,12 +11,12 @@ pub mod networks;
 mod predict;
 mod vae;
 
-pub use crate::config::{Kl, LogitLayout, ModelKind};
+pub use crate::config::{Kl, LogitLayout, ModelKind, Networks};
 pub use classifier::Classifier;
 pub use dann::Dann;
 pub use diva::Diva;
 pub use latents::{Latent, LatentVariableModel, Latents};
-pub use networks::SIDE;
+pub use networks::lenet::SIDE;
 pub use predict::LabelPredictor;
 pub use vae::Vae;
 
@@ -34,6 +34,10 @@ pub const HIDDEN: usize = 1024;
 pub struct Settings {
     /// DIVA, one of its ablations, or a baseline.
     pub kind: ModelKind,
+    /// The layers of encoders and decoder.
+    pub networks: Networks,
+    /// (height, width, channels) of the images; 28 x 28 grey pixels where the networks are [`Networks::Lenet`].
+    pub image: [usize; 3],
     /// Scales the channel counts of the encoders: int(channels * width).
     pub encoder_width: f64,
     /// Scales those of the decoder.
@@ -52,12 +56,23 @@ pub struct Settings {
     pub prior_y: Vec<f64>,
 }
 
+impl Settings {
+    /// The dimensions of z where a model has a single latent: as many as DIVA's three together for digits, as one of them for
+    /// cells (as published).
+    pub fn single_latent(&self) -> usize {
+        match self.networks {
+            Networks::Lenet => 3 * self.latent,
+            Networks::Resnet => self.latent,
+        }
+    }
+}
+
 /// A batch of images with what is known of them.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// (batch, 28, 28, 1), grey in 0..1.
+    /// (batch, height, width, channels) in 0..1.
     pub images: Tensor,
-    /// The same as grey levels 0..=255, row-major: what the likelihood is of.
+    /// The same as levels 0..=255, in the same order: what the likelihood is of.
     pub levels: Arc<[u32]>,
     /// The domain of each image.
     pub domains: Arc<[u32]>,
@@ -177,7 +192,7 @@ impl Model {
             }
             (Model::Vae(vae), StepImages { labelled: Some(batch), unlabelled: None })
             | (Model::Vae(vae), StepImages { labelled: None, unlabelled: Some(batch) }) => {
-                let noise = step.normal(0, batch.len(), 3 * vae.settings().latent);
+                let noise = step.normal(0, batch.len(), vae.settings().single_latent());
                 vae.loss(tape, batch, &noise, step.weights)
             }
             (Model::Classifier(classifier), StepImages { labelled: Some(batch), unlabelled: None }) => {

@@ -3,42 +3,98 @@
 //! Of a model with latents the mean decides: q(y | mean of q(zy|x)) needs one encoder, of its two heads the one of the
 //! mean, and nothing of the decoder. The tests compare with the same by the tape.
 
-use super::SIDE;
 use super::networks::{AuxiliaryClassifier, ClassifierHead, Encoder, Trunk};
-use crate::autograd::Params;
+use crate::autograd::{Engine, Params, Tape};
 use crate::nn::Frozen;
 
 /// Networks from images to the logits of labels, with the values that the parameters had when it was made.
 #[derive(Clone, Debug)]
 pub struct LabelPredictor {
-    network: Frozen,
+    network: Network,
 }
+
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "handles of parameters, of which a model has a handful")]
+enum Network {
+    /// Without a tape.
+    Frozen(Frozen),
+    /// By the tape: residual blocks.
+    Recorded { image: [usize; 3], labels: usize, layers: Layers, params: Params },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Layers {
+    OfLatent(Encoder, AuxiliaryClassifier),
+    OfFeatures(Trunk, ClassifierHead),
+}
+
+/// Images that go through recorded layers together.
+const RECORDED: usize = 20;
 
 impl LabelPredictor {
     /// Predicts by the mean of a latent.
-    pub(super) fn of_latent(encoder: &Encoder, classifier: &AuxiliaryClassifier, params: &Params) -> Self {
-        let mean = encoder.freeze_mean(Frozen::new([SIDE, SIDE, 1]), params);
-        LabelPredictor { network: classifier.freeze(mean, params) }
+    pub(super) fn of_latent(
+        image: [usize; 3],
+        encoder: &Encoder,
+        classifier: &AuxiliaryClassifier,
+        params: &Params,
+    ) -> Self {
+        if encoder.is_residual() {
+            let (layers, params) = (Layers::OfLatent(*encoder, *classifier), params.clone());
+            let network = Network::Recorded { image, labels: classifier.labels(&params), layers, params };
+            return LabelPredictor { network };
+        }
+        let mean = encoder.freeze_mean(Frozen::new(image), params);
+        LabelPredictor { network: Network::Frozen(classifier.freeze(mean, params)) }
     }
 
     /// Predicts by the features of a model without latents.
-    pub(super) fn of_features(trunk: &Trunk, head: &ClassifierHead, params: &Params) -> Self {
-        let features = trunk.freeze(Frozen::new([SIDE, SIDE, 1]), params);
-        LabelPredictor { network: head.freeze(features, params) }
+    pub(super) fn of_features(
+        image: [usize; 3],
+        trunk: &Trunk,
+        head: &ClassifierHead,
+        params: &Params,
+    ) -> Self {
+        if matches!(trunk, Trunk::Resnet(_)) {
+            let (layers, params) = (Layers::OfFeatures(*trunk, *head), params.clone());
+            let network = Network::Recorded { image, labels: head.labels(&params), layers, params };
+            return LabelPredictor { network };
+        }
+        let features = trunk.freeze(Frozen::new(image), params);
+        LabelPredictor { network: Network::Frozen(head.freeze(features, params)) }
     }
 
     /// How many labels there are.
     pub fn labels(&self) -> usize {
-        self.network.outputs()
+        match &self.network {
+            Network::Frozen(network) => network.outputs(),
+            Network::Recorded { labels, .. } => *labels,
+        }
     }
 
-    /// Overwrites `logits` (images, labels) with those of `images` (images, 28, 28, 1), grey in 0..1.
+    /// Overwrites `logits` (images, labels) with those of `images` (images, height, width, channels), in 0..1.
     ///
     /// # Panics
     /// If the two are not of the same number of whole images.
     #[track_caller]
     pub fn logits(&self, images: &[f32], logits: &mut [f32]) {
-        self.network.forward(images, logits);
+        match &self.network {
+            Network::Frozen(network) => network.forward(images, logits),
+            Network::Recorded { image: [height, width, channels], labels, layers, params } => {
+                let (engine, pixels) = (Engine::new(), height * width * channels);
+                let some = images.chunks(RECORDED * pixels).zip(logits.chunks_mut(RECORDED * labels));
+                for (images, logits) in some {
+                    let tape = Tape::inference(&engine, params);
+                    let shape = [images.len() / pixels, *height, *width, *channels];
+                    let x = tape.constant(shape, |numbers| numbers.copy_from_slice(images));
+                    let found = match layers {
+                        Layers::OfLatent(encoder, classifier) => classifier.forward(encoder.forward(x).mean),
+                        Layers::OfFeatures(trunk, head) => head.forward(trunk.forward(x)),
+                    };
+                    found.read(|found| logits.copy_from_slice(found));
+                }
+            }
+        }
     }
 }
 
@@ -46,9 +102,9 @@ impl LabelPredictor {
 mod tests {
     use super::*;
     use crate::autograd::gradcheck::CHOOSING;
-    use crate::autograd::{Builder, Engine, Gradients, Role, Tape};
+    use crate::autograd::{Builder, Gradients, Role};
     use crate::data::embedded;
-    use crate::models::{Diva, Kl, LogitLayout, ModelKind, Settings, argmax};
+    use crate::models::{Diva, Kl, LogitLayout, ModelKind, Networks, SIDE, Settings, argmax};
     use crate::optim::Adam;
     use crate::parallel::with_threads;
     use crate::simd::Isa;
@@ -61,6 +117,8 @@ mod tests {
     fn model_and_digits() -> (Diva, Params, Tensor) {
         let settings = Settings {
             kind: ModelKind::Diva,
+            networks: Networks::Lenet,
+            image: [SIDE, SIDE, 1],
             encoder_width: 1.0,
             decoder_width: 0.05,
             latent: 64,

@@ -26,26 +26,31 @@ pub struct Vae {
 }
 
 impl Vae {
-    /// Makes the parameters; z has three times the dimensions of one of DIVA's latents.
+    /// Makes the parameters; [`Settings::single_latent`] says how many dimensions z has.
     pub fn new(builder: &mut Builder<'_>, settings: Settings) -> Self {
-        let latent = 3 * settings.latent;
+        let latent = settings.single_latent();
+        let decoder = Decoder::new(&mut builder.scope("px"), &settings, latent);
+        let encoder = Encoder::new(&mut builder.scope("qz"), &settings, latent);
+        let mut classifier = |name: &str, labels| {
+            AuxiliaryClassifier::new(&mut builder.scope(name), &settings, latent, labels)
+        };
         Vae {
-            decoder: Decoder::new(&mut builder.scope("px"), settings.decoder_width, latent),
-            encoder: Encoder::new(&mut builder.scope("qz"), settings.encoder_width, latent),
-            classify_domain: AuxiliaryClassifier::new(&mut builder.scope("qd"), latent, settings.domains),
-            classify_class: AuxiliaryClassifier::new(&mut builder.scope("qy"), latent, settings.classes),
+            decoder,
+            encoder,
+            classify_domain: classifier("qd", settings.domains),
+            classify_class: classifier("qy", settings.classes),
             settings,
         }
     }
 
-    /// The loss of a batch, with the noise of the sample (batch, 3 latent): without the term of the classes if these are
+    /// The loss of a batch, with the noise of the sample (batch, dimensions of z): without the term of the classes if these are
     /// not known.
     #[track_caller]
     pub fn loss<'t>(&self, tape: &'t Tape<'t>, batch: &Batch, noise: &Tensor, weights: Weights) -> Loss<'t> {
         let q = self.encoder.forward(tape.input(&batch.images));
         let z = q.sample(tape.input(noise));
         let p = Normal::standard(tape, z.shape());
-        let reconstruction = self.decoder.negative_log_likelihood(z, &batch.levels, self.settings.logits);
+        let reconstruction = self.decoder.negative_log_likelihood(z, batch);
         let kl = divergence(q, p, z, self.settings.kl).sum();
         let ce_d = self.classify_domain.forward(z).cross_entropy(batch.domains.clone()).sum();
         let mut total = reconstruction + kl.scale(weights.beta) + ce_d.scale(weights.alpha_d);
@@ -66,12 +71,12 @@ impl Vae {
 
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
-        LabelPredictor::of_latent(&self.encoder, &self.classify_class, params)
+        LabelPredictor::of_latent(self.settings.image, &self.encoder, &self.classify_class, params)
     }
 
     /// What predicts domains with the present parameters.
     pub fn domain_predictor(&self, params: &Params) -> LabelPredictor {
-        LabelPredictor::of_latent(&self.encoder, &self.classify_domain, params)
+        LabelPredictor::of_latent(self.settings.image, &self.encoder, &self.classify_domain, params)
     }
 }
 
@@ -90,10 +95,10 @@ impl LatentVariableModel for Vae {
 
     fn prior<'t>(&self, tape: &'t Tape<'t>, latent: Latent, labels: &Arc<[u32]>) -> Normal<'t> {
         assert_eq!(latent, Latent::Single, "the latent of a VAE");
-        Normal::standard(tape, [labels.len(), 3 * self.settings.latent].into())
+        Normal::standard(tape, [labels.len(), self.settings.single_latent()].into())
     }
 
-    fn pixel_logits<'t>(&self, latents: &Latents<'t>) -> Var<'t> {
-        self.decoder.pixel_logits(latents.side_by_side(), self.settings.logits)
+    fn decoder(&self) -> &Decoder {
+        &self.decoder
     }
 }

@@ -53,6 +53,29 @@ impl Conv {
         let bias = self.bias.map(|bias| tape.param(bias));
         x.conv2d(tape.param(self.weight), bias, self.settings)
     }
+
+    /// What `next` makes of the outputs of this layer. With nothing between them the two are one convolution:
+    ///
+    /// ```text
+    /// (x * w + b) v + c = x * (w v) + (b v + c)
+    /// ```
+    ///
+    /// which has as many multiply-adds as this layer alone, and never holds its outputs.
+    ///
+    /// # Panics
+    /// If this layer has no bias, or `next` has another number of inputs than it has outputs.
+    #[track_caller]
+    pub fn forward_through<'t>(&self, next: &PointwiseConv, x: Var<'t>) -> Var<'t> {
+        let tape = x.tape();
+        let (weight, bias) = (tape.param(self.weight), self.bias.expect("a layer with a bias"));
+        let [next_weight, next_bias] = [next.weight, next.bias].map(|param| tape.param(param));
+        let [kernel, _, inputs, between] = weight.shape().image().expect("the weights of a convolution");
+        let outputs = next_weight.shape().columns();
+        let both = weight.reshape([kernel * kernel * inputs, between]).linear(next_weight, None);
+        let bias = tape.param(bias).reshape([1, between]).linear(next_weight, Some(next_bias));
+        let both = both.reshape([kernel, kernel, inputs, outputs]);
+        x.conv2d(both, Some(bias.reshape([outputs])), self.settings)
+    }
 }
 
 /// A 1x1 convolution with a bias: a linear layer on every pixel.

@@ -150,12 +150,12 @@ pub(super) mod tests {
             case([2, 4, 6, 32], 5, 20, op(1, 1), true),
             // The same of 3 x 3 windows: whole tiles and parts, several products of one image, outputs of a part of a
             // vector or a panel, several groups and partial sums.
-            case([2, 8, 8, 16], 3, 32, op(1, 1), false),
-            case([1, 7, 11, 16], 3, 37, op(1, 1), true),
-            case([1, 30, 33, 16], 3, 16, op(1, 1), false),
-            case([33, 4, 4, 16], 3, 20, op(1, 1), true),
-            case([50, 3, 3, 16], 3, 33, op(1, 1), false),
-            case([3, 7, 6, 48], 3, 17, op(1, 0), true),
+            case([2, 8, 8, 32], 3, 32, op(1, 1), false),
+            case([1, 7, 11, 32], 3, 37, op(1, 1), true),
+            case([1, 30, 33, 32], 3, 32, op(1, 1), false),
+            case([33, 4, 4, 32], 3, 36, op(1, 1), true),
+            case([50, 3, 3, 32], 3, 33, op(1, 1), false),
+            case([3, 7, 6, 48], 3, 33, op(1, 0), true),
         ]
     }
 
@@ -166,9 +166,9 @@ pub(super) mod tests {
             return case(x, 5, 32, Conv2d { stride: 1, padding: 0 }, false);
         }
         if kernel == 3 && sizes.next(0, 1) == 1 {
-            let x = [sizes.next(1, 3), sizes.next(3, 9), sizes.next(3, 9), 16 * sizes.next(1, 2)];
+            let x = [sizes.next(1, 3), sizes.next(3, 9), sizes.next(3, 9), 16 * sizes.next(2, 3)];
             let op = Conv2d { stride: 1, padding: sizes.next(0, 2) };
-            return case(x, 3, sizes.next(16, 40), op, op.padding == 1);
+            return case(x, 3, sizes.next(32, 40), op, op.padding == 1);
         }
         let (stride, padding) = (sizes.next(1, 2), sizes.next(0, 2));
         let x = [sizes.next(1, 3), sizes.next(kernel, 7), sizes.next(kernel, 7), sizes.next(1, 6)];

@@ -147,8 +147,8 @@ pub(super) mod tests {
             case([2, 5, 6, 31], 3, 5, op(1, 1, 0)),
             case([9, 3, 2, 4], 3, 16, op(1, 1, 0)),
             case([1, 1, 1, 2], 3, 3, op(1, 1, 0)),
-            case([2, 9, 6, 20], 3, 32, op(1, 1, 0)),
-            case([33, 4, 4, 32], 3, 16, op(1, 1, 0)),
+            case([2, 9, 6, 36], 3, 32, op(1, 1, 0)),
+            case([33, 4, 4, 32], 3, 32, op(1, 1, 0)),
             // Others: a pixel that no tap reaches, a larger kernel, every pixel cut but the middle.
             case([2, 3, 4, 5], 2, 3, op(3, 0, 2)),
             case([2, 3, 3, 2], 5, 4, op(2, 2, 0)),

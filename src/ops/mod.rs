@@ -31,7 +31,6 @@ ops! {
     gather_rows,
     leaky_relu,
     linear,
-    linear_logistic_mixture,
     ln,
     log_softmax,
     logistic_mixture,
@@ -52,7 +51,7 @@ ops! {
     upsampled_conv_transpose2d,
 }
 
-pub use crate::kernels::norm::Activation;
+pub use crate::kernels::norm::{Activation, LEAK};
 pub(crate) use batch_norm::EPSILON;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;

@@ -15,8 +15,7 @@ pub struct LogisticMixture<'t> {
 }
 
 impl<'t> LogisticMixture<'t> {
-    /// -ln p of every pixel, in nats, for levels 0 to 255 (pixels, channels): (pixels). Where only the sum is wanted and
-    /// a linear layer gives the parameters, [`Var::linear_logistic_mixture`] does not hold them.
+    /// -ln p of every pixel, in nats, for levels 0 to 255 (pixels, channels): (pixels).
     #[track_caller]
     pub fn negative_log_prob(&self, levels: &Arc<[u32]>) -> Var<'t> {
         self.parameters.logistic_mixture(levels.clone(), self.channels)

@@ -166,6 +166,7 @@ mod tests {
             epoch: number,
             train_accuracy,
             test_accuracy,
+            validation_accuracy: None,
             disjoint_test_accuracy: None,
             ..epoch.clone()
         };

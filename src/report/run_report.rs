@@ -22,6 +22,8 @@ pub struct RunReport {
     pub result: Option<RunResult>,
     /// The training domains, as they are numbered.
     pub domains: Vec<String>,
+    /// The classes, as they are numbered.
+    pub classes: Vec<String>,
     /// Sentences on what is missing on the page or has to be known of it.
     pub notices: Vec<String>,
     /// Images of the unseen domain by class and predicted class; nothing if the model could not be asked.
@@ -56,7 +58,7 @@ pub struct Views {
     pub columns: usize,
     /// Pixels of a side of an image.
     pub side: usize,
-    /// The class of each image.
+    /// The class of each image; the number of classes where it is not known.
     pub classes: Vec<usize>,
     /// The domain of each image, with a class or without: the training domains, then the unseen one.
     pub domains: Vec<usize>,
@@ -167,8 +169,7 @@ fn describe(page: &mut Page, run: &RunReport) {
     }
     if let Some(confusion) = &run.confusion {
         page.heading(3, &format!("What is mistaken for what, in the unseen domain {unseen}"));
-        let labels: Vec<String> = (0..confusion.len()).map(|class| class.to_string()).collect();
-        page.matrix("class ↓  predicted →", &labels, confusion);
+        page.matrix("class ↓  predicted →", &run.classes, confusion);
     }
     if !run.knowledge.is_empty() {
         know(page, run);
@@ -241,8 +242,8 @@ fn trained_on(run: &RunReport) -> String {
 fn know(page: &mut Page, run: &RunReport) {
     page.heading(3, "What each latent knows");
     page.paragraph(
-        "How often a linear classifier is right that was trained on the means of one latent alone, on digits held out from \
-         its training. A latent that has nothing to do with a label leaves it to chance: one in ten for the class.",
+        "How often a linear classifier is right that was trained on the means of one latent alone, on images held out from \
+         its training. A latent that has nothing to do with a label leaves it to chance: the share of the commonest class.",
     );
     let unseen = run.unseen();
     let mut rows = vec![cells(&["latent", "class", "domain", &format!("class, at {unseen}")])];
@@ -260,7 +261,8 @@ fn view(page: &mut Page, run: &RunReport, views: &Views) {
         "Each point is an image; touch one to see it. Left, the colours are the classes, right, the domains. PCA shows the \
          two directions in which the means differ most; t-SNE keeps neighbours together, and its distances mean little.",
     );
-    let classes: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+    let mut classes = run.classes.clone();
+    classes.push("not known".into());
     let mut domains: Vec<String> = run.domains.iter().map(|name| degrees(name)).collect();
     domains.push(format!("{}, unseen", run.unseen()));
     page.html(&format!(

@@ -334,6 +334,7 @@ mod tests {
             train_accuracy: 0.875,
             domain_accuracy: BTreeMap::from([("0".into(), 0.75), ("15".into(), 1.0)]),
             test_accuracy: 0.5,
+            validation_accuracy: None,
             disjoint_test_accuracy: Some(0.375),
             state_sha256: "00".into(),
             train_seconds: 8.0,

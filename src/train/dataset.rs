@@ -1,63 +1,20 @@
-//! From a configuration to images, and from images to batches.
+//! From images to batches, and from a configuration to the settings of its model.
 
-use crate::config::{Config, DomainName, ModelConfig, PriorY, Protocol, Source, UnlabelledImages};
+use super::sources;
+use crate::config::{Config, ModelConfig, PriorY};
 use crate::data::batches::{Part, StepIndices};
-use crate::data::idx::{self, Half};
-use crate::data::rotated::{self, RotatedDigits};
-use crate::data::{Dataset, Split, embedded, subset};
+use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{Batch, Settings, StepImages};
 use crate::tensor::Tensor;
-use std::path::Path;
 use std::sync::Arc;
 
-/// Reads the data of a configuration and divides it into training and test images.
+/// The images of a configuration, where nobody is to be told of them: [`sources::read`] without a cache.
 ///
 /// # Errors
-/// If the configuration cannot be trained, or its data is missing, damaged or too small.
+/// As [`sources::read`].
 pub fn load(config: &Config) -> Result<Split> {
-    config.validate_for_training()?;
-    let data = &config.data;
-    let (train, test) = match (data.source, &data.path) {
-        (Source::Embedded, _) => (embedded::train(), embedded::test()),
-        (Source::Idx, Some(path)) => {
-            (idx::read_folder(Path::new(path), Half::Train)?, idx::read_folder(Path::new(path), Half::Test)?)
-        }
-        (source, _) => return Err(Error::request(format!("data.source = {source:?} cannot be read here"))),
-    };
-    let subset = data.subset_file.as_ref();
-    let options = RotatedDigits {
-        angles: data.domains.iter().map(angle).collect::<Result<_>>()?,
-        test_angle: angle(&data.test_domain)?,
-        per_class: data.per_class,
-        subset: subset.map(|file| subset::read_indices(Path::new(file), train.len())).transpose()?,
-        unlabelled_angles: data.unlabelled.domains.iter().map(angle).collect::<Result<_>>()?,
-        with_unlabelled: data.unlabelled.images == UnlabelledImages::Used,
-        unlabelled_subsets: data.unlabelled.subsets,
-        protocol: match data.protocol {
-            Protocol::Published => rotated::Protocol::Published,
-            Protocol::DisjointTest => rotated::Protocol::DisjointTest,
-        },
-        with_disjoint_test: true,
-    };
-    let split = rotated::build(&options, &train, Some(&test), config.seed)?;
-    for (which, images) in split.trained_on() {
-        if config.train.batch > images.len() {
-            return Err(Error::request(format!(
-                "train.batch = {} is more than the {} {which} images",
-                config.train.batch,
-                images.len()
-            )));
-        }
-    }
-    Ok(split)
-}
-
-fn angle(domain: &DomainName) -> Result<f64> {
-    match domain {
-        DomainName::Angle(angle) => Ok(*angle),
-        DomainName::Name(name) => Err(Error::request(format!("the domain \"{name}\" is not an angle"))),
-    }
+    Ok(sources::read(config, None)?.split)
 }
 
 /// The settings of the model for this many domains and classes; `class_counts` are those of the labelled training
@@ -93,6 +50,8 @@ pub fn settings(
     };
     Ok(Settings {
         kind: model.kind,
+        networks: model.networks,
+        image: [model.image_size, model.image_size, model.channels],
         encoder_width: model.encoder_width,
         decoder_width: model.decoder_width,
         latent: model.latent,
@@ -109,23 +68,35 @@ pub fn class_counts(data: &Dataset, classes: usize) -> Vec<usize> {
     (0..classes as u32).map(|class| data.classes.iter().filter(|&&c| c == class).count()).collect()
 }
 
-/// The images of a step.
-pub fn step_images(split: &Split, indices: StepIndices<'_>) -> StepImages {
-    let of =
-        |data: &Dataset, indices: &[usize], part| (!indices.is_empty()).then(|| batch(data, indices, part));
+/// The images of a step; flipped and turned as `augmented` (seed, epoch) says, if it does.
+pub fn step_images(split: &Split, indices: StepIndices<'_>, augmented: Option<[u64; 2]>) -> StepImages {
+    let of = |data: &Dataset, indices: &[usize], part| {
+        (!indices.is_empty()).then(|| batch(data, indices, part, augmented))
+    };
+    let unlabelled =
+        split.unlabelled.as_ref().and_then(|data| of(data, indices.unlabelled, Part::Unlabelled));
     StepImages {
         labelled: of(&split.train, indices.labelled, Part::Labelled),
-        unlabelled: split.unlabelled.as_ref().and_then(|data| of(data, indices.unlabelled, Part::Unlabelled)),
+        unlabelled: unlabelled.or_else(|| of(&split.train, indices.second, Part::Unlabelled)),
     }
 }
 
-/// The images `indices` with their domains, and with their classes if these may be looked at.
-pub fn batch(data: &Dataset, indices: &[usize], part: Part) -> Batch {
+/// The images `indices` with their domains, and with their classes if these may be looked at; flipped and turned as
+/// `augmented` (seed, epoch) says, if it does.
+pub fn batch(data: &Dataset, indices: &[usize], part: Part, augmented: Option<[u64; 2]>) -> Batch {
     let labels = |all: &[u32]| -> Arc<[u32]> { indices.iter().map(|&i| all[i]).collect() };
-    let levels = indices.iter().flat_map(|&i| data.image(i)).map(|&level| u32::from(level)).collect();
+    let mut levels = vec![0; indices.len() * data.values()];
+    match augmented {
+        None => data.gather_levels(indices, &mut levels),
+        Some(when) => data.gather_augmented(when, indices, &mut levels, u32::from),
+    }
+    let mut images = Tensor::zeros([indices.len(), data.height, data.width, data.channels]);
+    for (pixel, &level) in images.data_mut().iter_mut().zip(&levels) {
+        *pixel = level as f32 / 255.0;
+    }
     Batch {
-        images: images(data, indices),
-        levels,
+        images,
+        levels: levels.into(),
         domains: labels(&data.domains),
         classes: (part == Part::Labelled).then(|| labels(&data.classes)),
     }

@@ -1,9 +1,9 @@
 //! One training-mode pass over a given batch: loss, terms, gradients and statistics, for comparison with PyTorch.
 
-use crate::autograd::{Engine, Gradients, Params, Role, Tape};
+use crate::autograd::{Engine, Gradients, Layout, Params, Role, Tape};
 use crate::error::{Error, Result};
 use crate::models::diva::Noise;
-use crate::models::{Batch, Diva, SIDE, Weights};
+use crate::models::{Batch, Diva, Weights};
 use crate::store::tensors::TensorFile;
 use crate::tensor::Tensor;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub struct BatchFile {
 }
 
 impl BatchFile {
-    /// Reads `x` (batch, 1, 28, 28) in 0..1, `d` and `y` (batch), `eps_d`, `eps_x` and `eps_y` (batch, latent).
+    /// Reads `x` (batch, channels, height, width) in 0..1, `d` and `y` (batch), `eps_d`, `eps_x` and `eps_y` (batch, latent).
     ///
     /// # Errors
     /// If a tensor is missing or has another type or shape, a label is out of range, or a number is not finite.
@@ -44,11 +44,14 @@ impl BatchFile {
         };
         let (shape, images) = tensor("x")?;
         let images_count = shape.first().copied().unwrap_or(0);
-        if shape != [images_count, 1, SIDE, SIDE] || images_count < 2 {
-            return Err(wrong(format!("x has shape {shape:?}, [at least 2, 1, {SIDE}, {SIDE}] is needed")));
+        let [height, width, channels] = settings.image;
+        if shape != [images_count, channels, height, width] || images_count < 2 {
+            return Err(wrong(format!(
+                "x has shape {shape:?}, [at least 2, {channels}, {height}, {width}] is needed"
+            )));
         }
         if let Some(bad) = images.iter().find(|x| !(0.0..=1.0).contains(*x)) {
-            return Err(wrong(format!("x holds {bad}, grey values lie in 0..1")));
+            return Err(wrong(format!("x holds {bad}, pixels lie in 0..1")));
         }
         let labels = |name: &str, count: usize| -> Result<Arc<[u32]>> {
             let (shape, values) = file.i64s(name)?;
@@ -73,11 +76,17 @@ impl BatchFile {
             }
             Ok(Tensor::new([images_count, settings.latent], &values))
         };
-        let levels = images.iter().map(|x| (x * 255.0).round() as u32).collect();
+        let layout = Layout {
+            shape: shape.clone(),
+            view: shape,
+            order: vec![0, 2, 3, 1], // NCHW to NHWC
+        };
+        let mut channels_last = Tensor::zeros([images_count, height, width, channels]);
+        layout.from_published(&images, channels_last.data_mut());
+        let levels = channels_last.data().iter().map(|x| (x * 255.0).round() as u32).collect();
         Ok(BatchFile {
             batch: Batch {
-                // One channel: NCHW and NHWC are the same order.
-                images: Tensor::new([images_count, SIDE, SIDE, 1], &images),
+                images: channels_last,
                 levels,
                 domains: labels("d", settings.domains)?,
                 classes: Some(labels("y", settings.classes)?),

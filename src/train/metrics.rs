@@ -44,6 +44,9 @@ pub struct EpochMetrics {
     pub unlabelled_share: Option<f64>,
     /// The share of labelled training images whose class is recognised, after the epoch, by posterior means.
     pub train_accuracy: f64,
+    /// The same of the images that are held back from training, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
     /// The same in each training domain with labels, by its name.
     pub domain_accuracy: BTreeMap<String, f64>,
     /// The same for the domain that training never sees.
@@ -84,13 +87,17 @@ pub struct RunResult {
     pub checkpoint_sha256: String,
 }
 
-/// The epoch with the best accuracy on the training images, and the lowest cross-entropy among equals.
+/// The epoch with the best accuracy on the images held back from training, the last among equals; where there are none, on
+/// the training images, with the lowest cross-entropy among equals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelectedEpoch {
     /// Counted from 1.
     pub epoch: usize,
     /// The selection's first criterion.
     pub train_accuracy: f64,
+    /// What is looked at before, where images are held back from training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
     /// The selection's second criterion: the mean over the epoch's labelled images, in nats.
     pub ce_y: f64,
     /// By name of the training domain with labels.
@@ -115,6 +122,7 @@ impl SelectedEpoch {
         SelectedEpoch {
             epoch: metrics.epoch,
             train_accuracy: metrics.train_accuracy,
+            validation_accuracy: metrics.validation_accuracy,
             ce_y: metrics.ce_y,
             domain_accuracy: metrics.domain_accuracy.clone(),
             test_accuracy: metrics.test_accuracy,
@@ -122,10 +130,15 @@ impl SelectedEpoch {
         }
     }
 
-    /// Whether this epoch is to be preferred to `other`. Looks at training domains only.
+    /// Whether this epoch is to be preferred to `other`, an earlier one. Looks at training domains only.
     pub fn is_better_than(&self, other: &SelectedEpoch) -> bool {
-        self.train_accuracy > other.train_accuracy
-            || (self.train_accuracy == other.train_accuracy && self.ce_y < other.ce_y)
+        match (self.validation_accuracy, other.validation_accuracy) {
+            (Some(ours), Some(theirs)) => ours >= theirs,
+            _ => {
+                self.train_accuracy > other.train_accuracy
+                    || (self.train_accuracy == other.train_accuracy && self.ce_y < other.ce_y)
+            }
+        }
     }
 }
 

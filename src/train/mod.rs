@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod gradients;
 pub mod metrics;
 pub mod run;
+pub mod sources;
 pub mod state;
 pub mod trainer;
 pub mod verify;

@@ -9,7 +9,7 @@
 
 use super::metrics::{EpochMetrics, RunResult};
 use super::trainer::{StepLoss, Trainer};
-use super::{dataset, weights};
+use super::{sources, weights};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
@@ -26,6 +26,8 @@ pub trait Watcher {
     fn signal(&mut self) -> Option<i32>;
     /// The run begins or goes on.
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder);
+    /// Something to be known of the images.
+    fn notice(&mut self, sentence: &str);
     /// A step is done: it is the `done`th of `steps` of the epoch.
     fn step(&mut self, trainer: &Trainer, loss: &StepLoss, done: usize, steps: usize);
     /// An epoch is done; `selected` if it is the best so far.
@@ -67,9 +69,10 @@ pub fn train(
     options: Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
-    let split = dataset::load(&config)?;
+    let config = sources::complete(config)?;
+    let images = sources::read(&config, folder.path().parent())?;
     let (found, _lock) = folder.prepare(options.resume)?;
-    let mut trainer = Trainer::new(config, split)?;
+    let mut trainer = Trainer::new(config, images.split)?;
     if options.detect_anomaly {
         trainer.detect_anomalies();
     }
@@ -103,6 +106,7 @@ pub fn train(
         }
     }
     watcher.started(&trainer, folder);
+    images.unreadable.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
     let mut saved = (watcher.seconds(), place(&trainer));
     while !is_done(&trainer) {
         let began = watcher.seconds();

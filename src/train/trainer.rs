@@ -119,6 +119,7 @@ impl Trainer {
     pub fn order(&self) -> Result<Epoch> {
         let unlabelled = self.split.unlabelled.as_ref().map_or(0, Dataset::len);
         let turns = match self.config.model.kind {
+            ModelKind::Dann if self.config.train.second_batch => Turns::TogetherWithSecond,
             ModelKind::Dann => Turns::Together,
             _ => Turns::Alternating,
         };
@@ -133,8 +134,10 @@ impl Trainer {
     /// they were.
     pub fn step(&mut self, order: &Epoch) -> Result<StepLoss> {
         let indices = order.step(self.state.progress.batches);
-        let unlabelled = indices.unlabelled.len();
-        let step = self.step_on(&dataset::step_images(&self.split, indices), order.len())?;
+        let unlabelled = indices.without_class();
+        let augmented = self.config.data.augment.then(|| [self.config.seed, self.epoch() as u64]);
+        let images = dataset::step_images(&self.split, indices, augmented);
+        let step = self.step_on(&images, order.len())?;
         let progress = &mut self.state.progress;
         progress.batches += 1;
         progress.steps += 1;
@@ -190,7 +193,7 @@ impl Trainer {
                 alpha_d: settings.alpha_d as f32,
                 alpha_y: settings.alpha_y as f32,
             },
-            reversal: reversal(number as f64 / (settings.epochs * steps) as f64) as f32,
+            reversal: (settings.reversal * reversal(number as f64 / (settings.epochs * steps) as f64)) as f32,
         }
     }
 
@@ -269,7 +272,7 @@ impl Trainer {
     }
 
     fn evaluate(&self, epoch: usize) -> EpochMetrics {
-        let Split { train, test, disjoint_test, domain_names, .. } = &self.split;
+        let Split { train, validation, test, disjoint_test, domain_names, .. } = &self.split;
         let predictor = self.model.class_predictor(&self.state.params);
         let predict = |data| evaluate::predict(&predictor, data);
         let on_train = predict(train);
@@ -298,6 +301,7 @@ impl Trainer {
             entropy_y: mean_over(unlabelled, "entropy_y"),
             unlabelled_share: (unlabelled > 0).then(|| unlabelled as f64 / images as f64),
             train_accuracy: evaluate::accuracy(train, &on_train),
+            validation_accuracy: validation.as_ref().map(|data| evaluate::accuracy(data, &predict(data))),
             domain_accuracy,
             test_accuracy: evaluate::accuracy(test, &predict(test)),
             disjoint_test_accuracy: disjoint_test

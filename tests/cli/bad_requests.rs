@@ -81,7 +81,7 @@ fn wrong_files() {
         (b"[train]\nlearning_rat = 1e-3", &["unknown key train.learning_rat", "train.learning_rate"]),
         (b"[train]\nlearning_rate = \"fast\"", &["train.learning_rate = \"fast\"", "a number from"]),
         (b"[train]\nlearning_rate = nan", &["train.learning_rate = nan", "a number from"]),
-        (b"preset = \"malaria\"", &["preset = \"malaria\" is not available in this version"]),
+        (b"preset = \"malaria\"", &["data.path = \"\" is not usable", "Parasitized and Uninfected"]),
         // A file completes rotated-mnist, whose digits lie nowhere yet.
         (b"", &["data.path"]),
     ] {

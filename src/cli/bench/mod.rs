@@ -9,7 +9,7 @@ use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::models::diva::Noise;
-use crate::models::{Batch, Diva, SIDE, Weights, argmax};
+use crate::models::{Batch, Diva, Weights, argmax};
 use crate::optim::Adam;
 use crate::parallel;
 use crate::rng::Stream;
@@ -156,12 +156,15 @@ struct Subject {
 
 impl Subject {
     fn new(arguments: &Arguments, unlabelled: bool) -> Result<Self> {
-        if arguments.model != "rotated-mnist" {
-            return Err(Error::request(format!(
-                "--model {}: this version has rotated-mnist",
-                arguments.model
-            )));
-        }
+        // As many labels as in the published experiments.
+        let (domains, classes) = match arguments.model.as_str() {
+            "rotated-mnist" => (5, 10),
+            "malaria" => (9, 2),
+            other => {
+                let message = format!("--model {other} is not usable; it takes rotated-mnist or malaria");
+                return Err(Error::request(message));
+            }
+        };
         for (flag, found, least, most) in
             [("--batch", arguments.batch, 2, MOST_IMAGES), ("--steps", arguments.steps, 1, MOST_STEPS)]
         {
@@ -172,8 +175,8 @@ impl Subject {
             }
         }
         let config = Config::resolve(None, Some(&arguments.model), &[], None)?;
-        let (domains, classes) = (5, 10);
-        let settings = dataset::settings(&config.model, domains, classes, Some(&[1; 10]))?;
+        let settings = dataset::settings(&config.model, domains, classes, Some(&vec![1; classes]))?;
+        let [height, width, channels] = settings.image;
         let noise = Noise::of_step(0, 0, arguments.batch, settings.latent);
         let mut params = Params::new();
         let diva = Diva::new(&mut Builder::new(&mut params, config.seed), settings);
@@ -183,11 +186,12 @@ impl Subject {
         let labels = |purpose: u64, count: usize| {
             (0..images).map(move |i| stream.bits(purpose * images + i) % count as u32)
         };
-        let levels: Vec<u32> =
-            (0..images * (SIDE * SIDE) as u64).map(|i| stream.bits((1 << 32) + i) % 256).collect();
-        let grey: Vec<f32> = levels.iter().map(|&level| level as f32 / 255.0).collect();
+        let levels: Vec<u32> = (0..images * (height * width * channels) as u64)
+            .map(|i| stream.bits((1 << 32) + i) % 256)
+            .collect();
+        let pixels: Vec<f32> = levels.iter().map(|&level| level as f32 / 255.0).collect();
         let batch = Batch {
-            images: Tensor::new([arguments.batch, SIDE, SIDE, 1], &grey),
+            images: Tensor::new([arguments.batch, height, width, channels], &pixels),
             levels: levels.into(),
             domains: labels(0, domains).collect(),
             classes: (!unlabelled).then(|| labels(1, classes).collect()),

@@ -115,12 +115,12 @@ fn every_mistake_in_a_file_has_its_sentence() {
         // domains
         (
             "data.domains = [75]",
-            "data.domains = [75] is not usable; it takes a list of at least 2 domains, each an angle between \
+            "data.domains = [75] is not usable; it takes a list of no or at least 2 domains, each an angle between \
              -360 and 360 degrees or a name in quotes",
         ),
         (
             "data.domains = [0, 360]",
-            "data.domains = [0, 360] is not usable; it takes a list of at least 2 domains, each an angle \
+            "data.domains = [0, 360] is not usable; it takes a list of no or at least 2 domains, each an angle \
              between -360 and 360 degrees or a name in quotes",
         ),
         (
@@ -160,18 +160,38 @@ fn every_mistake_in_a_file_has_its_sentence() {
             "model.width = 0.5\nmodel.decoder_width = 1",
             "model.width = 0.5 contradicts model.decoder_width = 1.0; give both widths, or one for both",
         ),
-        // known, but not in this version
+        // names, switches
+        (
+            "data.classes = [\"a\", \"b\", \"a\"]",
+            "data.classes = [\"a\", \"b\", \"a\"] is not usable; it takes a list of different names in quotes",
+        ),
+        ("data.augment = 1", "data.augment = 1 is not usable; it takes true or false"),
+        // networks
         (
             "model.networks = \"resnet\"",
-            "model.networks = \"resnet\" is not available in this version; it has lenet",
+            "model.image_size = 28 is not usable with model.networks = \"resnet\"; it takes a multiple of 16",
+        ),
+        (
+            "model = { networks = \"resnet\", image_size = 32, channels = 2 }",
+            "model.channels = 2 is not usable with model.networks = \"resnet\"; it takes 1 or 3",
+        ),
+        (
+            "model = { networks = \"resnet\", image_size = 32 }",
+            "model.likelihood = \"categorical\" is not usable with model.networks = \"resnet\"; it takes \
+             \"logistic-mixture\"",
         ),
         (
             "model.likelihood = \"logistic-mixture\"",
-            "model.likelihood = \"logistic-mixture\" is not available in this version; it has categorical",
+            "model.likelihood = \"logistic-mixture\" is not usable with model.networks = \"lenet\"; it takes \
+             \"categorical\"",
         ),
         (
-            "preset = \"malaria\"",
-            "preset = \"malaria\" is not available in this version; it has quick or rotated-mnist",
+            "model.image_size = 64",
+            "model.image_size = 64 is not usable with model.networks = \"lenet\"; it takes 28",
+        ),
+        (
+            "model.channels = 3",
+            "model.channels = 3 is not usable with model.networks = \"lenet\"; it takes 1",
         ),
     ];
     assert_refused(&rows, |text| of_file(text).map(drop));
@@ -231,7 +251,7 @@ fn every_mistake_in_an_override_has_its_sentence() {
         ("preset=quick", "--set preset=\"quick\" is not usable; a preset is chosen with --preset NAME"),
         (
             "model.networks=resnet",
-            "model.networks = \"resnet\" is not available in this version; it has lenet",
+            "model.image_size = 28 is not usable with model.networks = \"resnet\"; it takes a multiple of 16",
         ),
         ("train={epoch=1}", "unknown key train.epoch; did you mean train.epochs?"),
     ];
@@ -265,11 +285,43 @@ fn what_training_cannot_obtain_is_refused_for_training_alone() {
         ),
         (
             "data.source = \"folders\"",
-            "data.source = \"folders\" is not available in this version; it has embedded or idx",
+            "data.path = \"\" is not usable with data.source = \"folders\"; it takes a folder that holds \
+             DOMAIN/CLASS/picture",
+        ),
+        (
+            "preset = \"malaria\"",
+            "data.path = \"\" is not usable with data.source = \"malaria\"; it takes the folder that holds \
+             Parasitized and Uninfected",
         ),
         (
             "data.source = \"synthetic-cells\"",
-            "data.source = \"synthetic-cells\" is not available in this version; it has embedded or idx",
+            "data.test_domain = 75 is not usable with pictures; it takes the name of a domain in quotes",
+        ),
+        (
+            "preset = \"quick-cells\"\ndata.domains = [\"P01\", \"P03\"]\ndata.test_domain = \"P03\"",
+            "data.domains = [\"P01\", \"P03\"] is not usable with made-up cells; it takes [\"P01\", \"P02\", ...], \
+             99 at most",
+        ),
+        (
+            "preset = \"quick-cells\"\nmodel.prior_y = [0.2, 0.3, 0.5]",
+            "model.prior_y = [0.2, 0.3, 0.5] is not usable with the classes [\"uninfected\", \"parasitised\"]; it takes \
+             one probability for each of them",
+        ),
+        (
+            "preset = \"quick-cells\"\ndata.unlabelled.subsets = 1",
+            "data.unlabelled.subsets = 1 is not usable with pictures; it takes 0",
+        ),
+        (
+            "data.source = \"embedded\"\ndata.validation = 0.2",
+            "data.validation = 0.2 is not usable with rotated digits; it takes 0: epochs are selected by training images",
+        ),
+        (
+            "data.source = \"embedded\"\ndata.classes = [\"zero\"]",
+            "data.classes = [\"zero\"] is not usable with rotated digits; it takes []: they are 0 to 9",
+        ),
+        (
+            "data.source = \"embedded\"\nmodel = { networks = \"resnet\", image_size = 32, likelihood = \"logistic-mixture\" }",
+            "model.networks = \"resnet\" is not usable with rotated digits; it takes \"lenet\"",
         ),
         (
             "data.source = \"embedded\"\ndata.unlabelled.domains = [20]",

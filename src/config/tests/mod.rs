@@ -36,11 +36,19 @@ fn published() -> Config {
             test_domain: DomainName::Angle(75.0),
             per_class: 100,
             protocol: Protocol::Published,
+            classes: vec![],
+            per_domain: 200,
+            least_images: 0,
+            validation: 0.0,
+            augment: false,
+            skip_unreadable: false,
             unlabelled: Unlabelled { subsets: 0, domains: vec![], images: UnlabelledImages::Used },
         },
         model: ModelConfig {
             kind: ModelKind::Diva,
             networks: Networks::Lenet,
+            image_size: 28,
+            channels: 1,
             encoder_width: 1.0,
             decoder_width: 1.0,
             latent: 64,
@@ -56,6 +64,8 @@ fn published() -> Config {
             warmup: 100,
             alpha_d: 2000.0,
             alpha_y: 3500.0,
+            reversal: 1.0,
+            second_batch: false,
             patience: 100,
             checkpoint_seconds: 300.0,
         },
@@ -195,6 +205,12 @@ domains = [0, 22.5, 75]
 test_domain = 75
 per_class = 100
 protocol = \"published\"
+classes = []
+per_domain = 200
+least_images = 0
+validation = 0.0
+augment = false
+skip_unreadable = false
 
 [data.unlabelled]
 subsets = 0
@@ -204,6 +220,8 @@ images = \"used\"
 [model]
 kind = \"diva\"
 networks = \"lenet\"
+image_size = 28
+channels = 1
 encoder_width = 1.0
 ";
     assert!(body.join("\n").starts_with(expected), "{text}");
@@ -245,6 +263,12 @@ fn every_other_key_is_a_difference_that_matters() {
         ("data.test_domain=60", "75", "60"),
         ("data.per_class=10", "100", "10"),
         ("data.protocol=disjoint-test", "\"published\"", "\"disjoint-test\""),
+        ("data.classes=[\"a\"]", "[]", "[\"a\"]"),
+        ("data.per_domain=10", "200", "10"),
+        ("data.least_images=10", "0", "10"),
+        ("data.validation=0.25", "0.0", "0.25"),
+        ("data.augment=true", "false", "true"),
+        ("data.skip_unreadable=true", "false", "true"),
         ("data.unlabelled.subsets=1", "0", "1"),
         ("data.unlabelled.domains=[20]", "[]", "[20]"),
         ("data.unlabelled.images=left-out", "\"used\"", "\"left-out\""),
@@ -260,6 +284,8 @@ fn every_other_key_is_a_difference_that_matters() {
         ("train.warmup=0", "5", "0"),
         ("train.alpha_d=1", "2000.0", "1.0"),
         ("train.alpha_y=1", "3500.0", "1.0"),
+        ("train.reversal=0.5", "1.0", "0.5"),
+        ("train.second_batch=true", "false", "true"),
         ("train.patience=1", "100", "1"),
     ];
     for (change, from, to) in changes {
@@ -270,6 +296,15 @@ fn every_other_key_is_a_difference_that_matters() {
         assert_ne!(here.identity(), there.identity(), "{change}");
     }
     let free = ["preset", "data.path", "train.epochs", "train.checkpoint_seconds"];
-    let single = ["model.networks", "model.likelihood"]; // one value each in this version
-    assert_eq!(changes.len() + free.len() + single.len(), keys::KEYS.len());
+    // These come together.
+    let of_cells = ["model.networks", "model.image_size", "model.channels", "model.likelihood"];
+    let changes_to_cells: Vec<String> = of_cells
+        .map(|key| {
+            let table = of_preset("malaria").to_table();
+            format!("{key}={}", super::write::shown(super::write::look_up(&table, super::key(key))))
+        })
+        .to_vec();
+    let cells = Config::resolve(None, None, &changes_to_cells, None).unwrap();
+    assert_eq!(here.differences_that_matter(&cells).len(), of_cells.len());
+    assert_eq!(changes.len() + free.len() + of_cells.len(), keys::KEYS.len());
 }

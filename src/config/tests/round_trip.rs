@@ -37,13 +37,21 @@ prop_compose! {
         test in any::<prop::sample::Index>(),
         per_class in 1..=1_000_000_usize,
         protocol in prop::sample::select(&[Protocol::Published, Protocol::DisjointTest]),
+        (classes, least_images, validation) in
+            (prop::collection::btree_set(".{1,9}", 0..4), 0..=1_000_000_000_usize, 0.0..=0.9_f64),
+        (augment, skip_unreadable) in any::<(bool, bool)>(),
+        per_domain in 1..=1_000_000_usize,
         subsets in 0..=9_usize,
         unlabelled in different_domains(0),
         images in prop::sample::select(&[UnlabelledImages::Used, UnlabelledImages::LeftOut]),
     ) -> DataConfig {
         let test_domain = test.get(&domains).clone();
         let unlabelled = Unlabelled { subsets, domains: unlabelled, images };
-        DataConfig { source, path, subset_file, domains, test_domain, per_class, protocol, unlabelled }
+        let classes = classes.into_iter().collect();
+        DataConfig {
+            source, path, subset_file, domains, test_domain, per_class, protocol, classes, per_domain, least_images, validation,
+            augment, skip_unreadable, unlabelled,
+        }
     }
 }
 
@@ -77,8 +85,11 @@ prop_compose! {
         (batch, warmup) in (2..=65_536_usize, 0..=1_000_000_usize),
         learning_rate in 1e-12..=1e6_f64,
         (alpha_d, alpha_y, checkpoint_seconds) in (0.0..=1e9_f64, 0.0..=1e9_f64, 0.0..=1e9_f64),
+        (reversal, second_batch) in (0.0..=1e3_f64, any::<bool>()),
     ) -> TrainConfig {
-        TrainConfig { epochs, batch, learning_rate, warmup, alpha_d, alpha_y, patience, checkpoint_seconds }
+        TrainConfig {
+            epochs, batch, learning_rate, warmup, alpha_d, alpha_y, reversal, second_batch, patience, checkpoint_seconds,
+        }
     }
 }
 

@@ -172,9 +172,9 @@ fn read_file(path: &Path) -> std::result::Result<Vec<u8>, String> {
         Ok((found.is_file(), found.len()))
     };
     match open().map_err(|cause| cause.to_string())? {
-        (false, _) => return Err("it is not a file".into()),
+        (false, _) => Err("it is not a file".into()),
         (true, length) if length > LONGEST_FILE => {
-            return Err(format!("it has {length} bytes, expected at most {LONGEST_FILE} of a picture"));
+            Err(format!("it has {length} bytes, expected at most {LONGEST_FILE} of a picture"))
         }
         (true, length) => {
             let mut bytes = Vec::with_capacity(length as usize + 1);

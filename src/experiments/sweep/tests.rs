@@ -234,6 +234,7 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
             ce_y: 0.1,
             domain_accuracy: BTreeMap::new(),
             test_accuracy,
+            validation_accuracy: None,
             disjoint_test_accuracy: None,
         },
         parameters: 1,

@@ -185,6 +185,9 @@ impl Watcher for JobWatcher<'_> {
         self.supervisor.report(self.job, &News::Started { epochs: trainer.state().progress.epochs });
     }
 
+    // What there is to know of the images is the same for all jobs: `diva data info` says it.
+    fn notice(&mut self, _: &str) {}
+
     fn step(&mut self, _trainer: &Trainer, _loss: &StepLoss, _done: usize, _steps: usize) {}
 
     fn epoch(&mut self, _trainer: &Trainer, metrics: &EpochMetrics, selected: bool) {

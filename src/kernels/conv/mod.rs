@@ -42,12 +42,18 @@ enum Algorithm {
     Plain,
 }
 
+/// Channels from which on 3 x 3 kernels are multiplied Winograd's way. Narrower layers gain little, and a chain of thirty of
+/// them gradients that are four times as exact (tests/gradients.rs).
+const MANY_CHANNELS: usize = 32;
+
 /// The fastest for the shape: a function of it alone.
 fn algorithm(windows: &Windows, outputs: usize) -> Algorithm {
     let Windows { stride, padding, .. } = *windows;
     if let Some(tiles) = Tiles::of(windows, outputs) {
         Algorithm::FiveTaps(tiles)
-    } else if let Some(tiles) = Tiles::of(windows, outputs) {
+    } else if let Some(tiles) =
+        Tiles::of(windows, outputs).filter(|_| windows.channels.min(outputs) >= MANY_CHANNELS)
+    {
         Algorithm::ThreeTaps(tiles)
     } else if (stride, padding) == (1, 0) && !windows.is_pointwise() && windows.count() >= MANY_WINDOWS {
         Algorithm::Direct

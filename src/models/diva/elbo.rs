@@ -54,8 +54,8 @@ impl Diva {
         let p_zd = of_domain.map(|(latent, _)| latent.prior.forward(tape, &batch.domains));
         let p_zx = zx.map(|zx| Normal::standard(tape, zx.shape()));
 
-        let (kl, logits) = (self.settings.kl, self.settings.logits);
-        let reconstruction = self.decoder.negative_log_likelihood(Var::concat(&z), &batch.levels, logits);
+        let kl = self.settings.kl;
+        let reconstruction = self.decoder.negative_log_likelihood(Var::concat(&z), batch);
         let kl_d = of_domain.zip(p_zd).map(|((_, (q, z)), p)| divergence(q, p, z, kl).sum());
         let kl_x = of_residual.zip(p_zx).map(|((q, z), p)| divergence(q, p, z, kl).sum());
         let ce_d = of_domain.map(|(LabelLatent { classifier, .. }, (_, zd))| {

@@ -45,8 +45,8 @@ struct LabelLatent {
 }
 
 impl LabelLatent {
-    fn predictor(&self, params: &Params) -> LabelPredictor {
-        LabelPredictor::of_latent(&self.encoder, &self.classifier, params)
+    fn predictor(&self, image: [usize; 3], params: &Params) -> LabelPredictor {
+        LabelPredictor::of_latent(image, &self.encoder, &self.classifier, params)
     }
 
     #[track_caller]
@@ -58,18 +58,20 @@ impl LabelLatent {
 impl Diva {
     /// Makes the parameters, under their published names and in their published order.
     pub fn new(builder: &mut Builder<'_>, settings: Settings) -> Self {
-        let Settings { kind, encoder_width, decoder_width, latent, domains, classes, .. } = settings;
+        let Settings { kind, latent, domains, classes, .. } = settings;
         let (has_zd, has_zx) = (kind != ModelKind::DivaNoZd, kind != ModelKind::DivaNoZx);
         let latents = 1 + usize::from(has_zd) + usize::from(has_zx);
 
-        let decoder = Decoder::new(&mut builder.scope("px"), decoder_width, latents * latent);
-        let mut prior = |name: &str, labels| ConditionalPrior::new(&mut builder.scope(name), labels, latent);
+        let decoder = Decoder::new(&mut builder.scope("px"), &settings, latents * latent);
+        let mut prior =
+            |name: &str, labels| ConditionalPrior::new(&mut builder.scope(name), &settings, labels);
         let (p_zd, p_zy) = (has_zd.then(|| prior("pzd", domains)), prior("pzy", classes));
-        let mut encoder = |name: &str| Encoder::new(&mut builder.scope(name), encoder_width, latent);
+        let mut encoder = |name: &str| Encoder::new(&mut builder.scope(name), &settings, latent);
         let (q_zd, q_zx) = (has_zd.then(|| encoder("qzd")), has_zx.then(|| encoder("qzx")));
         let q_zy = encoder("qzy");
-        let mut classifier =
-            |name: &str, labels| AuxiliaryClassifier::new(&mut builder.scope(name), latent, labels);
+        let mut classifier = |name: &str, labels| {
+            AuxiliaryClassifier::new(&mut builder.scope(name), &settings, latent, labels)
+        };
         let q_d = has_zd.then(|| classifier("qd", domains));
         let q_y = classifier("qy", classes);
 
@@ -88,7 +90,7 @@ impl Diva {
         &self.settings
     }
 
-    /// The class logits of images (batch, 28, 28, 1), from the mean of q(zy|x): (batch, classes).
+    /// The class logits of images (batch, height, width, channels), from the mean of q(zy|x): (batch, classes).
     #[track_caller]
     pub fn class_logits<'t>(&self, images: Var<'t>) -> Var<'t> {
         self.class.logits_of_mean(images)
@@ -109,12 +111,12 @@ impl Diva {
 
     /// What predicts classes with the present parameters, by zy: [`Diva::class_logits`] without a tape.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
-        self.class.predictor(params)
+        self.class.predictor(self.settings.image, params)
     }
 
     /// What predicts domains with the present parameters, by zd; nothing without zd.
     pub fn domain_predictor(&self, params: &Params) -> Option<LabelPredictor> {
-        Some(self.domain?.predictor(params))
+        Some(self.domain?.predictor(self.settings.image, params))
     }
 }
 
@@ -146,7 +148,7 @@ impl LatentVariableModel for Diva {
         }
     }
 
-    fn pixel_logits<'t>(&self, latents: &Latents<'t>) -> Var<'t> {
-        self.decoder.pixel_logits(latents.side_by_side(), self.settings.logits)
+    fn decoder(&self) -> &Decoder {
+        &self.decoder
     }
 }

@@ -5,7 +5,7 @@
 //! domain   decode(E p(zd|d), E q(zx|x), E q(zy|x))    for each training domain d
 //! ```
 
-use super::{Generator, SCALE, row};
+use super::{Generator, SCALE, is_numbered, row};
 use crate::models::Latent;
 use crate::report::Grid;
 use std::sync::Arc;
@@ -23,8 +23,12 @@ pub(super) fn grid(generator: &Generator<'_>, changed: Latent) -> Option<Grid> {
         ),
         _ => (
             "The class changed",
-            "Under the number of a class y: zy is replaced by the mean of p(zy|y).",
-            (0..known).map(|class| (class, class.to_string())).collect(),
+            if is_numbered(generator.split) {
+                "Under the number of a class y: zy is replaced by the mean of p(zy|y)."
+            } else {
+                "Under the name of a class y: zy is replaced by the mean of p(zy|y)."
+            },
+            (0..known).zip(generator.split.class_names.iter().cloned()).collect(),
         ),
     };
     let (labels, names): (Vec<u32>, Vec<String>) =
@@ -47,7 +51,7 @@ pub(super) fn grid(generator: &Generator<'_>, changed: Latent) -> Option<Grid> {
         let with_prior = means
             .map(|latent, mean| if latent == changed { prior.mean } else { mean.gather_rows(first.clone()) });
         let decoded = [generator.decode(&means), generator.decode(&with_prior)].concat();
-        grid = grid.row(image.name(), row(&image, decoded));
+        grid = grid.row(image.name(generator.split), row(&image, decoded));
     }
     Some(grid)
 }

@@ -6,7 +6,7 @@
 //!
 //! The other latents stay those of the first image.
 
-use super::{Generator, SCALE, original, row};
+use super::{Generator, SCALE, class, original, row};
 use crate::report::Grid;
 use std::sync::Arc;
 
@@ -73,8 +73,9 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
             });
             let mut images = row(a, generator.decode(&between));
             images.push(Some(original(b)));
-            let (name, start, end) = (moving.name(), a.class(), b.class());
-            grid = grid.row(format!("{name}, class {start} to {end}"), images);
+            let (name, start) = (moving.name(), class(generator.split, a.class()));
+            let end = &generator.split.class_names[b.class() as usize];
+            grid = grid.row(format!("{name}, {start} to {end}"), images);
         }
     }
     Some(grid)

@@ -29,7 +29,7 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
             });
             decoded.extend(generator.decode(&alone));
         }
-        grid = grid.row(image.name(), row(&image, decoded));
+        grid = grid.row(image.name(generator.split), row(&image, decoded));
     }
     Some(grid)
 }

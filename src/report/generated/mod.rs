@@ -1,7 +1,8 @@
 //! What a model generates, as labelled pictures, one file for each [`Kind`].
 //!
 //! The latents of an image are the means of its posteriors, so nothing is drawn at random but the samples from the
-//! priors, whose numbers are a function of the run's seed. Each pixel shows the likeliest of its 256 grey levels.
+//! priors, whose numbers are a function of the run's seed. Each pixel shows the likeliest of its 256 grey
+//! levels, or the mean of the likeliest component of its mixture.
 //! Normalisation is that of inference, by running statistics: a picture is the same whatever stands beside it.
 
 mod changed;
@@ -16,7 +17,8 @@ use super::text::degrees;
 use super::{Grid, Picture};
 use crate::autograd::{Engine, Params, Tape};
 use crate::data::{Dataset, Split};
-use crate::models::{Latent, LatentVariableModel, Latents, Model, argmax};
+use crate::models::networks::Decoder;
+use crate::models::{Latent, LatentVariableModel, Latents, Model};
 use crate::train::dataset;
 
 /// Pixels of a picture for a pixel of an image.
@@ -132,9 +134,20 @@ impl Example<'_> {
         self.data.classes[self.index]
     }
 
-    fn name(&self) -> String {
-        format!("class {}, {}", self.class(), self.domain)
+    fn name(&self, split: &Split) -> String {
+        format!("{}, {}", class(split, self.class()), self.domain)
     }
+}
+
+/// A class in words: its name, and if that is a number what it is the number of.
+fn class(split: &Split, class: u32) -> String {
+    let name = &split.class_names[class as usize];
+    if is_numbered(split) { format!("class {name}") } else { name.clone() }
+}
+
+/// Whether classes are called by their number.
+fn is_numbered(split: &Split) -> bool {
+    split.class_names.iter().enumerate().all(|(number, name)| *name == number.to_string())
 }
 
 impl<'a> Generator<'a> {
@@ -194,12 +207,16 @@ impl<'a> Generator<'a> {
 
     /// What the decoder makes of each row of the latents.
     fn decode(&self, latents: &Latents<'_>) -> Vec<Picture> {
-        let logits = self.model.pixel_logits(latents);
-        let levels = logits.read(|numbers| argmax(numbers, logits.shape().columns()).collect::<Vec<u32>>());
-        let grey = |&level: &u32| u8::try_from(level).expect("a pixel has 256 grey levels");
-        let data = &self.split.train;
-        let images = levels.chunks_exact(data.values());
-        images.map(|image| picture(data, image.iter().map(grey).collect())).collect()
+        let (levels, data) = (self.model.likeliest(latents), &self.split.train);
+        levels.chunks_exact(data.values()).map(|image| picture(data, image.to_vec())).collect()
+    }
+
+    /// What a decoded pixel is, as the end of a sentence on the pixel.
+    fn of_pixel(&self) -> &'static str {
+        match self.model.decoder() {
+            Decoder::Lenet(..) => "its likeliest grey level",
+            Decoder::Resnet(_) => "the mean of its likeliest component",
+        }
     }
 
     /// The latents of the model, as in "zd, zx and zy".

@@ -12,12 +12,13 @@ use crate::train::dataset;
 pub(super) fn grid(generator: &Generator<'_>) -> Grid {
     let classes = generator.split.classes;
     let mut grid = Grid::new("Images and their reconstructions")
-        .columns((0..classes).map(|class| class.to_string()))
+        .columns(generator.split.class_names.iter().cloned())
         .scale(SCALE)
         .note(format!(
             "The first image of each class, decoded from its posterior means of {}. Each pixel of a reconstruction is \
-             its likeliest grey level.",
-            generator.names_of_latents()
+             {}.",
+            generator.names_of_latents(),
+            generator.of_pixel()
         ));
     for domain in generator.trained_domains().into_iter().chain([generator.unseen_domain()]) {
         let (data, found) = (domain.data, domain.first_of_each_class(classes));
@@ -46,7 +47,7 @@ fn in_columns(found: &[Option<usize>], pictures: impl IntoIterator<Item = Pictur
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Cells, digits, drawn};
+    use super::super::tests::{Cells, digits, drawn, likeliest};
     use super::super::{Dataset, Kind, Params, Split, Tape};
     use super::*;
     use crate::autograd::Engine;
@@ -64,8 +65,8 @@ mod tests {
     fn every_digit_stands_above_its_reconstruction() {
         let all = digits(&[]);
         let cells = cells(&all);
-        let (Cells { picture: drawn, corner, .. }, (model, params, split)) = (&cells, &all);
-        let model = model.latent_variables().unwrap();
+        let (Cells { picture: drawn, corner, .. }, (trained, params, split)) = (&cells, &all);
+        let model = trained.latent_variables().unwrap();
         // 6 rows of 56 with separators of 2, below them a gap of 10 and three lines of note
         let lattice = [10 * 58 + 2, 6 * 58 + 2];
         let expected = [corner[0] + lattice[0] + 16, corner[1] + lattice[1] + 10 + (2 * 22 + 18) + 16];
@@ -89,15 +90,11 @@ mod tests {
             assert_eq!(cells.image(4, class), test.image(class), "class {class} at 75 degrees");
             let tape = Tape::inference(&engine, params);
             let means = model.posterior_means(tape.input(&dataset::images(test, &[class])));
-            let logits = model.pixel_logits(&means);
-            let likeliest: Vec<u8> = logits.read(|logits| {
-                let of_pixel = |row: &[f32]| {
-                    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                    row.iter().position(|&logit| logit == largest).unwrap() as u8
-                };
-                logits.chunks_exact(256).map(of_pixel).collect()
-            });
-            assert_eq!(cells.image(5, class), likeliest, "class {class} at 75 degrees, reconstructed");
+            assert_eq!(
+                cells.image(5, class),
+                likeliest(trained, &means),
+                "class {class} at 75 degrees, reconstructed"
+            );
         }
     }
 

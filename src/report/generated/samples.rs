@@ -54,7 +54,7 @@ pub(super) fn grid(generator: &Generator<'_>) -> Grid {
         .scale(SCALE)
         .note(format!("Each image is decoded from latents drawn at random: {}.", drawn.join(", ")));
     if classes.is_some() {
-        grid = grid.columns(columns.iter().map(u32::to_string));
+        grid = grid.columns(generator.split.class_names.iter().cloned());
     }
     for (number, (domain, label)) in rows.into_iter().enumerate() {
         let tape = generator.tape();

@@ -108,7 +108,15 @@ fn decoded((model, params, _): &(Model, Params, Split), values: &Values) -> Vec<
     let tape = Tape::inference(&engine, params);
     let given = |values: &[f32]| tape.input(&Tensor::new([1, values.len()], values));
     let latents = values.iter().map(|(latent, values)| (*latent, given(values))).collect();
-    model.latent_variables().unwrap().pixel_logits(&latents).read(|logits| {
+    likeliest(model, &latents)
+}
+
+/// The likeliest of the 256 levels of each pixel, by its logits.
+pub(super) fn likeliest(model: &Model, latents: &Latents<'_>) -> Vec<u8> {
+    let Decoder::Lenet(decoder, layout) = model.latent_variables().unwrap().decoder() else {
+        panic!("no decoder of digits")
+    };
+    decoder.pixel_logits(latents.side_by_side(), *layout).read(|logits| {
         let of_pixel = |row: &[f32]| {
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             row.iter().position(|&logit| logit == largest).unwrap() as u8

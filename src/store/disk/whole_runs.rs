@@ -45,6 +45,7 @@ impl Watcher for Quiet {
     }
 
     fn started(&mut self, _: &Trainer, _: &RunFolder) {}
+    fn notice(&mut self, _: &str) {}
 
     fn step(&mut self, _: &Trainer, _: &StepLoss, _: usize, _: usize) {}
 

@@ -1,0 +1,327 @@
+//! The networks, layer by layer, under their published names: what the models are made of.
+//!
+//! There are two families, [`lenet`] for digits and [`resnet`] for cells. What stands on top of them is the same for both but
+//! for the activation.
+
+pub mod lenet;
+pub mod resnet;
+
+use super::{Batch, Settings};
+use crate::autograd::{Builder, Params, Tape, Var};
+use crate::config::{LogitLayout, Networks};
+use crate::nn::{BatchNorm, Bias, Features, Frozen, Linear};
+use crate::ops::{Activation, LEAK};
+use crate::prob::Normal;
+use std::sync::Arc;
+
+/// Added to every standard deviation.
+const SD_FLOOR: f32 = 1e-7;
+
+/// int(channels * width), as the published code scales its networks.
+fn scaled(channels: usize, width: f64) -> usize {
+    (channels as f64 * width) as usize
+}
+
+/// The activation of a family of networks.
+fn activation(networks: Networks) -> Activation {
+    match networks {
+        Networks::Lenet => Activation::Relu,
+        Networks::Resnet => Activation::LeakyRelu,
+    }
+}
+
+fn activate(x: Var<'_>, activation: Activation) -> Var<'_> {
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => x.relu(),
+        Activation::LeakyRelu => x.leaky_relu(LEAK),
+    }
+}
+
+/// A mean and, through a soft rectifier, a standard deviation.
+#[derive(Clone, Copy, Debug)]
+struct GaussianHead {
+    mean: Linear,
+    sd: Linear,
+}
+
+impl GaussianHead {
+    fn new(
+        builder: &mut Builder<'_>,
+        [mean, sd]: [&str; 2],
+        inputs: usize,
+        latent: usize,
+        features: Features,
+    ) -> Self {
+        let mut linear =
+            |name: &str| Linear::new(&mut builder.scope(name), inputs, latent, Bias::With, features);
+        GaussianHead { mean: linear(mean), sd: linear(sd) }
+    }
+
+    fn forward<'t>(&self, h: Var<'t>) -> Normal<'t> {
+        Normal { mean: self.mean.forward(h), sd: self.sd.forward(h).softplus().shift(SD_FLOOR) }
+    }
+}
+
+/// What turns an image into a vector of features.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "handles of parameters, of which a model has a handful")]
+pub enum Trunk {
+    /// Convolutions and pooling, of 28 x 28 grey pixels.
+    Lenet(lenet::Trunk),
+    /// Residual blocks, of images of any size.
+    Resnet(resnet::Trunk),
+}
+
+impl Trunk {
+    /// The layers that the settings name.
+    pub fn new(builder: &mut Builder<'_>, settings: &Settings) -> Self {
+        let width = settings.encoder_width;
+        match settings.networks {
+            Networks::Lenet => Trunk::Lenet(lenet::Trunk::new(builder, width)),
+            Networks::Resnet => Trunk::Resnet(resnet::Trunk::new(builder, width, settings.image)),
+        }
+    }
+
+    /// The number of features of an image.
+    pub fn features(&self) -> usize {
+        match self {
+            Trunk::Lenet(trunk) => trunk.features(),
+            Trunk::Resnet(trunk) => trunk.features(),
+        }
+    }
+
+    /// How a layer sees these features: as a small image.
+    pub fn layout(&self) -> Features {
+        match self {
+            Trunk::Lenet(trunk) => trunk.layout(),
+            Trunk::Resnet(trunk) => trunk.layout(),
+        }
+    }
+
+    /// x (batch, height, width, channels) to (batch, features).
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        match self {
+            Trunk::Lenet(trunk) => trunk.forward(x),
+            Trunk::Resnet(trunk) => trunk.forward(x),
+        }
+    }
+
+    /// Adds the layers, with the present parameters, to a network of images.
+    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
+        match self {
+            Trunk::Lenet(trunk) => trunk.freeze(network, params),
+            Trunk::Resnet(_) => panic!("residual blocks are not frozen"),
+        }
+    }
+}
+
+/// q(z|x): a trunk and a Gaussian head.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoder {
+    trunk: Trunk,
+    head: GaussianHead,
+}
+
+impl Encoder {
+    /// An encoder into `latent` dimensions.
+    pub fn new(builder: &mut Builder<'_>, settings: &Settings, latent: usize) -> Self {
+        let trunk = match settings.networks {
+            Networks::Lenet => Trunk::new(&mut builder.scope("encoder"), settings),
+            Networks::Resnet => Trunk::new(builder, settings),
+        };
+        let head = GaussianHead::new(builder, ["fc11.0", "fc12.0"], trunk.features(), latent, trunk.layout());
+        Encoder { trunk, head }
+    }
+
+    /// Whether it has residual blocks.
+    pub fn is_residual(&self) -> bool {
+        matches!(self.trunk, Trunk::Resnet(_))
+    }
+
+    /// x (batch, height, width, channels) to a Gaussian over (batch, latent).
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>) -> Normal<'t> {
+        self.head.forward(self.trunk.forward(x))
+    }
+
+    /// Adds the layers to the mean, with the present parameters, to a network of images.
+    pub fn freeze_mean(&self, network: Frozen, params: &Params) -> Frozen {
+        self.trunk.freeze(network, params).linear(&self.head.mean, params)
+    }
+}
+
+/// p(x|z), from all latents together.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "handles of parameters, of which a model has a handful")]
+pub enum Decoder {
+    /// A categorical over the grey levels of 28 x 28 pixels.
+    Lenet(lenet::Decoder, LogitLayout),
+    /// A mixture of discretised logistics over the pixels of images of any size.
+    Resnet(resnet::Decoder),
+}
+
+impl Decoder {
+    /// The layers that the settings name, from all latents together.
+    pub fn new(builder: &mut Builder<'_>, settings: &Settings, latents: usize) -> Self {
+        let width = settings.decoder_width;
+        match settings.networks {
+            Networks::Lenet => Decoder::Lenet(lenet::Decoder::new(builder, width, latents), settings.logits),
+            Networks::Resnet => {
+                Decoder::Resnet(resnet::Decoder::new(builder, width, latents, settings.image))
+            }
+        }
+    }
+
+    /// The likeliest levels 0..=255 of each pixel, (batch, height, width, channels): of a grey pixel the likeliest of 256, the
+    /// lowest of equals; of a mixture the mean of its likeliest component.
+    #[track_caller]
+    pub fn likeliest(&self, z: Var<'_>) -> Vec<u8> {
+        match self {
+            Decoder::Lenet(decoder, layout) => decoder.likeliest(z, *layout),
+            Decoder::Resnet(decoder) => decoder.likeliest(z),
+        }
+    }
+
+    /// -log p(x|z) of all images together.
+    #[track_caller]
+    pub fn negative_log_likelihood<'t>(&self, z: Var<'t>, batch: &Batch) -> Var<'t> {
+        match self {
+            Decoder::Lenet(decoder, layout) => decoder.negative_log_likelihood(z, &batch.levels, *layout),
+            Decoder::Resnet(decoder) => decoder.negative_log_likelihood(z, &batch.levels),
+        }
+    }
+}
+
+/// p(z|label): a Gaussian whose mean and standard deviation are learned from a one-hot label.
+#[derive(Clone, Copy, Debug)]
+pub struct ConditionalPrior {
+    linear: Linear,
+    norm: BatchNorm,
+    activation: Activation,
+    head: GaussianHead,
+}
+
+impl ConditionalPrior {
+    /// A prior over a latent for each of `labels` labels.
+    pub fn new(builder: &mut Builder<'_>, settings: &Settings, labels: usize) -> Self {
+        let latent = settings.latent;
+        ConditionalPrior {
+            linear: Linear::new(&mut builder.scope("fc1.0"), labels, latent, Bias::Without, Features::Plain),
+            norm: BatchNorm::new(&mut builder.scope("fc1.1"), latent, Features::Plain),
+            activation: activation(settings.networks),
+            head: GaussianHead::new(builder, ["fc21.0", "fc22.0"], latent, latent, Features::Plain),
+        }
+    }
+
+    /// One Gaussian a label: (labels given, latent).
+    #[track_caller]
+    pub fn forward<'t>(&self, tape: &'t Tape<'t>, labels: &Arc<[u32]>) -> Normal<'t> {
+        self.forward_repeated(tape, labels, 1)
+    }
+
+    /// As `forward` on a batch in which every label stands `repeats` times, one row for each of them.
+    ///
+    /// Batch normalisation makes a prior depend on the labels it is evaluated with. Equal rows have equal results, so
+    /// one of each is enough: only the running variance needs to know how many there would be.
+    #[track_caller]
+    pub fn forward_repeated<'t>(
+        &self,
+        tape: &'t Tape<'t>,
+        labels: &Arc<[u32]>,
+        repeats: usize,
+    ) -> Normal<'t> {
+        let h = tape.param(self.linear.weight()).gather_rows(labels.clone());
+        self.head.forward(self.norm.forward_repeated(h, self.activation, repeats))
+    }
+}
+
+/// q(label|z): an activation and a linear layer of logits.
+#[derive(Clone, Copy, Debug)]
+pub struct AuxiliaryClassifier {
+    activation: Activation,
+    linear: Linear,
+}
+
+impl AuxiliaryClassifier {
+    /// A classifier of `labels` labels from `latent` dimensions.
+    pub fn new(builder: &mut Builder<'_>, settings: &Settings, latent: usize, labels: usize) -> Self {
+        let linear = Linear::new(&mut builder.scope("fc1"), latent, labels, Bias::With, Features::Plain);
+        AuxiliaryClassifier { activation: activation(settings.networks), linear }
+    }
+
+    /// How many labels there are.
+    pub fn labels(&self, params: &Params) -> usize {
+        params.entry(self.linear.weight()).shape.columns()
+    }
+
+    /// z (batch, latent) to logits (batch, labels).
+    #[track_caller]
+    pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
+        self.linear.forward(activate(z, self.activation))
+    }
+
+    /// Adds the classifier, with the present parameters, to a network that ends in z.
+    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
+        network.relu().linear(&self.linear, params)
+    }
+}
+
+/// q(label|features) of the models without latents: a hidden layer with batch normalisation and activation, and a linear
+/// layer of logits.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassifierHead {
+    hidden: Linear,
+    norm: BatchNorm,
+    activation: Activation,
+    linear: Linear,
+}
+
+impl ClassifierHead {
+    /// A classifier of `labels` labels on the features of a trunk.
+    pub fn new(
+        builder: &mut Builder<'_>,
+        settings: &Settings,
+        trunk: &Trunk,
+        hidden: usize,
+        labels: usize,
+    ) -> Self {
+        let features = trunk.features();
+        ClassifierHead {
+            hidden: Linear::new(&mut builder.scope("fc1.0"), features, hidden, Bias::Without, trunk.layout()),
+            norm: BatchNorm::new(&mut builder.scope("fc1.1"), hidden, Features::Plain),
+            activation: activation(settings.networks),
+            linear: Linear::new(&mut builder.scope("fc2"), hidden, labels, Bias::With, Features::Plain),
+        }
+    }
+
+    /// How many labels there are.
+    pub fn labels(&self, params: &Params) -> usize {
+        params.entry(self.linear.weight()).shape.columns()
+    }
+
+    /// Features (batch, features) to logits (batch, labels).
+    #[track_caller]
+    pub fn forward<'t>(&self, features: Var<'t>) -> Var<'t> {
+        self.linear.forward(self.hidden(features))
+    }
+
+    /// The same with half of the hidden features left out and the others doubled: those where `keep` (batch, hidden) is
+    /// 0 and those where it is 2 (Srivastava et al.: "Dropout", JMLR 2014).
+    #[track_caller]
+    pub fn forward_with_dropout<'t>(&self, features: Var<'t>, keep: Var<'t>) -> Var<'t> {
+        self.linear.forward(self.hidden(features) * keep)
+    }
+
+    #[track_caller]
+    fn hidden<'t>(&self, features: Var<'t>) -> Var<'t> {
+        self.norm.forward(self.hidden.forward(features), self.activation)
+    }
+
+    /// Adds the layers, with the present parameters, to a network that ends in the features.
+    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
+        let hidden = network.normalized_linear(&self.hidden, &self.norm, params);
+        hidden.relu().linear(&self.linear, params)
+    }
+}

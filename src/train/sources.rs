@@ -1,0 +1,178 @@
+//! From a configuration to images: digits that are turned, pictures in folders, made-up cells.
+
+use crate::config::{Config, DataConfig, DomainName, Protocol, Source, UnlabelledImages};
+use crate::data::collection::{Collection, UNLABELLED};
+use crate::data::held_out::{HeldOut, leave_one_out};
+use crate::data::idx::{self, Half};
+use crate::data::pictures::{self, Listing, folders, malaria};
+use crate::data::rotated::{self, RotatedDigits};
+use crate::data::synthetic_cells::SyntheticCells;
+use crate::data::{Split, embedded, subset};
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// The images of a configuration, and what is to be known of them.
+#[derive(Clone, Debug)]
+pub struct Images {
+    /// What is trained and tested on.
+    pub split: Split,
+    /// The smallest and the largest height and width of pictures before they were made one size:
+    /// `[[lowest, narrowest], [highest, widest]]`.
+    pub original_sizes: Option<[[u32; 2]; 2]>,
+    /// The files that are left out because they cannot be read, a sentence each.
+    pub unreadable: Vec<String>,
+    /// What else the user should know, a sentence each.
+    pub notices: Vec<String>,
+}
+
+/// Reads the data of a configuration and divides it into training and test images. Decoded pictures are kept packed in the
+/// folder `cache`, if there is one.
+///
+/// # Errors
+/// If the configuration cannot be trained, or its data is missing, damaged or too small.
+pub fn read(config: &Config, cache: Option<&Path>) -> Result<Images> {
+    config.validate_for_training()?;
+    let images = match config.data.source {
+        Source::Embedded | Source::Idx => of_split(digits(config)?),
+        Source::Folders | Source::Malaria => pictures(config, cache)?,
+        Source::SyntheticCells => of_split(held_out(config, synthetic(config)?)?),
+    };
+    for (which, data) in images.split.trained_on() {
+        if config.train.batch > data.len() {
+            return Err(Error::request(format!(
+                "train.batch = {} is more than the {} {which} images",
+                config.train.batch,
+                data.len()
+            )));
+        }
+    }
+    Ok(images)
+}
+
+/// Writes out what the configuration leaves to be found in its folders: domains and classes.
+///
+/// # Errors
+/// If the folder cannot be listed or does not hold what the configuration names.
+pub fn complete(mut config: Config) -> Result<Config> {
+    config.validate_for_training()?;
+    let data = &mut config.data;
+    match data.source {
+        Source::Embedded | Source::Idx => return Ok(config),
+        Source::SyntheticCells => {
+            if data.classes.is_empty() {
+                data.classes = malaria::CLASS_NAMES.map(str::to_owned).to_vec();
+            }
+        }
+        Source::Folders | Source::Malaria => {
+            let found = list(data)?;
+            if data.classes.is_empty() {
+                data.classes.clone_from(&found.class_names);
+            }
+            let count = |domain: u32, is_counted: fn(u32) -> bool| {
+                found.files.iter().filter(|file| file.domain == domain && is_counted(file.class)).count()
+            };
+            let named = || (0..).zip(&found.domain_names);
+            if data.domains.is_empty() {
+                let large = named().filter(|&(domain, _)| count(domain, |_| true) >= data.least_images);
+                data.domains = large.map(|(_, name)| DomainName::Name(name.clone())).collect();
+            }
+            for (_, name) in named().filter(|&(domain, _)| count(domain, |class| class != UNLABELLED) == 0) {
+                let name = DomainName::Name(name.clone());
+                let is_wanted = data.domains.contains(&name) && data.test_domain != name;
+                if is_wanted && !data.unlabelled.domains.contains(&name) {
+                    data.unlabelled.domains.push(name);
+                }
+            }
+        }
+    }
+    config.validate_for_training()?;
+    Ok(config)
+}
+
+fn of_split(split: Split) -> Images {
+    Images { split, original_sizes: None, unreadable: Vec::new(), notices: Vec::new() }
+}
+
+fn digits(config: &Config) -> Result<Split> {
+    let data = &config.data;
+    let (train, test) = match &data.path {
+        Some(path) if data.source == Source::Idx => {
+            (idx::read_folder(Path::new(path), Half::Train)?, idx::read_folder(Path::new(path), Half::Test)?)
+        }
+        _ => (embedded::train(), embedded::test()),
+    };
+    let subset = data.subset_file.as_ref();
+    let options = RotatedDigits {
+        angles: data.domains.iter().map(angle).collect::<Result<_>>()?,
+        test_angle: angle(&data.test_domain)?,
+        per_class: data.per_class,
+        subset: subset.map(|file| subset::read_indices(Path::new(file), train.len())).transpose()?,
+        unlabelled_angles: data.unlabelled.domains.iter().map(angle).collect::<Result<_>>()?,
+        with_unlabelled: data.unlabelled.images == UnlabelledImages::Used,
+        unlabelled_subsets: data.unlabelled.subsets,
+        protocol: match data.protocol {
+            Protocol::Published => rotated::Protocol::Published,
+            Protocol::DisjointTest => rotated::Protocol::DisjointTest,
+        },
+        with_disjoint_test: true,
+    };
+    rotated::build(&options, &train, Some(&test), config.seed)
+}
+
+fn angle(domain: &DomainName) -> Result<f64> {
+    match domain {
+        DomainName::Angle(angle) => Ok(*angle),
+        DomainName::Name(name) => Err(Error::request(format!("the domain \"{name}\" is not an angle"))),
+    }
+}
+
+/// The files that the configuration means.
+fn list(data: &DataConfig) -> Result<Listing> {
+    let root = Path::new(data.path.as_deref().expect("pictures have a path, once validated"));
+    match data.source {
+        Source::Malaria => malaria::list(root, data.least_images),
+        _ => folders::list(root),
+    }
+}
+
+fn pictures(config: &Config, cache: Option<&Path>) -> Result<Images> {
+    let (data, model) = (&config.data, &config.model);
+    let options = pictures::Options {
+        size: [model.image_size; 2],
+        channels: model.channels,
+        skip_unreadable: data.skip_unreadable,
+        cache,
+    };
+    let loaded = pictures::load(list(data)?, &options)?;
+    Ok(Images {
+        split: held_out(config, loaded.collection)?,
+        original_sizes: Some(loaded.original_sizes),
+        unreadable: loaded.unreadable,
+        notices: loaded.notices,
+    })
+}
+
+fn synthetic(config: &Config) -> Result<Collection> {
+    let cells = SyntheticCells {
+        patients: config.data.domains.len(),
+        cells: config.data.per_domain,
+        side: config.model.image_size,
+        channels: config.model.channels,
+        seed: 0, // the cells are the same for every seed of a run, as real ones would be
+    };
+    cells.build()
+}
+
+/// The collection with the domains and classes that the configuration names, in its order, and one domain left out.
+fn held_out(config: &Config, collection: Collection) -> Result<Split> {
+    let data = &config.data;
+    let names = |domains: &[DomainName]| domains.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let options = HeldOut {
+        test_domain: data.test_domain.to_string(),
+        unlabelled_domains: names(&data.unlabelled.domains),
+        with_unlabelled: data.unlabelled.images == UnlabelledImages::Used,
+        validation: data.validation,
+        seed: config.seed,
+    };
+    leave_one_out(collection.arranged(&names(&data.domains), &data.classes)?, &options)
+}
