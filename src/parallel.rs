@@ -146,20 +146,49 @@ pub fn map_chunks<N: Send, T: Send>(
     out.par_chunks_mut(chunk).enumerate().map(|(i, piece)| work(i, piece)).collect()
 }
 
+/// How many numbers all partials of a group may hold together, unless eight of them hold more.
+const ROOM: usize = 1 << 20;
+
 /// `out` = the sum over i in 0..pieces of what `work(i, partial)` writes, added in the order of i.
 ///
 /// Each partial is scratch memory that `work` must overwrite in full. The pieces are gone through in groups, so that
 /// the partials that exist at a time are bounded whatever the number of pieces; the order of the additions, and so
 /// the bits, depend on the number of pieces only.
 pub fn sum_of_partials(pieces: usize, out: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync + Send) {
-    /// How many numbers all partials of a group may hold together, unless eight of them hold more.
-    const ROOM: usize = 1 << 20;
     let len = out.len();
-    let most = (ROOM / len.max(1)).max(8);
     if pieces == 1 && len > 0 {
         work(0, out);
         return;
     }
+    sum_of_groups(pieces, out, |done, partials| {
+        partials.par_chunks_mut(len).enumerate().for_each(|(i, partial)| work(done + i, partial));
+    });
+}
+
+/// As [`for_each_chunk`] over `data`, and `sums` = the sum over the chunks of what `work(i, chunk, partial)` writes to
+/// its partial, as [`sum_of_partials`] adds them.
+pub fn for_each_chunk_and_sum(
+    data: &mut [f32],
+    chunk: usize,
+    sums: &mut [f32],
+    work: impl Fn(usize, &mut [f32], &mut [f32]) + Sync + Send,
+) {
+    let len = sums.len();
+    let pieces = data.len().div_ceil(chunk);
+    sum_of_groups(pieces, sums, |done, partials| {
+        let pieces = partials.len() / len;
+        let last = data.len().min((done + pieces) * chunk);
+        let chunks = data[done * chunk..last].par_chunks_mut(chunk);
+        let pairs = chunks.zip(partials.par_chunks_mut(len)).enumerate();
+        pairs.for_each(|(i, (data, partial))| work(done + i, data, partial));
+    });
+}
+
+/// `out` = the sum of so many partials in their order, of which `fill(done, partials)` writes some behind the first
+/// `done`.
+fn sum_of_groups(pieces: usize, out: &mut [f32], mut fill: impl FnMut(usize, &mut [f32])) {
+    let len = out.len();
+    let most = (ROOM / len.max(1)).max(8);
     out.fill(0.0);
     if len == 0 {
         return;
@@ -168,7 +197,7 @@ pub fn sum_of_partials(pieces: usize, out: &mut [f32], work: impl Fn(usize, &mut
     while done < pieces {
         let group = most.min(pieces - done);
         with_scratch(group * len, |partials| {
-            partials.par_chunks_mut(len).enumerate().for_each(|(i, partial)| work(done + i, partial));
+            fill(done, partials);
             for_each_chunk(out, GRAIN, |chunk, out| {
                 let start = chunk * GRAIN;
                 for partial in partials.chunks(len) {

@@ -107,7 +107,9 @@ impl Sums {
             // A sum of few terms still goes through a whole tile of values and back.
             let of_tiles = WINOGRAD * ROUNDOFF * (terms + 8.0) * largest_product[pass];
             for (i, (&x, e)) in passes[pass].iter().zip(&self.found[pass]).enumerate() {
-                let bound = if winograd[pass] { of_tiles } else { of_sum * self.sizes[pass][i] };
+                // A bias is added last, and the sum rounded once.
+                let size = self.sizes[pass][i];
+                let bound = if winograd[pass] { of_tiles + ROUNDOFF * size } else { of_sum * size };
                 let error = (f64::from(x) - e).abs();
                 assert!(
                     error <= bound,

@@ -12,6 +12,7 @@ use crate::simd::slice;
 use crate::tensor::{Buffer, Shape, Tensor};
 use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
 
 /// One forward pass, recorded. It borrows the parameters: they cannot change while it lives.
 pub struct Tape<'p> {
@@ -135,6 +136,11 @@ impl<'t> Tape<'t> {
             trained,
         });
         Var { tape: self, node, shape }
+    }
+
+    /// The numbers of a statistic, for an op that takes them as constants.
+    pub fn statistic(&self, statistic: Param) -> Arc<[f32]> {
+        self.params.get(statistic).into()
     }
 
     /// Applies an op: computes its output now and records it for the walk back.

@@ -12,4 +12,5 @@ pub mod norm;
 pub mod norm_pool;
 pub mod peak;
 pub mod pool;
+pub mod residual;
 pub mod softmax;

@@ -4,48 +4,25 @@
 //! mean, and nothing of the decoder. The tests compare with the same by the tape.
 
 use super::networks::{AuxiliaryClassifier, ClassifierHead, Encoder, Trunk};
-use crate::autograd::{Engine, Params, Tape};
+use crate::autograd::Params;
 use crate::nn::Frozen;
 
 /// Networks from images to the logits of labels, with the values that the parameters had when it was made.
 #[derive(Clone, Debug)]
 pub struct LabelPredictor {
-    network: Network,
+    network: Frozen,
 }
-
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "handles of parameters, of which a model has a handful")]
-enum Network {
-    /// Without a tape.
-    Frozen(Frozen),
-    /// By the tape: residual blocks.
-    Recorded { image: [usize; 3], labels: usize, layers: Layers, params: Params },
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Layers {
-    OfLatent(Encoder, AuxiliaryClassifier),
-    OfFeatures(Trunk, ClassifierHead),
-}
-
-/// Images that go through recorded layers together.
-const RECORDED: usize = 20;
 
 impl LabelPredictor {
-    /// Predicts by the mean of a latent.
+    /// Predicts by the mean of a latent of images of (height, width, channels).
     pub(super) fn of_latent(
         image: [usize; 3],
         encoder: &Encoder,
         classifier: &AuxiliaryClassifier,
         params: &Params,
     ) -> Self {
-        if encoder.is_residual() {
-            let (layers, params) = (Layers::OfLatent(*encoder, *classifier), params.clone());
-            let network = Network::Recorded { image, labels: classifier.labels(&params), layers, params };
-            return LabelPredictor { network };
-        }
         let mean = encoder.freeze_mean(Frozen::new(image), params);
-        LabelPredictor { network: Network::Frozen(classifier.freeze(mean, params)) }
+        LabelPredictor { network: classifier.freeze(mean, params) }
     }
 
     /// Predicts by the features of a model without latents.
@@ -55,21 +32,13 @@ impl LabelPredictor {
         head: &ClassifierHead,
         params: &Params,
     ) -> Self {
-        if matches!(trunk, Trunk::Resnet(_)) {
-            let (layers, params) = (Layers::OfFeatures(*trunk, *head), params.clone());
-            let network = Network::Recorded { image, labels: head.labels(&params), layers, params };
-            return LabelPredictor { network };
-        }
         let features = trunk.freeze(Frozen::new(image), params);
-        LabelPredictor { network: Network::Frozen(head.freeze(features, params)) }
+        LabelPredictor { network: head.freeze(features, params) }
     }
 
     /// How many labels there are.
     pub fn labels(&self) -> usize {
-        match &self.network {
-            Network::Frozen(network) => network.outputs(),
-            Network::Recorded { labels, .. } => *labels,
-        }
+        self.network.outputs()
     }
 
     /// Overwrites `logits` (images, labels) with those of `images` (images, height, width, channels), in 0..1.
@@ -78,23 +47,7 @@ impl LabelPredictor {
     /// If the two are not of the same number of whole images.
     #[track_caller]
     pub fn logits(&self, images: &[f32], logits: &mut [f32]) {
-        match &self.network {
-            Network::Frozen(network) => network.forward(images, logits),
-            Network::Recorded { image: [height, width, channels], labels, layers, params } => {
-                let (engine, pixels) = (Engine::new(), height * width * channels);
-                let some = images.chunks(RECORDED * pixels).zip(logits.chunks_mut(RECORDED * labels));
-                for (images, logits) in some {
-                    let tape = Tape::inference(&engine, params);
-                    let shape = [images.len() / pixels, *height, *width, *channels];
-                    let x = tape.constant(shape, |numbers| numbers.copy_from_slice(images));
-                    let found = match layers {
-                        Layers::OfLatent(encoder, classifier) => classifier.forward(encoder.forward(x).mean),
-                        Layers::OfFeatures(trunk, head) => head.forward(trunk.forward(x)),
-                    };
-                    found.read(|found| logits.copy_from_slice(found));
-                }
-            }
-        }
+        self.network.forward(images, logits);
     }
 }
 
@@ -102,7 +55,7 @@ impl LabelPredictor {
 mod tests {
     use super::*;
     use crate::autograd::gradcheck::CHOOSING;
-    use crate::autograd::{Builder, Gradients, Role};
+    use crate::autograd::{Builder, Engine, Gradients, Role, Tape};
     use crate::data::embedded;
     use crate::models::{Diva, Kl, LogitLayout, ModelKind, Networks, SIDE, Settings, argmax};
     use crate::optim::Adam;

@@ -1,9 +1,9 @@
 //! Batch normalisation with running statistics.
 
-use super::Features;
-use crate::autograd::{Builder, Init, Layout, Param, Params, Var};
+use super::{Conv, Features};
+use crate::autograd::{Builder, Init, Layout, Param, Params, Tape, Var};
 use crate::ops::Activation::{self, Relu};
-use crate::ops::EPSILON;
+use crate::ops::{EPSILON, Product, Statistics};
 use std::sync::Arc;
 
 /// How much of a new batch enters the running statistics: PyTorch's default, used by the published models.
@@ -93,13 +93,95 @@ impl BatchNorm {
         y
     }
 
-    /// Averages the statistics that y saved, the means and the biased variances of so many rows.
+    /// The end of a residual block: activation(times norm(h) + skip), without holding norm(h) or the sum.
+    #[track_caller]
+    pub fn residual<'t>(&self, h: Var<'t>, skip: Var<'t>, times: f32, activation: Activation) -> Var<'t> {
+        let (weights, statistics) = (self.weights(h.tape()), self.statistics(h.tape()));
+        let y = h.batch_norm_residual(weights, statistics, skip, times, activation);
+        self.observe(y, h.shape().rows());
+        y
+    }
+
+    /// The end of a residual block that changes sizes: activation(times norm(h) + `norm_of_r`(r)). An r of half the height
+    /// and width is taken for an image as large as h that has zeros behind each of its pixels.
+    #[track_caller]
+    pub fn residual_of_two<'t>(
+        &self,
+        h: Var<'t>,
+        norm_of_r: &BatchNorm,
+        r: Var<'t>,
+        times: f32,
+        activation: Activation,
+    ) -> Var<'t> {
+        let (norms, tape) = ([self, norm_of_r], h.tape());
+        let [weights, weights_of_r] = norms.map(|norm| norm.weights(tape));
+        let statistics = norms.map(|norm| norm.statistics(tape));
+        let y = h.batch_norm_pair(weights, r, weights_of_r, statistics, times, activation);
+        for (i, norm) in norms.into_iter().enumerate() {
+            norm.observe_at(y, i, h.shape().rows());
+        }
+        y
+    }
+
+    /// activation(norm(conv(x))), without holding conv(x): for a first layer of images of few channels.
+    #[track_caller]
+    pub fn after<'t>(&self, conv: &Conv, x: Var<'t>, activation: Activation) -> Var<'t> {
+        let tape = x.tape();
+        if conv.bias.is_some() {
+            return self.forward(conv.forward(x), activation);
+        }
+        let weight = tape.param(conv.weight);
+        let y =
+            x.conv2d_batch_norm(weight, conv.settings, self.weights(tape), self.statistics(tape), activation);
+        self.observe(y, y.shape().rows());
+        y
+    }
+
+    /// The product of activation(norm(x)), without holding that, with weights.
+    #[track_caller]
+    pub(super) fn product<'t>(
+        &self,
+        x: Var<'t>,
+        activation: Activation,
+        weight: Var<'t>,
+        product: Product,
+    ) -> Var<'t> {
+        let (weights, statistics) = (self.weights(x.tape()), self.statistics(x.tape()));
+        let y = x.batch_norm_conv2d(weights, statistics, activation, weight, product);
+        self.observe(y, x.shape().rows());
+        y
+    }
+
+    /// gamma and beta.
+    fn weights<'t>(&self, tape: &'t Tape<'t>) -> [Var<'t>; 2] {
+        [self.gamma, self.beta].map(|p| tape.param(p))
+    }
+
+    /// What an op with this layer inside normalises by.
+    fn statistics(&self, tape: &Tape<'_>) -> Statistics {
+        if tape.is_training() {
+            return Statistics::OfBatch;
+        }
+        let [mean, variance] = [self.mean, self.variance].map(|p| tape.statistic(p));
+        Statistics::Given { mean, variance }
+    }
+
+    /// In training, averages the statistics that y saved, the means and the biased variances of so many rows.
     fn observe(&self, y: Var<'_>, rows: usize) {
+        self.observe_at(y, 0, rows);
+    }
+
+    /// The same of the statistics behind so many others.
+    fn observe_at(&self, y: Var<'_>, others: usize, rows: usize) {
         let tape = y.tape();
+        if !tape.is_training() {
+            return;
+        }
         let channels = tape.param(self.mean).shape().len();
         let unbiased = (rows as f64 / (rows as f64 - 1.0)) as f32;
         y.read_saved(|saved| {
-            let (mean, variance) = (&saved[..channels], &saved[channels..2 * channels]);
+            let saved = &saved[2 * others * channels..][..2 * channels];
+            let (mean, variance) = saved.split_at(channels);
             tape.observe(self.mean, |old, new| average(old, mean, 1.0, new));
             tape.observe(self.variance, |old, new| average(old, variance, unbiased, new));
         });
@@ -123,5 +205,128 @@ impl BatchNorm {
 fn average(old: &[f32], x: &[f32], factor: f32, new: &mut [f32]) {
     for ((new, old), x) in new.iter_mut().zip(old).zip(x) {
         *new = (1.0 - MOMENTUM) * old + MOMENTUM * (factor * x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autograd::{Engine, Gradients, Role};
+    use crate::nn::{Bias, ConvTranspose};
+    use crate::ops::Activation::{Identity, LeakyRelu};
+    use crate::ops::{Conv2d, ConvTranspose2d};
+    use crate::rng::Stream;
+    use crate::tensor::Tensor;
+
+    /// A first layer and a block of either kind: convolutions, the transposed convolution to twice the size.
+    struct Layers {
+        first: (Conv, BatchNorm),
+        same: [(Conv, BatchNorm); 2],
+        up: [(ConvTranspose, BatchNorm); 2],
+        skip: (ConvTranspose, BatchNorm),
+        /// The skip of `up` as published: 1 x 1, stride 2, output padding 1.
+        spread: ConvTranspose2d,
+    }
+
+    const CHANNELS: usize = 16;
+    const TIMES: f32 = 0.1;
+
+    impl Layers {
+        fn new(root: &mut Builder<'_>) -> Self {
+            let norm = |root: &mut Builder<'_>, name: &str| {
+                BatchNorm::new(&mut root.scope(name), CHANNELS, Features::Plain)
+            };
+            let mut conv = |name: &str, inputs: usize| {
+                let settings = Conv2d { stride: 1, padding: 1 };
+                let conv = Conv::strided(&mut root.scope(name), inputs, CHANNELS, 3, settings, Bias::Without);
+                (conv, norm(root, &format!("norm of {name}")))
+            };
+            let (first, same) = (conv("first", 3), ["same1", "same2"].map(|name| conv(name, CHANNELS)));
+            let mut transposed = |name: &str, kernel: usize, stride: usize| {
+                let padding = kernel / 2;
+                let settings = ConvTranspose2d { stride, padding, output_padding: stride - 1 };
+                let conv = ConvTranspose::new(&mut root.scope(name), CHANNELS, CHANNELS, kernel, settings);
+                (conv, norm(root, &format!("norm of {name}")))
+            };
+            let up = [transposed("up1", 3, 2), transposed("up2", 3, 1)];
+            let skip = transposed("skip", 1, 1);
+            let spread = ConvTranspose2d { stride: 2, padding: 0, output_padding: 1 };
+            Layers { first, same, up, skip, spread }
+        }
+
+        fn forward<'t>(&self, x: Var<'t>, fused: bool) -> Var<'t> {
+            if fused { self.fused(x) } else { self.one_by_one(x) }
+        }
+
+        fn fused<'t>(&self, x: Var<'t>) -> Var<'t> {
+            let x = self.first.1.after(&self.first.0, x, LeakyRelu);
+            let [(conv1, norm1), (conv2, norm2)] = &self.same;
+            let h = conv2.forward_normalized(norm1, conv1.forward(x), LeakyRelu);
+            let x = norm2.residual(h, x, TIMES, LeakyRelu);
+            let [(conv1, norm1), (conv2, norm2)] = &self.up;
+            let h = conv2.forward_normalized(norm1, conv1.forward(x), LeakyRelu);
+            norm2.residual_of_two(h, &self.skip.1, self.skip.0.forward(x), TIMES, Identity)
+        }
+
+        fn one_by_one<'t>(&self, x: Var<'t>) -> Var<'t> {
+            let x = self.first.1.forward(self.first.0.forward(x), LeakyRelu);
+            let [(conv1, norm1), (conv2, norm2)] = &self.same;
+            let h = conv2.forward(norm1.forward(conv1.forward(x), LeakyRelu));
+            let x = (norm2.forward(h, Identity).scale(TIMES) + x).leaky_relu(0.01);
+            let [(conv1, norm1), (conv2, norm2)] = &self.up;
+            let h = conv2.forward(norm1.forward(conv1.forward(x), LeakyRelu));
+            let skip = x.conv_transpose2d(x.tape().param(self.skip.0.weight), self.spread);
+            norm2.forward(h, Identity).scale(TIMES) + self.skip.1.forward(skip, Identity)
+        }
+    }
+
+    #[test]
+    fn residual_blocks_equal_their_steps_one_by_one() {
+        let mut params = Params::new();
+        let layers = Layers::new(&mut Builder::new(&mut params, 0));
+        for (i, param) in params.handles().enumerate() {
+            let (from, to) = match params.entry(param).role {
+                Role::Statistic => (0.2, 0.9),
+                Role::Weight => (-0.8, 0.9),
+            };
+            Stream::new(1, "blocks", &[i as u64]).fill_uniform(from, to, params.get_mut(param));
+        }
+        let mut x = Tensor::zeros([3, 6, 8, 3]);
+        Stream::new(2, "blocks", &[]).fill_uniform(-1.0, 1.0, x.data_mut());
+        let mut weights = Tensor::zeros([3, 12, 16, CHANNELS]);
+        Stream::new(3, "blocks", &[]).fill_uniform(-1.0, 1.0, weights.data_mut());
+        let engine = Engine::new();
+
+        let trained = |fused: bool| {
+            let mut gradients = Gradients::new(&params);
+            let tape = Tape::train(&engine, &params);
+            let y = layers.forward(tape.input(&x), fused);
+            let output = y.read(<[f32]>::to_vec);
+            (y * tape.input(&weights)).sum().backward(&mut gradients);
+            let of_params = params
+                .handles()
+                .map(|param| (params.entry(param).name.clone(), gradients.get(&params, param).to_vec()));
+            std::iter::once(("y".to_string(), output)).chain(of_params).collect::<Vec<_>>()
+        };
+        let predicted = |fused: bool| {
+            let tape = Tape::inference(&engine, &params);
+            vec![(
+                "y of the running averages".to_string(),
+                layers.forward(tape.input(&x), fused).read(<[f32]>::to_vec),
+            )]
+        };
+        for (found, expected) in [(trained(true), trained(false)), (predicted(true), predicted(false))] {
+            for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+                let largest = expected.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+                assert!(largest > 1e-3, "{name} is nothing");
+                for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    let error = (found - expected).abs();
+                    assert!(
+                        error < 3e-5 * largest,
+                        "{name} at {i}: {found}, expected {expected} of {largest}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{BatchNorm, Bias};
 use crate::autograd::{Builder, Init, Layout, Param, Var};
-use crate::ops::{Conv2d, ConvTranspose2d};
+use crate::ops::{Activation, Conv2d, ConvTranspose2d, Product};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
@@ -78,6 +78,17 @@ impl Conv {
     }
 }
 
+impl Conv {
+    /// The layer on activation(norm(x)), without holding that.
+    #[track_caller]
+    pub fn forward_normalized<'t>(&self, norm: &BatchNorm, x: Var<'t>, activation: Activation) -> Var<'t> {
+        if self.bias.is_some() {
+            return self.forward(norm.forward(x, activation));
+        }
+        norm.product(x, activation, x.tape().param(self.weight), Product::Plain(self.settings))
+    }
+}
+
 /// A 1x1 convolution with a bias: a linear layer on every pixel.
 #[derive(Clone, Copy, Debug)]
 pub struct PointwiseConv {
@@ -148,7 +159,7 @@ impl UpsampledConvTranspose {
 /// A transposed convolution without bias.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvTranspose {
-    weight: Param,
+    pub(super) weight: Param,
     settings: ConvTranspose2d,
 }
 
@@ -175,5 +186,11 @@ impl ConvTranspose {
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
         x.conv_transpose2d(x.tape().param(self.weight), self.settings)
+    }
+
+    /// The layer on activation(norm(x)), without holding that.
+    #[track_caller]
+    pub fn forward_normalized<'t>(&self, norm: &BatchNorm, x: Var<'t>, activation: Activation) -> Var<'t> {
+        norm.product(x, activation, x.tape().param(self.weight), Product::Transposed(self.settings))
     }
 }

@@ -14,16 +14,21 @@
 
 use super::{BatchNorm, Conv, Linear};
 use crate::autograd::Params;
-use crate::kernels::conv::Windows;
 use crate::kernels::conv::direct::{PooledConvolution, pack, packed_len};
+use crate::kernels::conv::{Prepared, Windows, prepare, prepared_len};
 use crate::kernels::gemm::{Matrix, Start, gemm};
-use crate::ops::Conv2d;
-use crate::parallel;
+use crate::kernels::residual::activate_of;
+use crate::ops::{Activation, Conv2d};
+use crate::parallel::{self, with_scratch};
 use crate::tensor::Buffer;
 
 /// Images that one thread takes through all layers together. Fewer would pack the weights of linear layers too often,
 /// more would leave the cache and give too few pieces to deal out.
 const IMAGES: usize = 10;
+
+/// Up to the last layer that makes more numbers of an image, images go through one by one: not even two of them would
+/// stay in the cache.
+const WIDE: usize = 1 << 14;
 
 /// A sequence of layers with the values that their parameters had when it was made.
 #[derive(Clone, Debug)]
@@ -33,24 +38,113 @@ pub struct Frozen {
     /// The same of what comes out; a vector of features is an image of one pixel.
     output: [usize; 3],
     layers: Vec<Layer>,
-    /// The most numbers that an image becomes on its way.
-    widest: usize,
+    /// How many layers take one image at a time.
+    wide: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Layer {
+struct Layer {
+    kind: Kind,
+    /// How many numbers come out for an image.
+    outputs: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
     /// Convolution, rectifier, 2x2 maximum.
-    Convolution { windows: Windows, panels: Buffer, bias: Buffer },
+    Pooled {
+        windows: Windows,
+        panels: Buffer,
+        bias: Buffer,
+    },
+    /// Convolution and activation.
+    Convolution(Folded, Activation),
+    Residual(Box<Block>),
     /// A matrix (inputs, outputs) and a bias.
-    Linear { weight: Buffer, bias: Buffer },
-    /// max(x, 0), in place.
-    Rectifier,
+    Linear {
+        weight: Buffer,
+        bias: Buffer,
+    },
+    /// Of every number.
+    Activation(Activation),
+}
+
+/// A convolution with its batch normalisation folded in.
+#[derive(Clone, Debug)]
+struct Folded {
+    windows: Windows,
+    weights: Buffer,
+    bias: Buffer,
+}
+
+impl Folded {
+    /// The layer on images of this size, times a number.
+    #[track_caller]
+    fn new(input: [usize; 3], conv: &Conv, norm: &BatchNorm, times: f64, params: &Params) -> Self {
+        let windows = windows(input, conv, params);
+        let (weight, bias) = folded(conv, norm, times, params);
+        let mut weights = Buffer::zeros(prepared_len(&windows, bias.len()));
+        prepare(&windows, &weight, bias.len(), &mut weights);
+        Folded { windows, weights, bias }
+    }
+
+    /// (height, width, channels) of what comes out.
+    #[track_caller]
+    fn output(&self) -> [usize; 3] {
+        let (rows, columns) = self.windows.output().expect("the kernel is larger than the padded image");
+        [rows, columns, self.bias.len()]
+    }
+
+    /// How many numbers become of so many images.
+    fn outputs(&self, count: usize) -> usize {
+        count * self.windows.count() * self.bias.len()
+    }
+
+    fn forward(&self, x: &[f32], y: &mut [f32]) {
+        Prepared { windows: self.windows, weights: &self.weights, bias: &self.bias }.forward(x, y);
+    }
+}
+
+/// act(second(act(first(x))) + skip(x)), where a skip that is absent leaves x as it is.
+#[derive(Clone, Debug)]
+struct Block {
+    first: Folded,
+    second: Folded,
+    skip: Option<Folded>,
+    activation: Activation,
+}
+
+impl Block {
+    fn forward(&self, x: &[f32], count: usize, y: &mut [f32]) {
+        with_scratch(self.first.outputs(count), |h| {
+            self.first.forward(x, h);
+            activate_of(self.activation, None, h);
+            self.second.forward(h, y);
+        });
+        match &self.skip {
+            None => activate_of(self.activation, Some(x), y),
+            Some(skip) => with_scratch(y.len(), |skipped| {
+                skip.forward(x, skipped);
+                activate_of(self.activation, Some(skipped), y);
+            }),
+        }
+    }
+}
+
+/// The windows of a convolution of images of this size.
+#[track_caller]
+fn windows([height, width, found]: [usize; 3], conv: &Conv, params: &Params) -> Windows {
+    let [kernel, _, channels, _] =
+        params.entry(conv.weight).shape.image().expect("the weights of a convolution have rank 4");
+    assert_eq!(channels, found, "the channels of an image and the inputs of a convolution");
+    let Conv2d { stride, padding } = conv.settings;
+    Windows { height, width, channels, kernel, stride, padding }
 }
 
 impl Frozen {
     /// No layers yet, for images of (height, width, channels).
     pub fn new(input: [usize; 3]) -> Self {
-        Frozen { input, output: input, layers: Vec::new(), widest: input.iter().product() }
+        Frozen { input, output: input, layers: Vec::new(), wide: 0 }
     }
 
     /// Adds a convolution with its batch normalisation, a rectifier and 2x2 max pooling.
@@ -59,17 +153,58 @@ impl Frozen {
     /// If the kernel does not fit into the image, or the layer has stride or padding.
     #[track_caller]
     pub fn convolution(self, conv: &Conv, norm: &BatchNorm, params: &Params) -> Self {
-        let [kernel, _, channels, outputs] =
-            params.entry(conv.weight).shape.image().expect("the weights of a convolution have rank 4");
-        let [height, width, found] = self.output;
-        assert_eq!(channels, found, "the channels of an image and the inputs of a convolution");
-        let (weight, bias) = folded(conv, norm, params);
-        let Conv2d { stride, padding } = conv.settings;
-        let windows = Windows { height, width, channels, kernel, stride, padding };
+        let windows = windows(self.output, conv, params);
+        let (weight, bias) = folded(conv, norm, 1.0, params);
+        let outputs = bias.len();
         let mut panels = Buffer::zeros(packed_len(windows.len(), outputs));
         pack(&weight, outputs, &mut panels);
         let (rows, columns) = PooledConvolution { windows, panels: &panels, bias: &bias }.output();
-        self.push(Layer::Convolution { windows, panels, bias }, [rows, columns, outputs])
+        self.push(Kind::Pooled { windows, panels, bias }, [rows, columns, outputs])
+    }
+
+    /// Adds a convolution with its batch normalisation and an activation.
+    ///
+    /// # Panics
+    /// If the kernel does not fit into the image.
+    #[track_caller]
+    pub fn activated_convolution(
+        self,
+        conv: &Conv,
+        norm: &BatchNorm,
+        activation: Activation,
+        params: &Params,
+    ) -> Self {
+        let folded = Folded::new(self.output, conv, norm, 1.0, params);
+        let output = folded.output();
+        self.push(Kind::Convolution(folded, activation), output)
+    }
+
+    /// Adds a residual block, act(times norm2(conv2(act(norm1(conv1(x))))) + skip), where skip is x or, of a block that
+    /// changes sizes, the third convolution of x with its normalisation. x is what the layer before has activated.
+    ///
+    /// # Panics
+    /// If a kernel does not fit into the image, or the two sides of the sum differ in size.
+    #[track_caller]
+    pub fn residual(
+        self,
+        [first, second]: [(&Conv, &BatchNorm); 2],
+        skip: Option<(&Conv, &BatchNorm)>,
+        times: f32,
+        activation: Activation,
+        params: &Params,
+    ) -> Self {
+        let first = Folded::new(self.output, first.0, first.1, 1.0, params);
+        let second = Folded::new(first.output(), second.0, second.1, f64::from(times), params);
+        let skip = skip.map(|(conv, norm)| Folded::new(self.output, conv, norm, 1.0, params));
+        let (output, skipped) = (second.output(), skip.as_ref().map_or(self.output, Folded::output));
+        assert_eq!(output, skipped, "the two sides of a residual block");
+        let inner = first.outputs(1);
+        let mut network =
+            self.push(Kind::Residual(Box::new(Block { first, second, skip, activation })), output);
+        if inner > WIDE {
+            network.wide = network.layers.len();
+        }
+        network
     }
 
     /// Adds a linear layer on all numbers of an image.
@@ -86,7 +221,7 @@ impl Frozen {
             bias.copy_from_slice(params.get(given));
         }
         let weight = Buffer::from(params.get(linear.weight()));
-        self.push(Layer::Linear { weight, bias }, [1, 1, shape.columns()])
+        self.push(Kind::Linear { weight, bias }, [1, 1, shape.columns()])
     }
 
     /// Adds a linear layer with its batch normalisation.
@@ -96,22 +231,30 @@ impl Frozen {
     #[track_caller]
     pub fn normalized_linear(mut self, linear: &Linear, norm: &BatchNorm, params: &Params) -> Self {
         self = self.linear(linear, params);
-        if let Some(Layer::Linear { weight, bias }) = self.layers.last_mut() {
-            fold(norm, params, weight, bias);
+        if let Some(Layer { kind: Kind::Linear { weight, bias }, .. }) = self.layers.last_mut() {
+            fold(norm, 1.0, params, weight, bias);
         }
         self
     }
 
     /// Adds a rectifier.
     pub fn relu(self) -> Self {
-        let output = self.output;
-        self.push(Layer::Rectifier, output)
+        self.activation(Activation::Relu)
     }
 
-    fn push(mut self, layer: Layer, output: [usize; 3]) -> Self {
-        self.layers.push(layer);
+    /// Adds an activation.
+    pub fn activation(self, activation: Activation) -> Self {
+        let output = self.output;
+        self.push(Kind::Activation(activation), output)
+    }
+
+    fn push(mut self, kind: Kind, output: [usize; 3]) -> Self {
+        let outputs = output.iter().product();
+        self.layers.push(Layer { kind, outputs });
         self.output = output;
-        self.widest = self.widest.max(output.iter().product());
+        if outputs > WIDE {
+            self.wide = self.layers.len();
+        }
         self
     }
 
@@ -136,67 +279,90 @@ impl Frozen {
         let count = images.len() / before;
         assert_eq!(images.len(), count * before, "images of {before} numbers");
         assert_eq!(outputs.len(), count * after, "{after} outputs for each of {count} images");
+        let (wide, others) = self.layers.split_at(self.wide);
         parallel::for_each_chunk(outputs, IMAGES * after, |i, outputs| {
             let count = outputs.len() / after;
-            let room = count * self.widest;
-            parallel::with_scratch(2 * room, |scratch| {
-                let (mut from, mut to) = scratch.split_at_mut(room);
-                from[..count * before].copy_from_slice(&images[i * IMAGES * before..][..count * before]);
-                let mut each = before;
-                for layer in &self.layers {
-                    match layer {
-                        Layer::Convolution { windows, panels, bias } => {
-                            let convolution = PooledConvolution { windows: *windows, panels, bias };
-                            let (rows, columns) = convolution.output();
-                            let next = rows * columns * bias.len();
-                            let pooled = to.chunks_exact_mut(next);
-                            for (x, y) in from[..count * each].chunks_exact(each).zip(pooled) {
-                                convolution.forward(x, y);
-                            }
-                            each = next;
-                            std::mem::swap(&mut from, &mut to);
-                        }
-                        Layer::Linear { weight, bias } => {
-                            let x = Matrix::new(&from[..count * each], count, each);
-                            let weight = Matrix::new(weight, each, bias.len());
-                            each = bias.len();
-                            gemm(x, weight, &mut to[..count * each], Start::Row(bias));
-                            std::mem::swap(&mut from, &mut to);
-                        }
-                        Layer::Rectifier => {
-                            for x in &mut from[..count * each] {
-                                *x = if *x > 0.0 { *x } else { 0.0 };
-                            }
-                        }
-                    }
+            let images = &images[i * IMAGES * before..][..count * before];
+            let Some(last) = wide.last() else {
+                return run(others, images, count, outputs);
+            };
+            with_scratch(count * last.outputs, |between| {
+                let results = between.chunks_exact_mut(last.outputs);
+                for (image, result) in images.chunks_exact(before).zip(results) {
+                    run(wide, image, 1, result);
                 }
-                outputs.copy_from_slice(&from[..count * each]);
+                run(others, between, count, outputs);
             });
         });
     }
 }
 
-/// The weights and the bias of a convolution followed by batch normalisation.
-fn folded(conv: &Conv, norm: &BatchNorm, params: &Params) -> (Buffer, Buffer) {
+/// Takes `count` images through layers on the calling thread.
+fn run(layers: &[Layer], images: &[f32], count: usize, outputs: &mut [f32]) {
+    let room = layers.iter().fold(images.len(), |most, layer| most.max(count * layer.outputs));
+    with_scratch(2 * room, |scratch| {
+        let (mut from, mut to) = scratch.split_at_mut(room);
+        let mut len = images.len();
+        from[..len].copy_from_slice(images);
+        for layer in layers {
+            let next = count * layer.outputs;
+            layer.forward(&from[..len], count, &mut to[..next]);
+            std::mem::swap(&mut from, &mut to);
+            len = next;
+        }
+        outputs.copy_from_slice(&from[..len]);
+    });
+}
+
+impl Layer {
+    /// What becomes of `count` images.
+    fn forward(&self, x: &[f32], count: usize, y: &mut [f32]) {
+        let each = x.len() / count;
+        match &self.kind {
+            Kind::Pooled { windows, panels, bias } => {
+                let convolution = PooledConvolution { windows: *windows, panels, bias };
+                for (x, y) in x.chunks_exact(each).zip(y.chunks_exact_mut(self.outputs)) {
+                    convolution.forward(x, y);
+                }
+            }
+            Kind::Convolution(conv, activation) => {
+                conv.forward(x, y);
+                activate_of(*activation, None, y);
+            }
+            Kind::Residual(block) => block.forward(x, count, y),
+            Kind::Linear { weight, bias } => {
+                let (x, weight) = (Matrix::new(x, count, each), Matrix::new(weight, each, bias.len()));
+                gemm(x, weight, y, Start::Row(bias));
+            }
+            Kind::Activation(activation) => {
+                y.copy_from_slice(x);
+                activate_of(*activation, None, y);
+            }
+        }
+    }
+}
+
+/// The weights and the bias of a convolution followed by batch normalisation, times a number.
+fn folded(conv: &Conv, norm: &BatchNorm, times: f64, params: &Params) -> (Buffer, Buffer) {
     let mut weight = Buffer::from(params.get(conv.weight));
     let mut bias = conv.bias.map_or_else(
         || Buffer::zeros(params.entry(conv.weight).shape.columns()),
         |bias| Buffer::from(params.get(bias)),
     );
-    fold(norm, params, &mut weight, &mut bias);
+    fold(norm, times, params, &mut weight, &mut bias);
     (weight, bias)
 }
 
-/// Takes batch normalisation into weights, a row for each input, and bias: in f64, rounded once.
-fn fold(norm: &BatchNorm, params: &Params, weight: &mut [f32], bias: &mut [f32]) {
+/// Takes batch normalisation and a factor on it into weights, a row for each input, and bias: in f64, rounded once.
+fn fold(norm: &BatchNorm, times: f64, params: &Params, weight: &mut [f32], bias: &mut [f32]) {
     let affine = norm.scale_and_shift(params);
     for row in weight.chunks_exact_mut(affine.len()) {
         for (w, (scale, _)) in row.iter_mut().zip(&affine) {
-            *w = (f64::from(*w) * scale) as f32;
+            *w = (f64::from(*w) * scale * times) as f32;
         }
     }
     for (b, (scale, shift)) in bias.iter_mut().zip(&affine) {
-        *b = (f64::from(*b) * scale + shift) as f32;
+        *b = ((f64::from(*b) * scale + shift) * times) as f32;
     }
 }
 
@@ -252,6 +418,60 @@ mod tests {
             assert!(largest > 0.1, "nothing comes out");
             for (i, (y, e)) in outputs.iter().zip(expected).enumerate() {
                 assert!((y - e).abs() < 1e-5 * largest, "output {i}: {y}, expected {e}");
+            }
+        });
+    }
+
+    /// A convolution, a block of each kind and a linear layer, with images that go through the first ones alone.
+    #[test]
+    fn residual_blocks_equal_those_of_the_tape() {
+        const LEAKY: Activation = Activation::LeakyRelu;
+        let mut params = Params::new();
+        let mut root = Builder::new(&mut params, 0);
+        let mut conv = |name: &str, inputs: usize, outputs: usize, kernel: usize, stride: usize| {
+            let settings = Conv2d { stride, padding: kernel / 2 };
+            let scope = &mut root.scope(name);
+            let conv = Conv::strided(scope, inputs, outputs, kernel, settings, Bias::Without);
+            (conv, BatchNorm::new(&mut root.scope(&format!("norm of {name}")), outputs, Features::Plain))
+        };
+        let (first, a, b) = (conv("0", 3, 32, 3, 1), conv("1", 32, 32, 3, 1), conv("2", 32, 32, 3, 1));
+        let (c, d, skip) = (conv("3", 32, 18, 3, 2), conv("4", 18, 18, 3, 1), conv("5", 32, 18, 1, 2));
+        let linear = Linear::new(&mut root.scope("6"), 13 * 11 * 18, 4, Bias::With, Features::Plain);
+        for (i, param) in params.handles().enumerate() {
+            let (from, to) = match params.entry(param).role {
+                Role::Statistic => (0.2, 0.9),
+                Role::Weight => (-0.3, 0.35),
+            };
+            Stream::new(1, "frozen", &[i as u64]).fill_uniform(from, to, params.get_mut(param));
+        }
+        let mut images = Tensor::zeros([13, 26, 21, 3]); // a whole group and a rest
+        Stream::new(2, "frozen", &[]).fill_uniform(0.0, 1.0, images.data_mut());
+
+        fn of((conv, norm): &(Conv, BatchNorm)) -> (&Conv, &BatchNorm) {
+            (conv, norm)
+        }
+        let frozen = Frozen::new([26, 21, 3])
+            .activated_convolution(&first.0, &first.1, LEAKY, &params)
+            .residual([of(&a), of(&b)], None, 0.1, LEAKY, &params)
+            .residual([of(&c), of(&d)], Some(of(&skip)), 0.1, LEAKY, &params)
+            .linear(&linear, &params);
+        assert_eq!(frozen.wide, 2, "26 x 21 x 32 numbers are many, 13 x 11 x 18 are not");
+        let mut outputs = vec![f32::NAN; 13 * 4];
+        frozen.forward(images.data(), &mut outputs);
+
+        let engine = Engine::new();
+        let tape = Tape::inference(&engine, &params);
+        let x = first.1.forward(first.0.forward(tape.input(&images)), LEAKY);
+        let h = b.1.forward(b.0.forward(a.1.forward(a.0.forward(x), LEAKY)), Activation::Identity);
+        let x = (h.scale(0.1) + x).leaky_relu(0.01);
+        let h = d.1.forward(d.0.forward(c.1.forward(c.0.forward(x), LEAKY)), Activation::Identity);
+        let skipped = skip.1.forward(skip.0.forward(x), Activation::Identity);
+        let x = (h.scale(0.1) + skipped).leaky_relu(0.01);
+        linear.forward(x.reshape([13, 13 * 11 * 18])).read(|expected| {
+            let largest = expected.iter().fold(0.0, |l: f32, x| l.max(x.abs()));
+            assert!(largest > 0.1, "nothing comes out");
+            for (i, (y, e)) in outputs.iter().zip(expected).enumerate() {
+                assert!((y - e).abs() < 2e-5 * largest, "output {i}: {y}, expected {e}");
             }
         });
     }

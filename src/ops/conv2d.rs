@@ -35,7 +35,7 @@ impl Conv2d {
     }
 
     /// The windows of shapes that `plan` has accepted.
-    fn planned(self, x: Shape, w: Shape) -> Windows {
+    pub(super) fn planned(self, x: Shape, w: Shape) -> Windows {
         self.windows(x, w).expect("the plan was made for these shapes")
     }
 }
@@ -98,7 +98,7 @@ pub(super) mod tests {
     use super::*;
     use crate::autograd::gradcheck::{Array64, Case, Sizes};
 
-    fn reference(op: Conv2d, x: &Array64, w: &Array64, b: Option<&Array64>) -> Array64 {
+    pub(in crate::ops) fn reference(op: Conv2d, x: &Array64, w: &Array64, b: Option<&Array64>) -> Array64 {
         let ([n, height, width, channels], [k, _, _, o]) =
             (x.shape.image().unwrap(), w.shape.image().unwrap());
         let along = |size: usize| (size + 2 * op.padding - k) / op.stride + 1;

@@ -51,7 +51,7 @@ impl ConvTranspose2d {
     }
 
     /// The convolution for shapes that `plan` has accepted.
-    fn planned(self, x: Shape, w: Shape) -> Windows {
+    pub(super) fn planned(self, x: Shape, w: Shape) -> Windows {
         self.windows(x, w).expect("the plan was made for these shapes")
     }
 }
@@ -105,7 +105,7 @@ pub(super) mod tests {
     use crate::autograd::gradcheck::{Array64, Case, Sizes};
 
     /// Scatters every pixel times the kernel, then cuts and extends: the definition.
-    fn reference(op: ConvTranspose2d, x: &Array64, w: &Array64) -> Array64 {
+    pub(in crate::ops) fn reference(op: ConvTranspose2d, x: &Array64, w: &Array64) -> Array64 {
         let ([n, height, width, inputs], [k, _, outputs, _]) =
             (x.shape.image().unwrap(), w.shape.image().unwrap());
         let along = |size: usize| (size - 1) * op.stride + k + op.output_padding - 2 * op.padding;

@@ -5,6 +5,7 @@
 //! every row stands in `autograd/gradcheck.rs`.
 
 mod elementwise;
+mod statistics;
 
 /// Declares the modules of the ops, and for tests the table of their cases.
 macro_rules! ops {
@@ -21,10 +22,14 @@ macro_rules! ops {
 ops! {
     add,
     batch_norm,
+    batch_norm_conv2d,
     batch_norm_linear_cross_entropy,
     batch_norm_max_pool,
+    batch_norm_pair,
+    batch_norm_residual,
     concat,
     conv2d,
+    conv2d_batch_norm,
     conv_transpose2d,
     cross_entropy,
     exp,
@@ -53,8 +58,10 @@ ops! {
 
 pub use crate::kernels::norm::{Activation, LEAK};
 pub(crate) use batch_norm::EPSILON;
+pub use batch_norm_conv2d::Product;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
+pub use statistics::Statistics;
 
 #[cfg(test)]
 mod tests {

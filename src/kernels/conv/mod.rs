@@ -12,7 +12,8 @@
 //! windows. [`upsampled`] is the transposed convolution of an image that is first up-sampled to twice its size, without
 //! the larger image.
 //!
-//! All images that are read may be normalised on the way ([`Images`]).
+//! All images that are read may be normalised on the way ([`Images`]); weights that no longer change can be made ready
+//! once ([`Prepared`]).
 
 pub mod direct;
 #[cfg(test)]
@@ -20,11 +21,13 @@ mod errors;
 mod images;
 pub mod plain;
 mod points;
+mod prepared;
 pub mod upsampled;
 mod windows;
 mod winograd;
 
 pub use images::Images;
+pub use prepared::{Prepared, prepare, prepared_len};
 pub use windows::Windows;
 
 use crate::parallel;

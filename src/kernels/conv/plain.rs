@@ -9,8 +9,9 @@
 //! product over all pixels of the batch.
 
 use super::{Images, Windows, images_per_partial, images_per_product};
-use crate::kernels::gemm::{Matrix, Start, gemm, gemm_packed, gemm_parallel, gemm_tall, with_packed};
+use crate::kernels::gemm::{Matrix, Packed, Start, gemm, gemm_packed, gemm_parallel, gemm_tall, with_packed};
 use crate::parallel;
+use std::ops::Range;
 
 /// y from x (images), w (kernel, kernel, inputs, outputs) and perhaps a bias (outputs).
 pub fn forward<'a>(
@@ -22,21 +23,33 @@ pub fn forward<'a>(
 ) {
     let (x, rows, outputs) = (x.into(), windows.len(), w.len() / windows.len());
     let w = Matrix::new(w, rows, outputs);
-    let start = bias.map_or(Start::Zero, Start::Row);
     if let (true, Some(x)) = (windows.is_pointwise(), x.plain()) {
+        let start = bias.map_or(Start::Zero, Start::Row);
         return gemm_parallel(Matrix::new(x, x.len() / rows, rows), w, y, start);
     }
     let (places, image) = (windows.count(), windows.image_len());
     let group = images_per_product(x.len() / image, places);
     with_packed(w, |w| {
         parallel::for_each_chunk(y, group * places * outputs, |i, y| {
-            let all_places = y.len() / outputs;
-            let first = i * group * image;
-            parallel::with_scratch(all_places * rows, |columns| {
-                x.with(first..first + all_places / places * image, |x| windows.gather(x, columns));
-                gemm_packed(Matrix::new(columns, all_places, rows), w, y, start);
-            });
+            let (first, images) = (i * group * image, y.len() / (places * outputs));
+            forward_of(windows, x, first..first + images * image, w, bias, y);
         });
+    });
+}
+
+/// y from some of the images x and packed weights, by one product on the calling thread.
+pub(super) fn forward_of(
+    windows: &Windows,
+    x: Images<'_>,
+    images: Range<usize>,
+    w: Packed<'_>,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let (rows, places) = (windows.len(), images.len() / windows.image_len() * windows.count());
+    parallel::with_scratch(places * rows, |columns| {
+        x.with(images, |x| windows.gather(x, columns));
+        gemm_packed(Matrix::new(columns, places, rows), w, y, bias.map_or(Start::Zero, Start::Row));
     });
 }
 

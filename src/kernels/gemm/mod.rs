@@ -140,8 +140,8 @@ pub fn with_packed<R>(b: Matrix<'_>, work: impl FnOnce(Packed<'_>) -> R) -> R {
     })
 }
 
-/// Writes the panels of B.
-fn pack(b: Matrix<'_>, panels: &mut [f32]) {
+/// Writes the panels of B, [`packed_len`] numbers.
+pub(super) fn pack(b: Matrix<'_>, panels: &mut [f32]) {
     if b.rows > 0 {
         for (i, panel) in panels.chunks_exact_mut(b.rows * PANEL).enumerate() {
             pack_panel(b, i * PANEL, panel);

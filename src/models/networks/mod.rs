@@ -112,7 +112,7 @@ impl Trunk {
     pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
         match self {
             Trunk::Lenet(trunk) => trunk.freeze(network, params),
-            Trunk::Resnet(_) => panic!("residual blocks are not frozen"),
+            Trunk::Resnet(trunk) => trunk.freeze(network, params),
         }
     }
 }
@@ -133,11 +133,6 @@ impl Encoder {
         };
         let head = GaussianHead::new(builder, ["fc11.0", "fc12.0"], trunk.features(), latent, trunk.layout());
         Encoder { trunk, head }
-    }
-
-    /// Whether it has residual blocks.
-    pub fn is_residual(&self) -> bool {
-        matches!(self.trunk, Trunk::Resnet(_))
     }
 
     /// x (batch, height, width, channels) to a Gaussian over (batch, latent).
@@ -251,11 +246,6 @@ impl AuxiliaryClassifier {
         AuxiliaryClassifier { activation: activation(settings.networks), linear }
     }
 
-    /// How many labels there are.
-    pub fn labels(&self, params: &Params) -> usize {
-        params.entry(self.linear.weight()).shape.columns()
-    }
-
     /// z (batch, latent) to logits (batch, labels).
     #[track_caller]
     pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
@@ -264,7 +254,7 @@ impl AuxiliaryClassifier {
 
     /// Adds the classifier, with the present parameters, to a network that ends in z.
     pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
-        network.relu().linear(&self.linear, params)
+        network.activation(self.activation).linear(&self.linear, params)
     }
 }
 
@@ -296,11 +286,6 @@ impl ClassifierHead {
         }
     }
 
-    /// How many labels there are.
-    pub fn labels(&self, params: &Params) -> usize {
-        params.entry(self.linear.weight()).shape.columns()
-    }
-
     /// Features (batch, features) to logits (batch, labels).
     #[track_caller]
     pub fn forward<'t>(&self, features: Var<'t>) -> Var<'t> {
@@ -322,6 +307,6 @@ impl ClassifierHead {
     /// Adds the layers, with the present parameters, to a network that ends in the features.
     pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
         let hidden = network.normalized_linear(&self.hidden, &self.norm, params);
-        hidden.relu().linear(&self.linear, params)
+        hidden.activation(self.activation).linear(&self.linear, params)
     }
 }

@@ -10,10 +10,10 @@
 //! Sides are divided by 16 on the way to the latents, and multiplied by 16 on the way back.
 
 use super::scaled;
-use crate::autograd::{Builder, Var};
-use crate::nn::{BatchNorm, Bias, Conv, ConvTranspose, Features, Linear, PointwiseConv};
-use crate::ops::Activation::{Identity, LeakyRelu};
-use crate::ops::{Conv2d, ConvTranspose2d, LEAK};
+use crate::autograd::{Builder, Params, Var};
+use crate::nn::{BatchNorm, Bias, Conv, ConvTranspose, Features, Frozen, Linear, PointwiseConv};
+use crate::ops::Activation::LeakyRelu;
+use crate::ops::{Conv2d, ConvTranspose2d};
 use crate::prob::LogisticMixture;
 use std::sync::Arc;
 
@@ -61,23 +61,32 @@ enum Kind {
 }
 
 impl Convolution {
-    fn new(
-        builder: &mut Builder<'_>,
-        [inputs, outputs]: [usize; 2],
-        kernel: usize,
-        resizing: bool,
-        kind: Kind,
-    ) -> Self {
-        let stride = if resizing { 2 } else { 1 };
-        let padding = kernel / 2;
+    /// 3 x 3 pixels.
+    fn new(builder: &mut Builder<'_>, [inputs, outputs]: [usize; 2], kind: Kind, resizes: bool) -> Self {
+        let stride = if resizes { 2 } else { 1 };
         match kind {
             Kind::Down | Kind::Same => {
-                let settings = Conv2d { stride, padding };
-                Convolution::Plain(Conv::strided(builder, inputs, outputs, kernel, settings, Bias::Without))
+                let settings = Conv2d { stride, padding: 1 };
+                Convolution::Plain(Conv::strided(builder, inputs, outputs, 3, settings, Bias::Without))
             }
             Kind::Up | Kind::SameTransposed => {
-                let settings = ConvTranspose2d { stride, padding, output_padding: stride - 1 };
-                Convolution::Transposed(ConvTranspose::new(builder, inputs, outputs, kernel, settings))
+                let settings = ConvTranspose2d { stride, padding: 1, output_padding: stride - 1 };
+                Convolution::Transposed(ConvTranspose::new(builder, inputs, outputs, 3, settings))
+            }
+        }
+    }
+
+    /// The skip of a block that changes sizes: 1 x 1 pixels, every second pixel of the larger image. Going up, the zeros
+    /// between the pixels are left to [`BatchNorm::residual_of_two`].
+    fn skip(builder: &mut Builder<'_>, [inputs, outputs]: [usize; 2], kind: Kind) -> Self {
+        match kind {
+            Kind::Down | Kind::Same => {
+                let settings = Conv2d { stride: 2, padding: 0 };
+                Convolution::Plain(Conv::strided(builder, inputs, outputs, 1, settings, Bias::Without))
+            }
+            Kind::Up | Kind::SameTransposed => {
+                let settings = ConvTranspose2d { stride: 1, padding: 0, output_padding: 0 };
+                Convolution::Transposed(ConvTranspose::new(builder, inputs, outputs, 1, settings))
             }
         }
     }
@@ -89,17 +98,33 @@ impl Convolution {
             Convolution::Transposed(conv) => conv.forward(x),
         }
     }
+
+    /// Of x normalised and activated, without holding that.
+    #[track_caller]
+    fn forward_normalized<'t>(&self, norm: &BatchNorm, x: Var<'t>) -> Var<'t> {
+        match self {
+            Convolution::Plain(conv) => conv.forward_normalized(norm, x, LeakyRelu),
+            Convolution::Transposed(conv) => conv.forward_normalized(norm, x, LeakyRelu),
+        }
+    }
+
+    /// The layer itself, where it is no transposed one.
+    #[track_caller]
+    fn plain(&self) -> &Conv {
+        match self {
+            Convolution::Plain(conv) => conv,
+            Convolution::Transposed(_) => panic!("a transposed convolution where a plain one is needed"),
+        }
+    }
 }
 
 impl Residual {
     fn new(builder: &mut Builder<'_>, kind: Kind, inputs: usize, outputs: usize) -> Self {
         let resizes = matches!(kind, Kind::Down | Kind::Up);
-        let mut conv = |name: &str, channels, kernel, resizing| {
-            Convolution::new(&mut builder.scope(name), channels, kernel, resizing, kind)
-        };
-        let conv1 = conv("conv1", [inputs, outputs], 3, resizes);
-        let conv2 = conv("conv2", [outputs; 2], 3, false);
-        let skip = resizes.then(|| conv("conv_residual", [inputs, outputs], 1, true));
+        let conv1 = Convolution::new(&mut builder.scope("conv1"), [inputs, outputs], kind, resizes);
+        let conv2 = Convolution::new(&mut builder.scope("conv2"), [outputs; 2], kind, false);
+        let skip =
+            resizes.then(|| Convolution::skip(&mut builder.scope("conv_residual"), [inputs, outputs], kind));
         let mut norm = |name: &str| BatchNorm::new(&mut builder.scope(name), outputs, Features::Plain);
         Residual {
             conv1,
@@ -113,10 +138,18 @@ impl Residual {
     /// From activated images to activated images.
     #[track_caller]
     fn forward<'t>(&self, a: Var<'t>) -> Var<'t> {
-        let h = self.norm1.forward(self.conv1.forward(a), LeakyRelu);
-        let h = self.norm2.forward(self.conv2.forward(h), Identity);
-        let skip = self.skip.map_or(a, |(conv, norm)| norm.forward(conv.forward(a), Identity));
-        (h.scale(BRANCH) + skip).leaky_relu(LEAK)
+        let h = self.conv2.forward_normalized(&self.norm1, self.conv1.forward(a));
+        match &self.skip {
+            None => self.norm2.residual(h, a, BRANCH, LeakyRelu),
+            Some((conv, norm)) => self.norm2.residual_of_two(h, norm, conv.forward(a), BRANCH, LeakyRelu),
+        }
+    }
+
+    /// Adds the block, of plain convolutions, with the present parameters to a network.
+    fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
+        let branch = [(self.conv1.plain(), &self.norm1), (self.conv2.plain(), &self.norm2)];
+        let skip = self.skip.as_ref().map(|(conv, norm)| (conv.plain(), norm));
+        network.residual(branch, skip, BRANCH, LeakyRelu, params)
     }
 }
 
@@ -173,9 +206,15 @@ impl Trunk {
     /// x (batch, height, width, channels) to (batch, features).
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
-        let first = self.norm.forward(self.conv.forward(x), LeakyRelu);
+        let first = self.norm.after(&self.conv, x, LeakyRelu);
         let last = self.blocks.iter().fold(first, |a, block| block.forward(a));
         last.reshape([x.shape().image().expect("a network of images")[0], self.features()])
+    }
+
+    /// Adds the layers, with the present parameters, to a network of images.
+    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
+        let first = network.activated_convolution(&self.conv, &self.norm, LeakyRelu, params);
+        self.blocks.iter().fold(first, |network, block| block.freeze(network, params))
     }
 }
 

@@ -93,34 +93,47 @@ impl<const TAPS: usize, const TILE: usize> Tiles<TAPS, TILE> {
         (images, (images * tiles).min(ROWS))
     }
 
+    /// How many numbers the values of the weights are, packed.
+    pub(super) fn weights_len(&self) -> usize {
+        PAIRS * packed_len(self.inputs(), self.columns())
+    }
+
+    /// Writes the values of the weights w, packed.
+    pub(super) fn prepare(&self, w: &[f32], weights: &mut [f32]) {
+        evaluate_weights::<TAPS>(w, self.outputs, [self.inputs(), self.columns()], weights);
+    }
+
     /// y from x, w and perhaps a bias.
     pub(super) fn forward(&self, x: Images<'_>, w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-        let (inputs, columns) = (self.inputs(), self.columns());
         let (image, output) = (self.windows.image_len(), self.output_len());
-        let (group, at_once) = self.group();
-        let of_pair = packed_len(inputs, columns);
-        with_scratch(PAIRS * of_pair, |weights| {
-            evaluate_weights::<TAPS>(w, self.outputs, [inputs, columns], weights);
+        let (group, _) = self.group();
+        with_scratch(self.weights_len(), |weights| {
+            self.prepare(w, weights);
             parallel::for_each_chunk(y, group * output, |i, y| {
-                let images = y.len() / output;
                 let first = i * group * image;
-                x.with(first..first + images * image, |x| {
-                    self.for_each_part(images, at_once, |part| {
-                        let rows = part.count;
-                        with_scratch(PAIRS * rows * (inputs + columns), |scratch| {
-                            let (values, products) = scratch.split_at_mut(PAIRS * rows * inputs);
-                            simd::run(EvaluateImages { tiles: *self, part, x, values });
-                            let pairs = values.chunks_exact(rows * inputs).zip(weights.chunks_exact(of_pair));
-                            let pairs = pairs.zip(products.chunks_exact_mut(rows * columns));
-                            for ((values, weights), products) in pairs {
-                                let weights = Packed::new(weights, inputs, columns);
-                                let values = Matrix::new(values, rows, inputs);
-                                gemm_packed(values, weights, products, Start::Zero);
-                            }
-                            simd::run(Outputs { tiles: *self, part, products, bias, y });
-                        });
-                    });
-                });
+                let images = first..first + y.len() / output * image;
+                x.with(images, |x| self.forward_of(weights, bias, x, y));
+            });
+        });
+    }
+
+    /// y from images x, weights as [`Tiles::prepare`] leaves them and perhaps a bias, on the calling thread.
+    pub(super) fn forward_of(&self, weights: &[f32], bias: Option<&[f32]>, x: &[f32], y: &mut [f32]) {
+        let (inputs, columns) = (self.inputs(), self.columns());
+        let of_pair = packed_len(inputs, columns);
+        let (_, at_once) = self.group();
+        self.for_each_part(y.len() / self.output_len(), at_once, |part| {
+            let rows = part.count;
+            with_scratch(PAIRS * rows * (inputs + columns), |scratch| {
+                let (values, products) = scratch.split_at_mut(PAIRS * rows * inputs);
+                simd::run(EvaluateImages { tiles: *self, part, x, values });
+                let pairs = values.chunks_exact(rows * inputs).zip(weights.chunks_exact(of_pair));
+                let pairs = pairs.zip(products.chunks_exact_mut(rows * columns));
+                for ((values, weights), products) in pairs {
+                    let weights = Packed::new(weights, inputs, columns);
+                    gemm_packed(Matrix::new(values, rows, inputs), weights, products, Start::Zero);
+                }
+                simd::run(Outputs { tiles: *self, part, products, bias, y });
             });
         });
     }
