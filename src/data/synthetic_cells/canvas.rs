@@ -58,7 +58,7 @@ impl Canvas {
     /// Leaves the share `kept` of what is there where the shape is.
     pub(super) fn fade(&mut self, shape: impl Fn(f64, f64) -> f64, edge: f64, kept: f32) {
         self.touch(shape, edge, |to, inside, _| {
-            to.iter_mut().for_each(|to| *to *= 1.0 - inside * (1.0 - kept))
+            to.iter_mut().for_each(|to| *to *= 1.0 - inside * (1.0 - kept));
         });
     }
 }
