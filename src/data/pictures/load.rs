@@ -166,23 +166,19 @@ fn is_unchanged(path: &Path, record: &Record) -> bool {
 
 /// The bytes of a file that can be a picture.
 fn read_file(path: &Path) -> std::result::Result<Vec<u8>, String> {
-    let open = || -> std::io::Result<_> {
-        // Before it is opened, which takes forever with a pipe.
-        let found = std::fs::metadata(path)?;
-        Ok((found.is_file(), found.len()))
-    };
-    match open().map_err(|cause| cause.to_string())? {
-        (false, _) => Err("it is not a file".into()),
-        (true, length) if length > LONGEST_FILE => {
-            Err(format!("it has {length} bytes, expected at most {LONGEST_FILE} of a picture"))
-        }
-        (true, length) => {
-            let mut bytes = Vec::with_capacity(length as usize + 1);
-            let file = File::open(path).map_err(|cause| cause.to_string())?;
-            file.take(LONGEST_FILE).read_to_end(&mut bytes).map_err(|cause| cause.to_string())?;
-            Ok(bytes)
-        }
+    let what = |cause: std::io::Error| cause.to_string();
+    // Before it is opened, which takes forever with a pipe.
+    let found = std::fs::metadata(path).map_err(what)?;
+    if !found.is_file() {
+        return Err("it is not a file".into());
     }
+    let length = found.len();
+    if length > LONGEST_FILE {
+        return Err(format!("it has {length} bytes, expected at most {LONGEST_FILE} of a picture"));
+    }
+    let mut bytes = Vec::with_capacity(length as usize + 1); // one more, by which the end is noticed without growing
+    File::open(path).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes)).map_err(what)?;
+    Ok(bytes)
 }
 
 fn unreadable(listing: &Listing, records: &[Record]) -> Vec<String> {
