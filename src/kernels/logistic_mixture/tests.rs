@@ -101,6 +101,68 @@ fn extreme_parameters_give_the_likelihood_and_gradient_of_the_reference() {
     }
 }
 
+/// PyTorch 2.15 in f64: `scripts/torch_logistic_mixture.py`. Two colour pixels, two components.
+#[test]
+fn the_order_of_the_parameters_and_the_likelihood_are_those_of_the_definition_in_pytorch() {
+    const LOSS: f64 = 36.01733312294416;
+    const GRADIENT: [[f64; 20]; 2] = [
+        [
+            -5.059570584e-01,
+            5.059570584e-01,
+            1.951834907e-01,
+            2.600639769e-01,
+            -7.752323044e-04,
+            -3.002406310e-01,
+            -0.000000000e+00,
+            -0.000000000e+00,
+            -1.425008556e+00,
+            -1.905245053e+00,
+            -0.000000000e+00,
+            -0.000000000e+00,
+            -1.546135265e-01,
+            -4.016459716e-01,
+            -2.533558159e-01,
+            -2.335476437e-01,
+            5.300377880e-01,
+            3.492003306e-01,
+            -2.356433206e+00,
+            -4.031019922e+00,
+        ],
+        [
+            2.351276922e-02,
+            -2.351276922e-02,
+            3.110711907e-05,
+            2.332015523e-02,
+            1.780204601e-04,
+            -1.817130631e-01,
+            1.755608721e-04,
+            -1.423474037e-01,
+            -1.341584660e-03,
+            -2.606489984e+00,
+            -1.670536184e-04,
+            -1.834285079e-01,
+            -7.919404661e-07,
+            -3.117770780e-03,
+            5.984370515e-04,
+            9.968097578e-01,
+            5.079423522e-04,
+            9.694729296e-01,
+            -2.244253645e-03,
+            -6.647874625e-01,
+        ],
+    ];
+    let mixture = Mixture::new(20, 3).unwrap();
+    let mut after: Vec<f32> = (0..40).map(|i| ((37 * i % 41 - 20) as f32) / 10.0).collect();
+    let mut losses = [f32::NAN; 2];
+    losses_and_gradient_of(mixture, &mut after, &[0, 128, 255, 254, 1, 77], &mut losses);
+    let sum: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
+    assert!((sum - LOSS).abs() < 1e-5, "{sum}");
+    for (i, (found, expected)) in after.iter().zip(GRADIENT.as_flattened()).enumerate() {
+        let error = (f64::from(*found) - expected).abs();
+        assert!(error <= 3e-6 * expected.abs() + 1e-7, "parameter {i}: {found}, PyTorch says {expected}");
+    }
+}
+
 /// One component, a mean whose distance from the value is all but exact: every digit of f32 counts, into the tails.
 #[test]
 fn a_single_logistic_is_right_to_the_last_digits() {
