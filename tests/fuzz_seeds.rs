@@ -20,7 +20,7 @@ const TARGETS: [(&str, Target); 10] = [
             "animated colour colour-16 colour-alpha grey grey-1 grey-16 grey-alpha grey-transparent palette-2 text",
         ),
     ),
-    ("config", (targets::config, "flags flags-on-a-file named prior quick short")),
+    ("config", (targets::config, "flags flags-on-a-file named other-preset prior quick short")),
     ("sweep", (targets::sweep, "arms control grid texts")),
     ("weights", (targets::weights, "file parts")),
     ("batch", (targets::batch, "file parts")),

@@ -3,9 +3,10 @@
 use super::{ConfigArguments, say, say_json};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::train::dataset;
+use crate::train::sources::{self, Images};
 use clap::Subcommand;
 use serde::Serialize;
+use std::path::Path;
 
 /// The images that a configuration trains and tests on.
 #[derive(Debug, Subcommand)]
@@ -37,20 +38,35 @@ struct Info {
     width: usize,
     channels: usize,
     classes: usize,
+    class_names: Vec<String>,
     domains: Vec<Row>,
+    /// `[[lowest, narrowest], [highest, widest]]` of pictures before they were made one size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_sizes: Option<[[u32; 2]; 2]>,
+    /// Files that are left out, a sentence each.
+    unreadable: Vec<String>,
+    /// What else there is to know, a sentence each.
+    notices: Vec<String>,
 }
 
 impl Data {
     pub(super) fn run(&self) -> Result<()> {
         let Data::Info { config, json } = self;
-        let split = dataset::load(&config.resolve()?)?;
+        let config = sources::complete(config.resolve()?)?;
+        let Images { split, original_sizes, unreadable, notices } =
+            sources::read(&config, Some(Path::new("runs")))?;
         let row = |domain: &str, role, data: &Dataset, label: u32| {
             let mine = data.domains.iter().zip(&data.classes).filter(|(d, _)| **d == label);
             let mut images_of_class = vec![0; split.classes];
+            let mut images = 0;
             for (_, &class) in mine {
-                images_of_class[class as usize] += 1;
+                images += 1;
+                // Of some images no class is known at all.
+                if let Some(count) = images_of_class.get_mut(class as usize) {
+                    *count += 1;
+                }
             }
-            Row { domain: domain.to_owned(), role, images: images_of_class.iter().sum(), images_of_class }
+            Row { domain: domain.to_owned(), role, images, images_of_class }
         };
         let mut domains: Vec<Row> = Vec::new();
         let held_back = split.validation.iter().map(|data| ("validation", data));
@@ -64,7 +80,19 @@ impl Data {
             domains.push(row(&split.test_domain, "disjoint-test", disjoint, unseen));
         }
         let Dataset { height, width, channels, .. } = split.train;
-        let info = Info { height, width, channels, classes: split.classes, domains };
+        let class_names = split.class_names;
+        let classes = split.classes;
+        let info = Info {
+            height,
+            width,
+            channels,
+            classes,
+            class_names,
+            domains,
+            original_sizes,
+            unreadable,
+            notices,
+        };
         if *json {
             return say_json(&info);
         }
@@ -72,11 +100,21 @@ impl Data {
             "images of {height} x {width} pixels, {channels} channel(s), {} classes",
             info.classes
         ))?;
+        if let Some([[lowest, narrowest], [highest, widest]]) = info.original_sizes {
+            say(&format!("made from pictures of {lowest} x {narrowest} to {highest} x {widest} pixels"))?;
+        }
+        if info.class_names.iter().zip(0..).any(|(name, number)| *name != number.to_string()) {
+            say(&format!("classes: {}", info.class_names.join(", ")))?;
+        }
         say(&format!("{:>8}  {:<14}{:>8}  images of each class", "domain", "role", "images"))?;
         for row in &info.domains {
             let by_class: Vec<String> = row.images_of_class.iter().map(ToString::to_string).collect();
             say(&format!("{:>8}  {:<14}{:>8}  {}", row.domain, row.role, row.images, by_class.join(" ")))?;
         }
+        if !info.unreadable.is_empty() {
+            say(&format!("{} files cannot be read and are left out:", info.unreadable.len()))?;
+        }
+        info.unreadable.iter().chain(&info.notices).try_for_each(|sentence| say(sentence))?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use super::saved_run::{Elsewhere, SavedRun};
 use super::{percent, say, say_json};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::train::{dataset, evaluate};
+use crate::train::{evaluate, sources};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ struct Evaluation {
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
         let saved = SavedRun::load(&self.run, &self.elsewhere)?;
-        let split = dataset::load(&saved.config)?;
+        let split = sources::read(&saved.config, Some(sources::beside(&self.run)))?.split;
         let predictor = saved.model.class_predictor(&saved.params);
         let predict = |data: &Dataset| evaluate::predict(&predictor, data);
         let row = |domain: &str, role, correct: usize, images: usize| Row {

@@ -3,9 +3,12 @@
 use super::saved_run::{Elsewhere, SavedRun};
 use super::{percent, say, say_json};
 use crate::autograd::{Engine, Params, Tape};
-use crate::data::image;
-use crate::error::Result;
+use crate::config::{ModelConfig, Source};
+use crate::data::{image, pictures};
+use crate::error::{Error, Result};
+use crate::experiments::sweep::render::field;
 use crate::models::{LabelPredictor, SIDE, argmax};
+use crate::parallel;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -13,24 +16,31 @@ use std::path::PathBuf;
 /// Images that go through the networks together.
 const BATCH: usize = 100;
 
-/// The class, and the most similar training domain, of PNG images.
+/// The class, and the most similar training domain, of images.
+///
+/// Of digits these are PNG images of 28 x 28 pixels; of other data PNG and JPEG images of any size, which are treated as those
+/// that were trained on.
 #[derive(Args, Debug)]
 pub(super) struct Predict {
     /// The run's folder.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// PNG images of 28 x 28 pixels, or folders of them.
+    /// Images, or folders of them.
     #[arg(value_name = "IMAGE_OR_FOLDER", required = true)]
     images: Vec<PathBuf>,
     /// Print one JSON object instead of a line per image.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     json: bool,
+    /// Print a table instead: a line an image, with all probabilities.
+    #[arg(long)]
+    csv: bool,
 }
 
 #[derive(Serialize)]
 struct Prediction {
     file: String,
     class: u32,
+    class_name: String,
     probability: f32,
     /// q(y | mean of q(zy|x)), by class.
     class_probabilities: Vec<f32>,
@@ -44,6 +54,7 @@ struct Prediction {
 
 #[derive(Serialize)]
 struct Predictions {
+    classes: Vec<String>,
     domains: Vec<String>,
     predictions: Vec<Prediction>,
 }
@@ -52,14 +63,19 @@ impl Predict {
     pub(super) fn run(&self) -> Result<()> {
         let saved = SavedRun::load(&self.run, &Elsewhere::default())?;
         let domains = saved.domain_names();
-        let mut files = Vec::new();
-        for path in &self.images {
-            files.extend(image::png_files(path)?);
-        }
         // All are read before the first answer: a wrong one is named before anything is printed.
-        let images =
-            files.iter().map(|file| image::read_grey(file, SIDE, SIDE)).collect::<Result<Vec<_>>>()?;
+        let (files, images) = match saved.config.data.source {
+            Source::Embedded | Source::Idx => digits(&self.images)?,
+            Source::Folders | Source::Malaria | Source::SyntheticCells => {
+                let ModelConfig { image_size, channels, .. } = saved.config.model;
+                pictures(&self.images, [image_size, image_size, channels])?
+            }
+        };
         let of_class = saved.model.class_predictor(&saved.params);
+        let classes = match &saved.config.data.classes[..] {
+            [] => (0..of_class.labels()).map(|class| class.to_string()).collect(),
+            names => names.to_vec(),
+        };
         let of_domain = saved.model.domain_predictor(&saved.params);
         let mut predictions = Vec::new();
         for (files, images) in files.chunks(BATCH).zip(images.chunks(BATCH)) {
@@ -71,6 +87,9 @@ impl Predict {
                 predictions.push(Prediction {
                     file: file.display().to_string(),
                     class: class.label,
+                    class_name: classes
+                        .get(class.label as usize)
+                        .map_or(class.label.to_string(), String::clone),
                     probability: class.probabilities[class.label as usize],
                     class_probabilities: class.probabilities,
                     domain: domain.as_ref().map(|domain| name(domain.label)),
@@ -79,16 +98,76 @@ impl Predict {
             }
         }
         if self.json {
-            return say_json(&Predictions { domains, predictions });
+            return say_json(&Predictions { classes, domains, predictions });
+        }
+        if self.csv {
+            return table(&classes, &domains, &predictions);
         }
         for p in &predictions {
             let share = percent(f64::from(p.probability));
             let domain =
                 p.domain.as_ref().map_or(String::new(), |name| format!(", most like training domain {name}"));
-            say(&format!("{}: class {} ({share}){domain}", p.file, p.class))?;
+            let class = if p.class_name == p.class.to_string() {
+                format!("class {}", p.class)
+            } else {
+                p.class_name.clone()
+            };
+            say(&format!("{}: {class} ({share}){domain}", p.file))?;
         }
         Ok(())
     }
+}
+
+/// PNG files of digits, and their grey levels.
+fn digits(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Vec<u8>>)> {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(image::png_files(path)?);
+    }
+    let images = files.iter().map(|file| image::read_grey(file, SIDE, SIDE)).collect::<Result<_>>()?;
+    Ok((files, images))
+}
+
+/// Files of pictures, and their pixels made `size` (height, width, channels).
+fn pictures(paths: &[PathBuf], size: [usize; 3]) -> Result<(Vec<PathBuf>, Vec<Vec<u8>>)> {
+    let mut files = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => files.extend(pictures::pictures(path)?),
+            false => files.push(path.clone()),
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::request(format!("cannot predict: {} holds no picture", paths[0].display())));
+    }
+    let images = parallel::map(files.len(), |i| pictures::read_picture(&files[i], size));
+    Ok((files, images.into_iter().collect::<Result<_>>()?))
+}
+
+/// Comma-separated: file, class, its name, its probability, the probabilities of all classes and of all domains.
+fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> Result<()> {
+    let known_domains = predictions.iter().any(|p| p.domain.is_some());
+    let named = |what: &str, names: &[String]| {
+        names.iter().map(|name| field(&format!("{what} {name}"))).collect::<Vec<_>>()
+    };
+    let mut head = ["file", "class", "class_name", "probability"].map(str::to_owned).to_vec();
+    head.extend(named("class", classes));
+    if known_domains {
+        head.push("domain".into());
+        head.extend(named("domain", domains));
+    }
+    say(&head.join(","))?;
+    for p in predictions {
+        let mut line =
+            vec![field(&p.file), p.class.to_string(), field(&p.class_name), p.probability.to_string()];
+        line.extend(p.class_probabilities.iter().map(f32::to_string));
+        if let (Some(domain), Some(probabilities)) = (&p.domain, &p.domain_probabilities) {
+            line.push(field(domain));
+            line.extend(probabilities.iter().map(f32::to_string));
+        }
+        say(&line.join(","))?;
+    }
+    Ok(())
 }
 
 /// The likeliest label of an image, and the probabilities of all.
@@ -99,7 +178,7 @@ struct Answer {
 
 fn answers(predictor: &LabelPredictor, images: &[f32]) -> Vec<Answer> {
     let labels = predictor.labels();
-    let count = images.len() / (SIDE * SIDE);
+    let count = images.len() / predictor.values();
     let mut logits = vec![0.0; count * labels];
     predictor.logits(images, &mut logits);
     let (engine, params) = (Engine::new(), Params::new());

@@ -16,7 +16,7 @@ use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use crate::tensor::Tensor;
-use crate::train::{dataset, evaluate, run};
+use crate::train::{evaluate, run, sources};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -78,8 +78,8 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
     if !files.best().exists() {
         return Ok(report);
     }
-    let split = match dataset::load(&report.config) {
-        Ok(split) => split,
+    let split = match sources::read(&report.config, Some(sources::beside(folder))) {
+        Ok(images) => images.split,
         Err(error) => {
             report.notices.push(format!(
                 "The model could not be asked: {error}. With --set data.path=... its images are looked for elsewhere."

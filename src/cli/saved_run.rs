@@ -3,7 +3,7 @@
 use crate::autograd::{Builder, Params};
 use crate::config::{Config, ModelKind};
 use crate::error::{Error, Result};
-use crate::models::{HIDDEN, Model};
+use crate::models::{HIDDEN, Model, single_latent};
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::{dataset, run, weights};
@@ -85,7 +85,9 @@ pub(super) fn empty_model(
     let (of_domain, of_class, inputs) = match config.model.kind {
         ModelKind::Diva | ModelKind::DivaNoZx => (Some("qd.fc1.weight"), "qy.fc1.weight", latent),
         ModelKind::DivaNoZd => (None, "qy.fc1.weight", latent),
-        ModelKind::Vae => (Some("qd.fc1.weight"), "qy.fc1.weight", 3 * latent),
+        ModelKind::Vae => {
+            (Some("qd.fc1.weight"), "qy.fc1.weight", single_latent(config.model.networks, latent))
+        }
         ModelKind::Classifier => (None, "qy.fc2.weight", HIDDEN),
         ModelKind::Dann => (Some("qd.fc2.weight"), "qy.fc2.weight", HIDDEN),
     };

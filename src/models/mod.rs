@@ -57,13 +57,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The dimensions of z where a model has a single latent: as many as DIVA's three together for digits, as one of them for
-    /// cells (as published).
+    /// The dimensions of z where a model has a single latent.
     pub fn single_latent(&self) -> usize {
-        match self.networks {
-            Networks::Lenet => 3 * self.latent,
-            Networks::Resnet => self.latent,
-        }
+        single_latent(self.networks, self.latent)
+    }
+}
+
+/// The dimensions of z where a model has a single latent: as many as DIVA's three of `latent` together for digits, as one of
+/// them for cells (as published).
+pub fn single_latent(networks: Networks, latent: usize) -> usize {
+    match networks {
+        Networks::Lenet => 3 * latent,
+        Networks::Resnet => latent,
     }
 }
 

@@ -36,6 +36,11 @@ impl LabelPredictor {
         LabelPredictor { network: head.freeze(features, params) }
     }
 
+    /// How many numbers an image is.
+    pub fn values(&self) -> usize {
+        self.network.inputs()
+    }
+
     /// How many labels there are.
     pub fn labels(&self) -> usize {
         self.network.outputs()

@@ -1,6 +1,7 @@
 //! How well classes are recognised, by the mean of q(zy|x), without training anything.
 
 use crate::data::Dataset;
+use crate::data::collection::UNLABELLED;
 use crate::models::{LabelPredictor, argmax};
 use crate::tensor::Buffer;
 
@@ -24,13 +25,13 @@ pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Vec<u32> {
     predicted
 }
 
-/// (right predictions, images) of each domain 0..domains.
+/// (right predictions, images whose class is known) of each domain 0..domains.
 pub fn correct_by_domain(data: &Dataset, predicted: &[u32], domains: usize) -> Vec<(usize, usize)> {
     let mut counts = vec![(0, 0); domains];
     for ((&domain, class), prediction) in data.domains.iter().zip(&data.classes).zip(predicted) {
         let (right, all) = &mut counts[domain as usize];
         *right += usize::from(class == prediction);
-        *all += 1;
+        *all += usize::from(*class != UNLABELLED);
     }
     counts
 }

@@ -70,7 +70,7 @@ pub fn train(
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
     let config = sources::complete(config)?;
-    let images = sources::read(&config, folder.path().parent())?;
+    let images = sources::read(&config, Some(sources::beside(folder.path())))?;
     let (found, _lock) = folder.prepare(options.resume)?;
     let mut trainer = Trainer::new(config, images.split)?;
     if options.detect_anomaly {

@@ -49,6 +49,11 @@ pub fn read(config: &Config, cache: Option<&Path>) -> Result<Images> {
     Ok(images)
 }
 
+/// The folder beside a run in which decoded pictures are kept packed, so that runs of one folder share them.
+pub fn beside(run: &Path) -> &Path {
+    run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes out what the configuration leaves to be found in its folders: domains and classes.
 ///
 /// # Errors

@@ -7,6 +7,7 @@
 mod bad_data;
 mod bad_requests;
 mod bits;
+mod cells;
 mod damage;
 mod divergence;
 mod full_disk;

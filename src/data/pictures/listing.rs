@@ -108,7 +108,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
 ///
 /// # Errors
 /// As [`entries`], and if there is a folder among them.
-pub(super) fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let file = |entry: Entry| {
         if entry.is_folder {
             let message = format!("cannot use {}: it is a folder, expected a picture", entry.path.display());

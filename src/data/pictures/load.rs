@@ -135,6 +135,19 @@ fn decode_all(listing: &Listing, size: [usize; 3], names: usize) -> Result<Packe
     Ok(Packed { size, pixels, records })
 }
 
+/// The pixels of one picture, made `size` (height, width, channels) as [`load()`] makes them.
+///
+/// # Errors
+/// If it cannot be read; the file is named.
+pub fn read_picture(path: &Path, size: [usize; 3]) -> Result<Vec<u8>> {
+    let mut pixels = vec![0; size.iter().product()];
+    let record = read_one(path, size, &mut pixels);
+    if !record.is_readable() {
+        return Err(Error::request(format!("cannot read {}: {}", path.display(), record.problem)));
+    }
+    Ok(pixels)
+}
+
 /// Reads a picture into `out`.
 fn read_one(path: &Path, [height, width, channels]: [usize; 3], out: &mut [u8]) -> Record {
     let bytes = match read_file(path) {

@@ -14,5 +14,5 @@ pub mod orientation;
 pub mod packed;
 pub mod resize;
 
-pub use listing::{Listing, PictureFile};
-pub use load::{LONGEST_FILE, Loaded, Options, load};
+pub use listing::{Listing, PictureFile, pictures};
+pub use load::{LONGEST_FILE, Loaded, Options, load, read_picture};

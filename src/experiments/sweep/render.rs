@@ -158,7 +158,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A field of CSV (RFC 4180).
-fn field(text: &str) -> String {
+pub fn field(text: &str) -> String {
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),

@@ -1,0 +1,205 @@
+//! The model of cells as its users meet it: made-up cells, folders of pictures, and what is done with such runs.
+
+use super::{Folder, assert_same_run, text};
+use diva::data::image::encode_rgb;
+use serde_json::{Value, json};
+use std::fs;
+
+/// A run of a second: 36 cells of three patients, two epochs.
+const CELLS: [&str; 7] = [
+    "data.domains=[\"P01\",\"P02\",\"P03\"]",
+    "data.test_domain=P03",
+    "data.per_domain=12",
+    "model.image_size=16",
+    "model.width=0.0625",
+    "model.latent=8",
+    "train.batch=6",
+];
+
+/// `diva train --out OUT` with these settings, then `more`.
+fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let settings = CELLS.into_iter().chain([epochs]).flat_map(|setting| ["--set", setting]);
+    let start = ["train", "--preset", "quick-cells", "--out", out];
+    start.into_iter().chain(settings).chain(more.iter().copied()).collect()
+}
+
+const TWO: &str = "train.epochs=2";
+
+#[test]
+fn every_kind_trains_and_a_share_of_each_patient_chooses_the_epoch() {
+    let here = Folder::new();
+    for (kind, more) in [
+        ("diva", &[][..]),
+        ("vae", &[]),
+        ("classifier", &[]),
+        ("dann", &[]),
+        ("diva", &["--set", "data.unlabelled.domains=[\"P02\"]"]),
+        ("dann", &["--set", "data.unlabelled.domains=[\"P02\"]"]),
+    ] {
+        let (out, kind) = (format!("{kind}-{}", more.len()), format!("model.kind={kind}"));
+        here.succeed(&train(&out, TWO, &[&["--set", &kind], more].concat()));
+        let result: Value = serde_json::from_slice(&here.read(&format!("{out}/result.json"))).unwrap();
+        let found = here.json(&["evaluate", &out, "--json"]);
+        assert_eq!(found["validation_accuracy"], result["selected"]["validation_accuracy"], "{out}");
+        assert_eq!(found["test_accuracy"], result["test_accuracy"], "{out}");
+        // A fifth of 12 is 2.4, so 2.
+        let rows: Vec<Value> = found["domains"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| json!([row["domain"], row["role"], row["images"]]))
+            .collect();
+        let expected = match more {
+            [] => vec![
+                json!(["P01", "training", 10]),
+                json!(["P02", "training", 10]),
+                json!(["P01", "validation", 2]),
+                json!(["P02", "validation", 2]),
+                json!(["P03", "test", 12]),
+            ],
+            _ => vec![
+                json!(["P01", "training", 10]),
+                json!(["P01", "validation", 2]),
+                json!(["P02", "unlabelled", 12]),
+                json!(["P03", "test", 12]),
+            ],
+        };
+        assert_eq!(rows, expected, "{out}");
+    }
+}
+
+#[test]
+fn threads_instruction_sets_and_interruptions_change_no_bit() {
+    let here = Folder::new();
+    here.succeed(&train("whole", TWO, &["--threads", "1"]));
+    here.succeed(&train("parts", "train.epochs=1", &["--threads", "3"]));
+    here.succeed(&train("parts", TWO, &["--resume"]));
+    assert_same_run(&here, "whole", "parts");
+    let portable = here.diva(&train("portable", TWO, &[])).env("DIVA_ISA", "portable").output().unwrap();
+    assert!(portable.status.success(), "{}", text(&portable.stderr));
+    assert_same_run(&here, "whole", "portable");
+    for picture in ["reconstructions.png", "classes.png", "domains.png", "samples.png", "latents.png"] {
+        let [whole, other] = ["whole", "portable"].map(|run| here.read(&format!("{run}/{picture}")));
+        assert!(whole == other, "{picture}");
+    }
+    here.succeed(&["report", "whole"]);
+    assert!(text(&here.read("whole/report.html")).contains("parasitised"));
+    assert_eq!(here.succeed(&["verify", "whole", "--epochs", "2"]).lines().last(), Some("repeats"));
+}
+
+/// Colour pictures of 20 x 24 pixels: ROOT/DOMAIN/CLASS/picture, red ones and blue ones.
+fn folders(here: &Folder, domains: &[&str]) {
+    for (number, domain) in domains.iter().enumerate() {
+        for (class, colour) in [("red cells", [200, 40, 60]), ("blue", [40, 60, 200])] {
+            let folder = here.join(&format!("data/{domain}/{class}"));
+            fs::create_dir_all(&folder).unwrap();
+            for picture in 0..6 + number as u8 {
+                let pixel = |i: usize| {
+                    colour.map(|value: u8| value.wrapping_add((i as u8).wrapping_mul(picture) % 30))
+                };
+                let pixels: Vec<u8> = (0..20 * 24).flat_map(pixel).collect();
+                fs::write(folder.join(format!("{picture} é.png")), encode_rgb(24, 20, &pixels)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn folders_of_pictures_say_their_domains_and_classes() {
+    let here = Folder::new();
+    folders(&here, &["A 1", "B", "C"]);
+    // No class is known of D: it is trained on without.
+    fs::create_dir_all(here.join("data/D/unlabelled")).unwrap();
+    for picture in 0..6 {
+        let name = format!("{picture} é.png");
+        fs::copy(here.join("data/B/blue").join(&name), here.join("data/D/unlabelled").join(&name)).unwrap();
+    }
+    let settings = [
+        "data.source=folders",
+        "data.path=data",
+        "data.domains=[]",
+        "data.classes=[]",
+        "data.test_domain=C",
+        "model.image_size=16",
+        "model.width=0.0625",
+        "train.batch=6",
+        TWO,
+    ];
+    let with: Vec<&str> = settings.into_iter().flat_map(|setting| ["--set", setting]).collect();
+    let info = here.json(&[&["data", "info", "--preset", "quick-cells", "--json"], &with[..]].concat());
+    assert_eq!(info["class_names"], json!(["blue", "red cells"]));
+    assert_eq!(info["original_sizes"], json!([[20, 24], [20, 24]]));
+    let rows: Vec<Value> = info["domains"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| json!([row["domain"], row["role"], row["images"], row["images_of_class"]]))
+        .collect();
+    assert_eq!(rows.iter().map(|row| row[2].as_u64().unwrap()).sum::<u64>(), 12 + 14 + 16 + 6);
+    assert!(rows.contains(&json!(["D", "unlabelled", 6, [0, 0]])), "{rows:?}");
+    assert!(rows.contains(&json!(["C", "test", 16, [8, 8]])), "{rows:?}");
+
+    here.succeed(&[&["train", "--preset", "quick-cells", "--out", "run"], &with[..]].concat());
+    let config = text(&here.read("run/config.toml"));
+    assert!(config.contains("domains = [\"A 1\", \"B\", \"C\", \"D\"]\ntest_domain = \"C\""), "{config}");
+    assert!(config.contains("classes = [\"blue\", \"red cells\"]"), "{config}");
+    assert!(config.contains("[data.unlabelled]\nsubsets = 0\ndomains = [\"D\"]"), "{config}");
+    here.succeed(&["train", "run/config.toml", "--out", "again"]);
+    assert_same_run(&here, "run", "again");
+
+    let found = here.json(&["predict", "run", "data/C/blue", "data/A 1/red cells/0 é.png", "--json"]);
+    assert_eq!(
+        (&found["classes"], &found["domains"]),
+        (&json!(["blue", "red cells"]), &json!(["A 1", "B", "D"]))
+    );
+    let predictions = found["predictions"].as_array().unwrap();
+    assert_eq!(predictions.len(), 9);
+    assert_eq!(predictions[8]["file"], "data/A 1/red cells/0 é.png");
+    let table = here.succeed(&["predict", "run", "data/C/blue", "--csv"]);
+    let head =
+        "file,class,class_name,probability,class blue,class red cells,domain,domain A 1,domain B,domain D";
+    assert_eq!((table.lines().next(), table.lines().count()), (Some(head), 9));
+    for (line, prediction) in table.lines().skip(1).zip(predictions) {
+        let fields: Vec<&str> = line.split(',').collect();
+        assert_eq!(fields[0], prediction["file"]);
+        assert_eq!(fields[2], prediction["class_name"]);
+        let blue: f64 = fields[4].parse().unwrap();
+        assert!((blue - prediction["class_probabilities"][0].as_f64().unwrap()).abs() < 1e-6, "{line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_named_or_left_out() {
+    let here = Folder::new();
+    folders(&here, &["A", "B", "C"]);
+    fs::write(here.join("data/B/blue/broken.png"), b"\x89PNG\r\n\x1a\nno more").unwrap();
+    let settings = [
+        "data.source=folders",
+        "data.path=data",
+        "data.domains=[]",
+        "data.classes=[]",
+        "data.test_domain=C",
+        "model.image_size=16",
+        "model.width=0.0625",
+        "train.batch=6",
+        "train.epochs=1",
+    ];
+    let with: Vec<&str> = settings.into_iter().flat_map(|setting| ["--set", setting]).collect();
+    let train = [&["train", "--preset", "quick-cells", "--out", "run"], &with[..]].concat();
+    here.refuse(&train, 2, &["data/B/blue/broken.png"]);
+    assert!(!here.join("run").exists());
+    let said = here.succeed(&[&train[..], &["--set", "data.skip_unreadable=true"]].concat());
+    assert!(said.contains("data/B/blue/broken.png"), "{said}");
+    here.refuse(&["predict", "run", "data/B/blue/broken.png"], 2, &["data/B/blue/broken.png"]);
+    for (settings, parts) in [
+        (&["--set", "data.test_domain=Z"][..], &["Z", "A, B, C"][..]),
+        (&["--set", "data.domains=[\"A\",\"Z\"]", "--set", "data.test_domain=A"], &["Z", "A, B, C"]),
+        (&["--set", "data.classes=[\"blue\"]"], &["red cells"]),
+        (&["--set", "data.path=nowhere"], &["nowhere"]),
+    ] {
+        let skipping = ["--set", "data.skip_unreadable=true", "--out", "other"];
+        let start = ["train", "--preset", "quick-cells"];
+        here.refuse(&[&start[..], &with, &skipping, settings].concat(), 2, parts);
+        assert!(!here.join("other").exists());
+    }
+}
