@@ -81,10 +81,13 @@ impl Train {
 fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
     let selected = &result.selected;
     say(&format!(
-        "selected epoch {} of {}: {} of the digits in the training domains recognised",
+        "selected epoch {} of {}: {} of the images in the training domains recognised{}",
         selected.epoch,
         result.epochs,
-        percent(selected.train_accuracy)
+        percent(selected.train_accuracy),
+        selected
+            .validation_accuracy
+            .map_or(String::new(), |share| format!(", {} of those held back", percent(share)))
     ))?;
     let disjoint = selected
         .disjoint_test_accuracy
