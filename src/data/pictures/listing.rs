@@ -107,7 +107,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
 /// The files of a folder that are taken for pictures, sorted by name.
 ///
 /// # Errors
-/// As [`entries`], and if there is a folder among them.
+/// If the folder cannot be listed, a link in it leads to a folder around it, or there is a folder among the files.
 pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let file = |entry: Entry| {
         if entry.is_folder {
