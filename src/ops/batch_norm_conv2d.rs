@@ -105,9 +105,10 @@ impl Op for BatchNormConv2d {
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
         let [x, gamma, beta, w] = [0, 1, 2, 3].map(|i| at.inputs[i].data);
         let (shapes, columns) = (shapes(at.inputs), gamma.len());
-        let norm =
-            Normalization { statistics: &self.statistics, saved: at.saved, gamma, beta, times: 1.0 };
-        let [dx, dgamma, dbeta, dw] = gradients else { panic!("{} gradients of four inputs", gradients.len()) };
+        let norm = Normalization { statistics: &self.statistics, saved: at.saved, gamma, beta, times: 1.0 };
+        let [dx, dgamma, dbeta, dw] = gradients else {
+            panic!("{} gradients of four inputs", gradients.len())
+        };
         with_scratch(7 * columns, |scratch| {
             let (memory, rest) = scratch.split_at_mut(2 * columns);
             let (sums, memory_of_coefficients) = rest.split_at_mut(2 * columns);

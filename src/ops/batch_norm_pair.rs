@@ -34,10 +34,7 @@ struct BatchNormPair {
 
 /// How the pixels of r lie among those of h.
 fn grid(h: Shape, r: Shape) -> Result<Grid, Mismatch> {
-    require!(
-        h.image().is_some() && r.image().is_some(),
-        "h and r must be (batch, height, width, channels)"
-    );
+    require!(h.image().is_some() && r.image().is_some(), "h and r must be (batch, height, width, channels)");
     let ([height, width, channels], [rows, columns, of_r]) = (image(h), image(r));
     require!(
         (h.sizes()[0], channels) == (r.sizes()[0], of_r),

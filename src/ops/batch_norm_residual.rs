@@ -25,12 +25,7 @@ struct BatchNormResidual {
 }
 
 impl BatchNormResidual {
-    fn normalization<'a>(
-        &'a self,
-        gamma: &'a [f32],
-        beta: &'a [f32],
-        saved: &'a [f32],
-    ) -> Normalization<'a> {
+    fn normalization<'a>(&'a self, gamma: &'a [f32], beta: &'a [f32], saved: &'a [f32]) -> Normalization<'a> {
         Normalization { statistics: &self.statistics, saved, gamma, beta, times: self.times }
     }
 }
@@ -50,7 +45,10 @@ impl Op for BatchNormResidual {
         let [h, gamma, beta, skip] = arity(inputs)?;
         let columns = h.columns();
         require!(h.image().is_some(), "h must be (batch, height, width, channels)");
-        require!(gamma.sizes() == [columns] && beta.sizes() == [columns], "gamma and beta must have {columns} numbers");
+        require!(
+            gamma.sizes() == [columns] && beta.sizes() == [columns],
+            "gamma and beta must have {columns} numbers"
+        );
         self.statistics.check(h.rows(), columns)?;
         require!(skip == h, "the shapes of h and skip differ");
         Ok(Plan::saving(h, 2 * columns))

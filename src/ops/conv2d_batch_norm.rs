@@ -118,10 +118,11 @@ impl Op for Conv2dBatchNorm {
         let [x, w, gamma, beta] = [0, 1, 2, 3].map(|i| at.inputs[i].data);
         let windows = self.settings.planned(at.inputs[0].shape, at.inputs[1].shape);
         let layer = Layer { windows, x, w, y: at.output.data, dy: at.grad, activation: self.activation };
-        let norm =
-            Normalization { statistics: &self.statistics, saved: at.saved, gamma, beta, times: 1.0 };
+        let norm = Normalization { statistics: &self.statistics, saved: at.saved, gamma, beta, times: 1.0 };
         let (columns, rows) = (gamma.len(), at.output.shape.rows());
-        let [dx, dw, dgamma, dbeta] = gradients else { panic!("{} gradients of four inputs", gradients.len()) };
+        let [dx, dw, dgamma, dbeta] = gradients else {
+            panic!("{} gradients of four inputs", gradients.len())
+        };
         with_scratch(5 * columns, |scratch| {
             let (sums, memory) = scratch.split_at_mut(2 * columns);
             layer.gradient_sums(&at.saved[..columns], sums);

@@ -124,7 +124,10 @@ pub(super) mod tests {
         };
         for place in 0..n * height * width {
             for tap in 0..k * k {
-                scatter([place / (height * width), place / width % height, place % width], [tap / k, tap % k]);
+                scatter(
+                    [place / (height * width), place / width % height, place % width],
+                    [tap / k, tap % k],
+                );
             }
         }
         y

@@ -1,5 +1,6 @@
 //! Checkpoints and weights that are damaged, runs that diverge: what was good stays.
 
+use super::program::runner;
 use super::{Folder, refused, text, train};
 use diva::store::checkpoint::Checkpoint;
 use diva::store::tensors::TensorFile;
@@ -141,6 +142,10 @@ fn wrong_weights_are_named() {
 /// The model of sixteen times the width has 300 million parameters, 1.2 GB; the process is given less.
 #[test]
 fn a_small_weight_file_is_refused_before_memory_is_taken_for_its_model() {
+    if !runner().is_empty() {
+        println!("skipped: an emulator takes more memory for itself than the program is allowed");
+        return;
+    }
     let here = Folder::new();
     here.with_a_run("run");
     let command = "ulimit -v 800000 && exec \"$0\" weights import run/best.safetensors run/config.toml \

@@ -38,7 +38,11 @@ fn progress(here: &Folder) -> Option<(u64, u64)> {
 pub(super) fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
     let start = Instant::now();
     while !ready() && child.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < Duration::from_secs(60), "a tiny run takes longer than a minute");
+        // An emulated CPU that is shared with other tests takes minutes.
+        assert!(
+            start.elapsed() < Duration::from_secs(900),
+            "a tiny run takes longer than a quarter of an hour"
+        );
         sleep(Duration::from_millis(5));
     }
 }
