@@ -11,7 +11,7 @@ use std::path::Path;
 /// The images that a configuration trains and tests on.
 #[derive(Debug, Subcommand)]
 pub(super) enum Data {
-    /// Count the images of every domain and class.
+    /// Count the images of every domain and class, and say what cannot be read. Decoded pictures are kept packed in runs/.
     Info {
         /// The configuration whose data is read.
         #[command(flatten)]

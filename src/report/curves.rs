@@ -13,8 +13,8 @@ pub const TOGETHER: Colour = INK;
 pub const OTHER_DIGITS: Colour = GREY;
 
 /// A PNG file of the accuracies after each epoch: on the training domains, of which there are `domains`, on the unseen one
-/// and, if the run has them, on digits of the unseen domain that training has seen at no angle. A dot on each line marks
-/// the selected epoch.
+/// and, if the run has them, on digits of the unseen domain that training has seen at no angle, or on images held back from
+/// training. A dot on each line marks the selected epoch.
 pub fn accuracy(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Vec<u8> {
     accuracy_plot(metrics, domains, test_domain).to_png()
 }
@@ -30,12 +30,13 @@ type Share = fn(&EpochMetrics) -> f64;
 fn accuracy_plot(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Plot {
     let domain = degrees(test_domain);
     // A figure that a run does not have is NaN, which is not drawn.
-    let lines: [(String, Colour, Share); 3] = [
+    let lines: [(String, Colour, Share); 4] = [
         ("training domains".into(), TOGETHER, |epoch| epoch.train_accuracy),
         (format!("{domain}, unseen"), label(domains), |epoch| epoch.test_accuracy),
         (format!("{domain}, other digits"), OTHER_DIGITS, |epoch| {
             epoch.disjoint_test_accuracy.unwrap_or(f64::NAN)
         }),
+        (HELD_BACK.into(), OTHER_DIGITS, |epoch| epoch.validation_accuracy.unwrap_or(f64::NAN)),
     ];
     let selected = selected(metrics);
     let above = selected.map_or("recognised (%)".into(), |epoch| {
@@ -67,6 +68,9 @@ fn loss_plot(metrics: &[EpochMetrics], weights: &TrainConfig) -> Plot {
     }
     plot
 }
+
+/// What images of the training domains are called by which epochs are selected.
+pub const HELD_BACK: &str = "held back from training";
 
 /// What stands for the loss.
 pub const LOSS: Colour = INK;

@@ -1,11 +1,11 @@
 //! The report of runs: one page that says what was asked, what came out, and how to repeat it.
 
-use super::curves::{LOSS, OTHER_DIGITS, TERMS, TOGETHER};
+use super::curves::{HELD_BACK, LOSS, OTHER_DIGITS, TERMS, TOGETHER};
 use super::html::chart::{self, Line};
 use super::html::{self, Page};
 use super::palette::{Colour, LABELS, label, series};
 use super::text::degrees;
-use crate::config::{Config, ModelKind, Protocol, Unlabelled, UnlabelledImages};
+use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
 use crate::store::checkpoint::sha256_hex;
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
 
@@ -199,14 +199,24 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
             share,
         );
     }
+    if let Some(share) = selected.validation_accuracy {
+        row("training domains, images held back from training".into(), share);
+    }
     row("training domains".into(), selected.train_accuracy);
     page.table(&rows);
-    page.paragraph(match run.config.data.protocol {
-        Protocol::Published => {
+    let data = &run.config.data;
+    page.paragraph(match (data.source, data.protocol) {
+        (Source::Folders | Source::Malaria | Source::SyntheticCells, _) if data.validation > 0.0 => {
+            "The epoch is selected by the images of the training domains that are held back from training."
+        }
+        (Source::Folders | Source::Malaria | Source::SyntheticCells, _) => {
+            "The epoch is selected by the training images alone."
+        }
+        (Source::Embedded | Source::Idx, Protocol::Published) => {
             "The epoch is selected by the training domains alone. The images of the unseen domain are the training \
              digits at another angle, as published; digits seen at no angle are by other writers."
         }
-        Protocol::DisjointTest => {
+        (Source::Embedded | Source::Idx, Protocol::DisjointTest) => {
             "The epoch is selected by the training domains alone. The images of the unseen domain are digits that \
              training has seen at no angle."
         }
@@ -329,6 +339,7 @@ fn accuracies(run: &RunReport) -> String {
         line(format!("{}, other digits", run.unseen()), OTHER_DIGITS, run, |epoch| {
             share(epoch.disjoint_test_accuracy?)
         }),
+        line(HELD_BACK, OTHER_DIGITS, run, |epoch| share(epoch.validation_accuracy?)),
         line("all training domains", TOGETHER, run, |epoch| share(epoch.train_accuracy)),
     ];
     for (number, name) in run.domains.iter().enumerate() {
