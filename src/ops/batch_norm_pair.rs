@@ -215,7 +215,7 @@ pub(super) mod tests {
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
         let step = sizes.next(1, 2);
         let [rows, columns] = [0, 1].map(|_| step * sizes.next(1, 3));
-        case([sizes.next(2, 4), rows, columns, sizes.next(1, 40)], step, of_batch(), Activation::Identity)
+        case([sizes.next(3, 5), rows, columns, sizes.next(1, 40)], step, of_batch(), Activation::Identity)
     }
 
     #[test]
