@@ -3,7 +3,10 @@
 use super::saved_run::{Elsewhere, SavedRun};
 use super::{percent, say, say_json};
 use crate::data::Dataset;
+use crate::data::collection::UNLABELLED;
 use crate::error::Result;
+use crate::experiments::scores::{Bootstrap, Predictions, Scores};
+use crate::models::argmax;
 use crate::train::{evaluate, sources};
 use clap::Args;
 use serde::Serialize;
@@ -25,12 +28,16 @@ pub(super) struct Evaluate {
 #[derive(Serialize)]
 struct Row {
     domain: String,
-    /// "training", "validation" (held back for selection), "unlabelled" (trained on without the classes), "test" (never seen in training) or "disjoint-test"
-    /// (other digits of the test domain).
+    /// "training", "validation" (held back for selection), "unlabelled" (trained on without the classes), "test" (never
+    /// seen in training) or "disjoint-test" (other digits of the test domain).
     role: &'static str,
+    /// Those whose class is known.
     images: usize,
     correct: usize,
     accuracy: f64,
+    /// Of two classes: how good the probabilities are, of which the second class is the positive one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scores: Option<Scores>,
 }
 
 #[derive(Serialize)]
@@ -50,36 +57,38 @@ impl Evaluate {
         let saved = SavedRun::load(&self.run, &self.elsewhere)?;
         let split = sources::read(&saved.config, Some(sources::beside(&self.run)))?.split;
         let predictor = saved.model.class_predictor(&saved.params);
-        let predict = |data: &Dataset| evaluate::predict(&predictor, data);
-        let row = |domain: &str, role, correct: usize, images: usize| Row {
-            domain: domain.to_owned(),
-            role,
-            images,
-            correct,
-            accuracy: correct as f64 / images.max(1) as f64,
-        };
-
+        let names: Vec<&String> = split.domain_names.iter().chain([&split.test_domain]).collect();
         let mut domains: Vec<Row> = Vec::new();
-        let mut by_domain = |data: &Dataset, role| {
-            let predicted = predict(data);
-            let counts = evaluate::correct_by_domain(data, &predicted, split.domain_names.len());
-            let named = split.domain_names.iter().zip(counts).filter(|(_, (_, all))| *all > 0);
-            domains.extend(named.map(|(name, (right, all))| row(name, role, right, all)));
-            evaluate::accuracy(data, &predicted)
+        let mut of_part = |data: &Dataset, role| -> Result<f64> {
+            let probabilities = evaluate::probabilities(&predictor, data);
+            let predicted: Vec<u32> = argmax(&probabilities, predictor.labels()).collect();
+            for (label, name) in (0..).zip(&names) {
+                let is_mine = |&i: &usize| data.domains[i] == label && data.classes[i] != UNLABELLED;
+                let mine: Vec<usize> = (0..data.len()).filter(is_mine).collect();
+                if mine.is_empty() {
+                    continue;
+                }
+                let correct = mine.iter().filter(|&&i| predicted[i] == data.classes[i]).count();
+                domains.push(Row {
+                    domain: (*name).clone(),
+                    role,
+                    images: mine.len(),
+                    correct,
+                    accuracy: correct as f64 / mine.len() as f64,
+                    scores: scores(data, &mine, &probabilities, predictor.labels())?,
+                });
+            }
+            Ok(evaluate::accuracy(data, &predicted))
         };
-        let train_accuracy = by_domain(&split.train, "training");
-        let validation_accuracy = split.validation.as_ref().map(|data| by_domain(data, "validation"));
+        let train_accuracy = of_part(&split.train, "training")?;
+        let validation_accuracy =
+            split.validation.as_ref().map(|data| of_part(data, "validation")).transpose()?;
         if let Some(unlabelled) = &split.unlabelled {
-            by_domain(unlabelled, "unlabelled");
+            of_part(unlabelled, "unlabelled")?;
         }
-        let mut whole = |data: &Dataset, role| {
-            let share = evaluate::accuracy(data, &predict(data));
-            let correct = (share * data.len() as f64).round() as usize;
-            domains.push(row(&split.test_domain, role, correct, data.len()));
-            share
-        };
-        let test_accuracy = whole(&split.test, "test");
-        let disjoint_test_accuracy = split.disjoint_test.as_ref().map(|data| whole(data, "disjoint-test"));
+        let test_accuracy = of_part(&split.test, "test")?;
+        let disjoint_test_accuracy =
+            split.disjoint_test.as_ref().map(|data| of_part(data, "disjoint-test")).transpose()?;
         let evaluation = Evaluation {
             run: self.run.display().to_string(),
             train_accuracy,
@@ -91,11 +100,37 @@ impl Evaluate {
         if self.json {
             return say_json(&evaluation);
         }
-        say(&format!("{:>8}  {:<14}{:>8}  {:>8}", "domain", "role", "images", "accuracy"))?;
+        let has_scores = evaluation.domains.iter().any(|row| row.scores.is_some());
+        let more = if has_scores { "  balanced        F1   ROC AUC, with its 95 % interval" } else { "" };
+        say(&format!("{:>10}  {:<14}{:>8}  {:>8}{more}", "domain", "role", "images", "accuracy"))?;
         for row in &evaluation.domains {
             let share = percent(row.accuracy);
-            say(&format!("{:>8}  {:<14}{:>8}  {share:>8}", row.domain, row.role, row.images))?;
+            let more = row.scores.as_ref().map_or(String::new(), |scores| {
+                let share = |share: Option<f64>| share.map_or("-".into(), percent);
+                let area = scores.roc_auc.map_or("-".into(), |area| match area.interval {
+                    Some([low, high]) => format!("{:.3}  {low:.3} to {high:.3}", area.value),
+                    None => format!("{:.3}", area.value),
+                });
+                format!("  {:>8}  {:>8}   {area}", share(scores.balanced_accuracy), share(scores.f1))
+            });
+            say(&format!("{:>10}  {:<14}{:>8}  {share:>8}{more}", row.domain, row.role, row.images))?;
         }
         Ok(())
     }
+}
+
+/// The scores of the images `indices`, where there are two classes.
+fn scores(
+    data: &Dataset,
+    indices: &[usize],
+    probabilities: &[f32],
+    classes: usize,
+) -> Result<Option<Scores>> {
+    if classes != 2 {
+        return Ok(None);
+    }
+    let truth: Vec<u32> = indices.iter().map(|&i| data.classes[i]).collect();
+    let rows: Vec<f32> =
+        indices.iter().flat_map(|&i| &probabilities[i * classes..][..classes]).copied().collect();
+    Ok(Some(Predictions::new(&truth, &rows, classes)?.scores(1, Bootstrap::default())))
 }

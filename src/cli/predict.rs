@@ -2,13 +2,13 @@
 
 use super::saved_run::{Elsewhere, SavedRun};
 use super::{percent, say, say_json};
-use crate::autograd::{Engine, Params, Tape};
 use crate::config::{ModelConfig, Source};
 use crate::data::{image, pictures};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::render::field;
 use crate::models::{LabelPredictor, SIDE, argmax};
 use crate::parallel;
+use crate::train::evaluate;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -181,12 +181,7 @@ fn answers(predictor: &LabelPredictor, images: &[f32]) -> Vec<Answer> {
     let count = images.len() / predictor.values();
     let mut logits = vec![0.0; count * labels];
     predictor.logits(images, &mut logits);
-    let (engine, params) = (Engine::new(), Params::new());
-    let tape = Tape::inference(&engine, &params);
-    let rows = tape.constant([count, labels], |numbers| numbers.copy_from_slice(&logits));
-    rows.log_softmax().exp().read(|probabilities| {
-        let likeliest = argmax(&logits, labels);
-        let rows = likeliest.zip(probabilities.chunks_exact(labels));
-        rows.map(|(label, row)| Answer { label, probabilities: row.to_vec() }).collect()
-    })
+    let probabilities = evaluate::softmax(&logits, labels);
+    let rows = argmax(&logits, labels).zip(probabilities.chunks_exact(labels));
+    rows.map(|(label, row)| Answer { label, probabilities: row.to_vec() }).collect()
 }

@@ -1,5 +1,6 @@
 //! How well classes are recognised, by the mean of q(zy|x), without training anything.
 
+use crate::autograd::{Engine, Params, Tape};
 use crate::data::Dataset;
 use crate::data::collection::UNLABELLED;
 use crate::models::{LabelPredictor, argmax};
@@ -10,19 +11,39 @@ const BATCH: usize = 500;
 
 /// The predicted label of every image.
 pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Vec<u32> {
+    let mut predicted = Vec::with_capacity(data.len());
+    for_each_batch(predictor, data, |logits| predicted.extend(argmax(logits, predictor.labels())));
+    predicted
+}
+
+/// The probabilities of the labels of every image: (images, labels).
+pub fn probabilities(predictor: &LabelPredictor, data: &Dataset) -> Vec<f32> {
+    let mut probabilities = Vec::with_capacity(data.len() * predictor.labels());
+    for_each_batch(predictor, data, |logits| probabilities.extend(softmax(logits, predictor.labels())));
+    probabilities
+}
+
+/// The probabilities that rows of `labels` logits stand for.
+pub fn softmax(logits: &[f32], labels: usize) -> Vec<f32> {
+    let (engine, params) = (Engine::new(), Params::new());
+    let tape = Tape::inference(&engine, &params);
+    let rows = tape.constant([logits.len() / labels, labels], |numbers| numbers.copy_from_slice(logits));
+    rows.log_softmax().exp().read(<[f32]>::to_vec)
+}
+
+/// Hands on the logits of all images, batch by batch.
+fn for_each_batch(predictor: &LabelPredictor, data: &Dataset, mut take: impl FnMut(&[f32])) {
     let all: Vec<usize> = (0..data.len()).collect();
     let (pixels, labels) = (data.values(), predictor.labels());
     let mut images = Buffer::zeros(BATCH.min(all.len()) * pixels);
     let mut logits = Buffer::zeros(BATCH.min(all.len()) * labels);
-    let mut predicted = Vec::with_capacity(all.len());
     for indices in all.chunks(BATCH) {
         let images = &mut images[..indices.len() * pixels];
         let logits = &mut logits[..indices.len() * labels];
         data.gather_pixels(indices, images);
         predictor.logits(images, logits);
-        predicted.extend(argmax(logits, labels));
+        take(logits);
     }
-    predicted
 }
 
 /// (right predictions, images whose class is known) of each domain 0..domains.

@@ -42,6 +42,20 @@ fn every_kind_trains_and_a_share_of_each_patient_chooses_the_epoch() {
         let found = here.json(&["evaluate", &out, "--json"]);
         assert_eq!(found["validation_accuracy"], result["selected"]["validation_accuracy"], "{out}");
         assert_eq!(found["test_accuracy"], result["test_accuracy"], "{out}");
+        // What the probabilities are worth, and what the classes alone say of it.
+        let test = found["domains"].as_array().unwrap().last().unwrap();
+        let confusion = &test["scores"]["confusion"];
+        let right = confusion[0][0].as_u64().unwrap() + confusion[1][1].as_u64().unwrap();
+        assert_eq!((test["role"].as_str(), test["correct"].as_u64()), (Some("test"), Some(right)), "{out}");
+        let area = &test["scores"]["roc_auc"];
+        let [low, high] = [0, 1].map(|end| area["interval"][end].as_f64().unwrap());
+        let value = area["value"].as_f64().unwrap();
+        assert!(0.0 <= low && low <= value && value <= high && high <= 1.0, "{area}");
+        let table = here.succeed(&["evaluate", &out]);
+        assert!(
+            table.lines().last().unwrap().contains(&format!("{value:.3}  {low:.3} to {high:.3}")),
+            "{table}"
+        );
         // A fifth of 12 is 2.4, so 2.
         let rows: Vec<Value> = found["domains"]
             .as_array()
