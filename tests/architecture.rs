@@ -60,7 +60,6 @@ const MATHEMATICS_ALLOWED: &[(&str, &[&str])] = &[
     ("nn/", &["exp"]),
     ("prob/", &["exp"]),
     ("models/", &["exp", "ln"]),
-    ("cli/predict.rs", &["exp"]),
 ];
 
 /// A token and where it stands. Literals have no text.

@@ -6,9 +6,8 @@ use crate::config::{ModelConfig, Source};
 use crate::data::{image, pictures};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::render::field;
-use crate::models::{LabelPredictor, SIDE, argmax};
+use crate::models::{LabelPredictor, SIDE, argmax, softmax};
 use crate::parallel;
-use crate::train::evaluate;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -181,7 +180,7 @@ fn answers(predictor: &LabelPredictor, images: &[f32]) -> Vec<Answer> {
     let count = images.len() / predictor.values();
     let mut logits = vec![0.0; count * labels];
     predictor.logits(images, &mut logits);
-    let probabilities = evaluate::softmax(&logits, labels);
+    let probabilities = softmax(&logits, labels);
     let rows = argmax(&logits, labels).zip(probabilities.chunks_exact(labels));
     rows.map(|(label, row)| Answer { label, probabilities: row.to_vec() }).collect()
 }

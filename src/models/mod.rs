@@ -17,7 +17,7 @@ pub use dann::Dann;
 pub use diva::Diva;
 pub use latents::{Latent, LatentVariableModel, Latents};
 pub use networks::lenet::SIDE;
-pub use predict::LabelPredictor;
+pub use predict::{LabelPredictor, softmax};
 pub use vae::Vae;
 
 use crate::autograd::{Builder, Params, Tape, Var};

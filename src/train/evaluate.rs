@@ -1,9 +1,8 @@
 //! How well classes are recognised, by the mean of q(zy|x), without training anything.
 
-use crate::autograd::{Engine, Params, Tape};
 use crate::data::Dataset;
 use crate::data::collection::UNLABELLED;
-use crate::models::{LabelPredictor, argmax};
+use crate::models::{LabelPredictor, argmax, softmax};
 use crate::tensor::Buffer;
 
 /// Images that are turned from bytes to f32 together.
@@ -21,14 +20,6 @@ pub fn probabilities(predictor: &LabelPredictor, data: &Dataset) -> Vec<f32> {
     let mut probabilities = Vec::with_capacity(data.len() * predictor.labels());
     for_each_batch(predictor, data, |logits| probabilities.extend(softmax(logits, predictor.labels())));
     probabilities
-}
-
-/// The probabilities that rows of `labels` logits stand for.
-pub fn softmax(logits: &[f32], labels: usize) -> Vec<f32> {
-    let (engine, params) = (Engine::new(), Params::new());
-    let tape = Tape::inference(&engine, &params);
-    let rows = tape.constant([logits.len() / labels, labels], |numbers| numbers.copy_from_slice(logits));
-    rows.log_softmax().exp().read(<[f32]>::to_vec)
 }
 
 /// Hands on the logits of all images, batch by batch.
