@@ -6,7 +6,6 @@ use crate::data::Dataset;
 use crate::data::collection::UNLABELLED;
 use crate::error::Result;
 use crate::experiments::scores::{Bootstrap, Predictions, Scores};
-use crate::models::argmax;
 use crate::train::{evaluate, sources};
 use clap::Args;
 use serde::Serialize;
@@ -60,22 +59,19 @@ impl Evaluate {
         let names: Vec<&String> = split.domain_names.iter().chain([&split.test_domain]).collect();
         let mut domains: Vec<Row> = Vec::new();
         let mut of_part = |data: &Dataset, role| -> Result<f64> {
-            let probabilities = evaluate::probabilities(&predictor, data);
-            let predicted: Vec<u32> = argmax(&probabilities, predictor.labels()).collect();
-            for (label, name) in (0..).zip(&names) {
-                let is_mine = |&i: &usize| data.domains[i] == label && data.classes[i] != UNLABELLED;
-                let mine: Vec<usize> = (0..data.len()).filter(is_mine).collect();
-                if mine.is_empty() {
+            let (predicted, probabilities) = evaluate::predict_with_probabilities(&predictor, data);
+            let counts = evaluate::correct_by_domain(data, &predicted, names.len());
+            for ((label, name), (correct, images)) in (0..).zip(&names).zip(counts) {
+                if images == 0 {
                     continue;
                 }
-                let correct = mine.iter().filter(|&&i| predicted[i] == data.classes[i]).count();
                 domains.push(Row {
                     domain: (*name).clone(),
                     role,
-                    images: mine.len(),
+                    images,
                     correct,
-                    accuracy: correct as f64 / mine.len() as f64,
-                    scores: scores(data, &mine, &probabilities, predictor.labels())?,
+                    accuracy: correct as f64 / images as f64,
+                    scores: scores(data, label, &probabilities, predictor.labels())?,
                 });
             }
             Ok(evaluate::accuracy(data, &predicted))
@@ -119,18 +115,15 @@ impl Evaluate {
     }
 }
 
-/// The scores of the images `indices`, where there are two classes.
-fn scores(
-    data: &Dataset,
-    indices: &[usize],
-    probabilities: &[f32],
-    classes: usize,
-) -> Result<Option<Scores>> {
+/// The scores of the images of a domain whose class is known, where there are two classes.
+fn scores(data: &Dataset, domain: u32, probabilities: &[f32], classes: usize) -> Result<Option<Scores>> {
     if classes != 2 {
         return Ok(None);
     }
-    let truth: Vec<u32> = indices.iter().map(|&i| data.classes[i]).collect();
+    let is_mine = |&i: &usize| data.domains[i] == domain && data.classes[i] != UNLABELLED;
+    let mine: Vec<usize> = (0..data.len()).filter(is_mine).collect();
+    let truth: Vec<u32> = mine.iter().map(|&i| data.classes[i]).collect();
     let rows: Vec<f32> =
-        indices.iter().flat_map(|&i| &probabilities[i * classes..][..classes]).copied().collect();
+        mine.iter().flat_map(|&i| &probabilities[i * classes..][..classes]).copied().collect();
     Ok(Some(Predictions::new(&truth, &rows, classes)?.scores(1, Bootstrap::default())))
 }

@@ -237,11 +237,6 @@ impl Frozen {
         self
     }
 
-    /// Adds a rectifier.
-    pub fn relu(self) -> Self {
-        self.activation(Activation::Relu)
-    }
-
     /// Adds an activation.
     pub fn activation(self, activation: Activation) -> Self {
         let output = self.output;
@@ -402,7 +397,7 @@ mod tests {
             .convolution(&conv1, &norm1, &params)
             .convolution(&conv2, &norm2, &params)
             .normalized_linear(&linear1, &norm3, &params)
-            .relu()
+            .activation(Activation::Relu)
             .linear(&linear2, &params);
         assert_eq!((frozen.inputs(), frozen.outputs()), (104, 4));
         let mut outputs = vec![f32::NAN; 23 * 4];

@@ -15,11 +15,16 @@ pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Vec<u32> {
     predicted
 }
 
-/// The probabilities of the labels of every image: (images, labels).
-pub fn probabilities(predictor: &LabelPredictor, data: &Dataset) -> Vec<f32> {
-    let mut probabilities = Vec::with_capacity(data.len() * predictor.labels());
-    for_each_batch(predictor, data, |logits| probabilities.extend(softmax(logits, predictor.labels())));
-    probabilities
+/// The predicted label of every image, and the probabilities of all labels: (images, labels).
+pub fn predict_with_probabilities(predictor: &LabelPredictor, data: &Dataset) -> (Vec<u32>, Vec<f32>) {
+    let labels = predictor.labels();
+    let mut predicted = Vec::with_capacity(data.len());
+    let mut probabilities = Vec::with_capacity(data.len() * labels);
+    for_each_batch(predictor, data, |logits| {
+        predicted.extend(argmax(logits, labels));
+        probabilities.extend(softmax(logits, labels));
+    });
+    (predicted, probabilities)
 }
 
 /// Hands on the logits of all images, batch by batch.

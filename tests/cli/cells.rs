@@ -101,6 +101,22 @@ fn threads_instruction_sets_and_interruptions_change_no_bit() {
     assert_eq!(here.succeed(&["verify", "whole", "--epochs", "2"]).lines().last(), Some("repeats"));
 }
 
+/// The settings of a small run on the folder `data`, C held out.
+fn of_folders(epochs: &str) -> Vec<&str> {
+    let settings = [
+        "data.source=folders",
+        "data.path=data",
+        "data.domains=[]",
+        "data.classes=[]",
+        "data.test_domain=C",
+        "model.image_size=16",
+        "model.width=0.0625",
+        "train.batch=6",
+        epochs,
+    ];
+    settings.into_iter().flat_map(|setting| ["--set", setting]).collect()
+}
+
 /// Colour pictures of 20 x 24 pixels: ROOT/DOMAIN/CLASS/picture, red ones and blue ones.
 fn folders(here: &Folder, domains: &[&str]) {
     for (number, domain) in domains.iter().enumerate() {
@@ -128,18 +144,7 @@ fn folders_of_pictures_say_their_domains_and_classes() {
         let name = format!("{picture} é.png");
         fs::copy(here.join("data/B/blue").join(&name), here.join("data/D/unlabelled").join(&name)).unwrap();
     }
-    let settings = [
-        "data.source=folders",
-        "data.path=data",
-        "data.domains=[]",
-        "data.classes=[]",
-        "data.test_domain=C",
-        "model.image_size=16",
-        "model.width=0.0625",
-        "train.batch=6",
-        TWO,
-    ];
-    let with: Vec<&str> = settings.into_iter().flat_map(|setting| ["--set", setting]).collect();
+    let with = of_folders(TWO);
     let info = here.json(&[&["data", "info", "--preset", "quick-cells", "--json"], &with[..]].concat());
     assert_eq!(info["class_names"], json!(["blue", "red cells"]));
     assert_eq!(info["original_sizes"], json!([[20, 24], [20, 24]]));
@@ -187,18 +192,7 @@ fn what_cannot_be_read_is_named_or_left_out() {
     let here = Folder::new();
     folders(&here, &["A", "B", "C"]);
     fs::write(here.join("data/B/blue/broken.png"), b"\x89PNG\r\n\x1a\nno more").unwrap();
-    let settings = [
-        "data.source=folders",
-        "data.path=data",
-        "data.domains=[]",
-        "data.classes=[]",
-        "data.test_domain=C",
-        "model.image_size=16",
-        "model.width=0.0625",
-        "train.batch=6",
-        "train.epochs=1",
-    ];
-    let with: Vec<&str> = settings.into_iter().flat_map(|setting| ["--set", setting]).collect();
+    let with = of_folders("train.epochs=1");
     let train = [&["train", "--preset", "quick-cells", "--out", "run"], &with[..]].concat();
     here.refuse(&train, 2, &["data/B/blue/broken.png"]);
     assert!(!here.join("run").exists());
