@@ -48,7 +48,13 @@ fn uniform(settings: &Settings) -> Settings {
 }
 
 /// Asserts that terms, gradients and statistics are those of the answer.
-fn assert_equal(ours: &TensorFile, theirs: &TensorFile, gradients_within: f64, which: &str) {
+fn assert_equal(
+    ours: &TensorFile,
+    theirs: &TensorFile,
+    settings: &Settings,
+    gradients_within: f64,
+    which: &str,
+) {
     let names: Vec<&str> = theirs.names().collect();
     assert_eq!(ours.names().collect::<Vec<_>>(), names, "{which}");
     for name in names {
@@ -63,7 +69,14 @@ fn assert_equal(ours: &TensorFile, theirs: &TensorFile, gradients_within: f64, w
             scale = scale.max(0.1 * norm(&mut variances.iter().map(|&v| f64::from(v).sqrt())));
         }
         let relative = difference / scale;
-        let bound = if name.starts_with("grad.") { gradients_within } else { 2e-5 };
+        let bound = match name.strip_prefix("grad.") {
+            // The one-hot labels of two classes give each column of this layer two values, which batch normalisation makes the
+            // same two whatever the weights: but for epsilon the gradient is 0, a difference of numbers a thousand times as
+            // large.
+            Some("pzy.fc1.0.weight") if settings.classes == 2 => gradients_within.max(1e-3),
+            Some(_) => gradients_within,
+            None => 2e-5,
+        };
         assert!(relative < bound, "{which}: {name} is {relative:.2e} off");
     }
 }
@@ -89,7 +102,7 @@ fn compare(comparison: &Comparison) {
     let ours = published(&diva, &params, &batch, &noise, *weights_of_terms);
     let theirs = TensorFile::read(expected).unwrap();
     assert!(theirs.names().count() > 80, "{} is too small", expected.display());
-    assert_equal(&ours, &theirs, *gradients_within, &expected.display().to_string());
+    assert_equal(&ours, &theirs, settings, *gradients_within, &expected.display().to_string());
 }
 
 /// The smallest networks with every layer in place, in every variant of the objective.
@@ -140,8 +153,7 @@ fn the_model_of_cells_equals_pytorch_on_narrow_networks() {
                     ..QUARTER
                 },
                 unlabelled: answer == "unlabelled",
-                // Sums of batch normalisation in f32 cost a digit where they cancel, in transposed convolutions above all.
-                gradients_within: 1e-3,
+                gradients_within: GRADIENTS,
                 weights_of_terms: Weights { beta: 1.0, alpha_d: 1000.0, alpha_y: 750.0 },
             });
         }
