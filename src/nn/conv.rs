@@ -1,7 +1,7 @@
 //! Convolutions with a square kernel, plain and transposed; and 1x1 ones.
 
 use super::{BatchNorm, Bias};
-use crate::autograd::{Builder, Init, Layout, Param, Var};
+use crate::autograd::{Builder, Init, Layout, Param, Tape, Var};
 use crate::ops::{Activation, Conv2d, ConvTranspose2d, Product};
 use crate::tensor::Shape;
 use std::sync::Arc;
@@ -66,15 +66,40 @@ impl Conv {
     /// If this layer has no bias, or `next` has another number of inputs than it has outputs.
     #[track_caller]
     pub fn forward_through<'t>(&self, next: &PointwiseConv, x: Var<'t>) -> Var<'t> {
+        let [weight, bias] = self.composed(next, x.tape());
+        x.conv2d(weight, Some(bias), self.settings)
+    }
+
+    /// -ln p of `levels`, in nats, summed over all pixels, where `next` makes of the outputs of this layer the parameters
+    /// of mixtures as in [`Var::logistic_mixture`]: in training without holding the parameters.
+    ///
+    /// # Panics
+    /// As `forward_through`.
+    #[track_caller]
+    pub fn logistic_mixture_through<'t>(
+        &self,
+        next: &PointwiseConv,
+        x: Var<'t>,
+        levels: &Arc<[u32]>,
+        channels: usize,
+    ) -> Var<'t> {
         let tape = x.tape();
+        if !tape.is_training() {
+            return self.forward_through(next, x).logistic_mixture(levels.clone(), channels).sum();
+        }
+        x.conv2d_logistic_mixture(self.composed(next, tape), self.settings, levels.clone(), channels)
+    }
+
+    /// The weights and the bias of this layer and the next as one.
+    #[track_caller]
+    fn composed<'t>(&self, next: &PointwiseConv, tape: &'t Tape<'t>) -> [Var<'t>; 2] {
         let (weight, bias) = (tape.param(self.weight), self.bias.expect("a layer with a bias"));
         let [next_weight, next_bias] = [next.weight, next.bias].map(|param| tape.param(param));
         let [kernel, _, inputs, between] = weight.shape().image().expect("the weights of a convolution");
         let outputs = next_weight.shape().columns();
         let both = weight.reshape([kernel * kernel * inputs, between]).linear(next_weight, None);
         let bias = tape.param(bias).reshape([1, between]).linear(next_weight, Some(next_bias));
-        let both = both.reshape([kernel, kernel, inputs, outputs]);
-        x.conv2d(both, Some(bias.reshape([outputs])), self.settings)
+        [both.reshape([kernel, kernel, inputs, outputs]), bias.reshape([outputs])]
     }
 }
 

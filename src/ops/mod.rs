@@ -30,6 +30,7 @@ ops! {
     concat,
     conv2d,
     conv2d_batch_norm,
+    conv2d_logistic_mixture,
     conv_transpose2d,
     cross_entropy,
     exp,

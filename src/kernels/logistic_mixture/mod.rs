@@ -112,10 +112,15 @@ pub fn gradient(mixture: Mixture, parameters: &[f32], levels: &[u32], scale: &[f
     });
 }
 
-/// -ln p of every pixel, on the calling thread; the parameters become the gradient of their sum.
-pub fn losses_and_gradient_of(mixture: Mixture, parameters: &mut [f32], levels: &[u32], losses: &mut [f32]) {
-    with_scratch(mixture.scratch(), |scratch| {
-        simd::run(LossesAndGradient { mixture, parameters, levels, scale: None, losses, scratch });
+/// -ln p of every pixel; the parameters become the gradient of their sum.
+pub fn losses_leaving_gradient(mixture: Mixture, parameters: &mut [f32], levels: &[u32], losses: &mut [f32]) {
+    let [columns, channels] = [mixture.parameters(), mixture.channels];
+    let rows = rows_per_task(columns);
+    parallel::for_each_chunk2(parameters, losses, [rows * columns, rows], |i, parameters, losses| {
+        let levels = &levels[i * rows * channels..][..losses.len() * channels];
+        with_scratch(mixture.scratch(), |scratch| {
+            simd::run(LossesAndGradient { mixture, parameters, levels, scale: None, losses, scratch });
+        });
     });
 }
 

@@ -47,7 +47,7 @@ fn errors(mixture: Mixture, ranges: &Ranges, of_size: f64, beside: f64) -> [f64;
     let levels = levels(Stream::new(22, "levels", &[]), pixels * channels);
     let (expected, slopes) = losses_and_gradient(&before, &levels, [columns, channels]);
     let (mut losses, mut after) = (vec![f32::NAN; pixels], before);
-    losses_and_gradient_of(mixture, &mut after, &levels, &mut losses);
+    losses_leaving_gradient(mixture, &mut after, &levels, &mut losses);
     let mut worst = [0.0_f64; 2];
     let error = |found: f32, expected: f64, size: f64| {
         assert!(found.is_finite(), "{found}, expected {expected}");
@@ -154,7 +154,7 @@ fn the_order_of_the_parameters_and_the_likelihood_are_those_of_the_definition_in
     let mixture = Mixture::new(20, 3).unwrap();
     let mut after: Vec<f32> = (0..40).map(|i| ((37 * i % 41 - 20) as f32) / 10.0).collect();
     let mut losses = [f32::NAN; 2];
-    losses_and_gradient_of(mixture, &mut after, &[0, 128, 255, 254, 1, 77], &mut losses);
+    losses_leaving_gradient(mixture, &mut after, &[0, 128, 255, 254, 1, 77], &mut losses);
     let sum: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
     assert!((sum - LOSS).abs() < 1e-5, "{sum}");
     for (i, (found, expected)) in after.iter().zip(GRADIENT.as_flattened()).enumerate() {
@@ -181,7 +181,7 @@ fn a_single_logistic_is_right_to_the_last_digits() {
     }
     let (expected, slopes) = losses_and_gradient(&parameters, &levels, [3, 1]);
     let (mut losses, mut after) = (vec![f32::NAN; levels.len()], parameters.clone());
-    losses_and_gradient_of(mixture, &mut after, &levels, &mut losses);
+    losses_leaving_gradient(mixture, &mut after, &levels, &mut losses);
     for (i, &level) in levels.iter().enumerate() {
         let [_, mean, log_scale] = [0, 1, 2].map(|c| f64::from(parameters[3 * i + c]));
         let inverse = (-log_scale.max(-7.0)).exp();
@@ -235,7 +235,7 @@ fn passes_agree_and_pixels_do_not_see_each_other_on_every_instruction_set() {
         // One pixel at a time is what the others are held against.
         let (mut expected, mut slopes) = (vec![f32::NAN; 67], all.clone());
         for pixel in 0..67 {
-            losses_and_gradient_of(
+            losses_leaving_gradient(
                 mixture,
                 &mut slopes[pixel * columns..][..columns],
                 &levels[pixel * channels..][..channels],

@@ -276,7 +276,7 @@ impl Decoder {
     /// -log p(x|z) of all pixels together, for levels x of (batch, height, width, channels).
     #[track_caller]
     pub fn negative_log_likelihood<'t>(&self, z: Var<'t>, levels: &Arc<[u32]>) -> Var<'t> {
-        self.mixtures(z).negative_log_prob(levels).sum()
+        self.conv.logistic_mixture_through(&self.parameters, self.last(z), levels, self.channels)
     }
 
     /// The likeliest levels of each pixel: the mean of the likeliest component.
@@ -289,12 +289,17 @@ impl Decoder {
     /// p(x|z), a mixture for every pixel of (batch, height, width).
     #[track_caller]
     pub fn mixtures<'t>(&self, z: Var<'t>) -> LogisticMixture<'t> {
+        let parameters = self.conv.forward_through(&self.parameters, self.last(z));
+        LogisticMixture { parameters, channels: self.channels }
+    }
+
+    /// What the last block makes of z: (batch, height, width, channels).
+    #[track_caller]
+    fn last<'t>(&self, z: Var<'t>) -> Var<'t> {
         let [rows, columns, channels] = self.small;
         let first = self.norm.forward(self.linear.forward(z), LeakyRelu);
         let first = first.reshape([z.shape().rows(), rows, columns, channels]);
-        let last = self.blocks.iter().fold(first, |a, block| block.forward(a));
-        let parameters = self.conv.forward_through(&self.parameters, last);
-        LogisticMixture { parameters, channels: self.channels }
+        self.blocks.iter().fold(first, |a, block| block.forward(a))
     }
 }
 
