@@ -72,10 +72,15 @@ impl Windows {
 
     fn gather_one(&self, image: &[f32], windows: &mut [f32]) {
         self.for_each_span(|span, row| {
+            let from = &image[span.from..span.from + span.len];
+            // Most windows have no zeros.
+            if span.len == row.len() {
+                return windows[row].copy_from_slice(from);
+            }
             let (left, rest) = windows[row].split_at_mut(span.left);
             let (inside, right) = rest.split_at_mut(span.len);
             left.fill(0.0);
-            inside.copy_from_slice(&image[span.from..span.from + span.len]);
+            inside.copy_from_slice(from);
             right.fill(0.0);
         });
     }
