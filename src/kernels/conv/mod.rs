@@ -51,14 +51,13 @@ const MANY_CHANNELS: usize = 32;
 
 /// The fastest for the shape: a function of it alone.
 fn algorithm(windows: &Windows, outputs: usize) -> Algorithm {
-    let Windows { stride, padding, .. } = *windows;
     if let Some(tiles) = Tiles::of(windows, outputs) {
         Algorithm::FiveTaps(tiles)
     } else if let Some(tiles) =
         Tiles::of(windows, outputs).filter(|_| windows.channels.min(outputs) >= MANY_CHANNELS)
     {
         Algorithm::ThreeTaps(tiles)
-    } else if (stride, padding) == (1, 0) && !windows.is_pointwise() && windows.count() >= MANY_WINDOWS {
+    } else if !windows.is_pointwise() && windows.count() >= MANY_WINDOWS {
         Algorithm::Direct
     } else {
         Algorithm::Plain

@@ -3,6 +3,7 @@
 //! Row (i, j) holds, for u and v in the kernel, the channels of pixel (s i + u - p, s j + v - p), zero outside of the
 //! image: the rows times a (kernel, kernel, inputs) x outputs matrix of weights are the convolution.
 
+use crate::parallel::with_scratch;
 use std::ops::Range;
 
 /// The sizes of a convolution of one image: (height, width, channels), kernel, stride, zero padding.
@@ -56,6 +57,42 @@ impl Windows {
     /// Whether the windows are the pixels themselves, so that nothing needs gathering.
     pub fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1 && self.padding == 0
+    }
+
+    /// The same windows of images that have their borders of zeros.
+    pub fn bordered(&self) -> Windows {
+        let [height, width] = [self.height, self.width].map(|size| size + 2 * self.padding);
+        Windows { height, width, padding: 0, ..*self }
+    }
+
+    /// Lends images with their borders, as [`Windows::bordered`] sees them, to `work`.
+    ///
+    /// # Panics
+    /// If the length is not that of images.
+    pub fn with_borders<R>(&self, images: &[f32], work: impl FnOnce(&[f32]) -> R) -> R {
+        if self.padding == 0 {
+            return work(images);
+        }
+        let (image, bordered) = (self.image_len(), self.bordered());
+        assert_eq!(images.len() % image, 0, "images of {image} numbers");
+        let (row, side) = (self.width * self.channels, self.padding * self.channels);
+        let above = self.padding * (row + 2 * side);
+        with_scratch(images.len() / image * bordered.image_len(), |scratch| {
+            let pairs = images.chunks_exact(image).zip(scratch.chunks_exact_mut(bordered.image_len()));
+            for (image, to) in pairs {
+                // From the end of a row to the beginning of the next one there are zeros of both sides.
+                to[..above + side].fill(0.0);
+                let mut at = above + side;
+                for row in image.chunks_exact(row) {
+                    to[at..at + row.len()].copy_from_slice(row);
+                    at += row.len();
+                    to[at..at + 2 * side].fill(0.0);
+                    at += 2 * side;
+                }
+                to[at..].fill(0.0);
+            }
+            work(scratch)
+        })
     }
 
     /// Writes the windows of images to the rows of `windows`, image by image.
@@ -188,6 +225,20 @@ mod tests {
             let mut sums = vec![f32::NAN; image.len()];
             w.scatter(&windows, &mut sums);
             assert_eq!(sums, counts, "{w:?}");
+        }
+    }
+
+    #[test]
+    fn with_borders_the_windows_are_the_same() {
+        for (height, width, channels, kernel, stride, padding) in
+            [(5, 7, 3, 3, 1, 1), (4, 6, 2, 3, 2, 1), (3, 3, 1, 1, 2, 0), (2, 3, 5, 5, 1, 4)]
+        {
+            let w = Windows { height, width, channels, kernel, stride, padding };
+            let images: Vec<f32> = (1..=2 * w.image_len()).map(|i| i as f32).collect();
+            let [mut gathered, mut from_bordered] = [(); 2].map(|()| vec![f32::NAN; 2 * w.count() * w.len()]);
+            w.gather(&images, &mut gathered);
+            w.with_borders(&images, |images| w.bordered().gather(images, &mut from_bordered));
+            assert_eq!(from_bordered, gathered, "{w:?}");
         }
     }
 

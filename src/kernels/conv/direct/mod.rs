@@ -1,4 +1,4 @@
-//! Convolutions that read windows where they lie in the image, without stride and padding.
+//! Convolutions that read windows where they lie in the image; where there is padding, in a copy of it with a border.
 //!
 //! A row (u) of a window is contiguous in an NHWC image, so the inner loop is that of a matrix product: load vectors of
 //! w, broadcast numbers of x, multiply and add. With few channels a matrix of windows is many times the image, and
@@ -48,13 +48,12 @@ pub fn pack(w: &[f32], outputs: usize, panels: &mut [f32]) {
 /// [`plain::forward`].
 ///
 /// # Panics
-/// If there is a stride or padding, or the sizes do not fit.
+/// If the sizes do not fit.
 pub fn forward(windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     forward_on(Isa::current(), windows, x, w, bias, y);
 }
 
 fn forward_on(isa: Isa, windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    assert_in_place(windows);
     let (inner, image) = (windows.len(), windows.image_len());
     let (images, outputs) = (x.len() / image, w.len() / inner);
     let each = windows.count() * outputs;
@@ -68,22 +67,20 @@ fn forward_on(isa: Isa, windows: &Windows, x: &[f32], w: &[f32], bias: Option<&[
         pack(w, outputs, panels);
         let panels = &*panels;
         parallel::for_each_chunk(y, group * each, |i, y| {
-            for (x, y) in x[i * group * image..].chunks_exact(image).zip(y.chunks_exact_mut(each)) {
-                match isa {
-                    Isa::Avx512 => {
-                        isa.run(Products::<1, 12, 2> { windows: *windows, panels, bias, outputs, x, y });
+            let bordered = windows.bordered();
+            let x = &x[i * group * image..][..y.len() / each * image];
+            windows.with_borders(x, |x| {
+                for (x, y) in x.chunks_exact(bordered.image_len()).zip(y.chunks_exact_mut(each)) {
+                    match isa {
+                        Isa::Avx512 => {
+                            isa.run(Products::<1, 12, 2> { windows: bordered, panels, bias, outputs, x, y });
+                        }
+                        _ => isa.run(Products::<1, 6, 1> { windows: bordered, panels, bias, outputs, x, y }),
                     }
-                    _ => isa.run(Products::<1, 6, 1> { windows: *windows, panels, bias, outputs, x, y }),
                 }
-            }
+            });
         });
     });
-}
-
-#[track_caller]
-fn assert_in_place(windows: &Windows) {
-    let Windows { stride, padding, .. } = *windows;
-    assert_eq!((stride, padding), (1, 0), "stride and padding of windows that are read in place");
 }
 
 #[cfg(test)]
@@ -98,13 +95,16 @@ mod tests {
 
     /// Calls `work` with the indices of every (place of y, number of x, row of w) that the definition multiplies.
     fn for_each_product(windows: &Windows, images: usize, mut work: impl FnMut(usize, usize, usize)) {
-        let Windows { width, channels, kernel, .. } = *windows;
+        let Windows { height, width, channels, kernel, stride, padding } = *windows;
         let (rows, columns) = windows.output().unwrap();
         for place in 0..images * rows * columns {
             let (n, i, j) = (place / columns / rows, place / columns % rows, place % columns);
             for k in 0..windows.len() {
                 let (u, v, c) = (k / channels / kernel, k / channels % kernel, k % channels);
-                work(place, n * windows.image_len() + ((i + u) * width + j + v) * channels + c, k);
+                let [row, column] = [stride * i + u, stride * j + v].map(|at| at.wrapping_sub(padding));
+                if row < height && column < width {
+                    work(place, n * windows.image_len() + (row * width + column) * channels + c, k);
+                }
             }
         }
     }
@@ -125,19 +125,24 @@ mod tests {
 
     #[test]
     fn both_passes_equal_the_definition_and_to_the_last_bit_the_plain_way() {
-        for ([height, width, channels], kernel, outputs, images) in [
-            ([28, 28, 1], 5, 32, 3), // the first layer of an encoder: more places than a block, whose end is in a row
-            ([12, 12, 32], 5, 64, 2), // the second: more products of a place than a block, whose end is in a row
-            ([12, 12, 3], 3, 6, 33),  // three images of 100 places at a time, and two
-            ([7, 10, 2], 3, 17, 18),
-            ([6, 9, 1], 2, 48, 5), // fewer products of a place than a tile of the gradient
-            ([6, 5, 90], 3, 5, 1),
-            ([3, 4, 13], 3, 33, 2), // fewer places than a tile
-            ([5, 40, 1], 5, 16, 2),
-            ([1, 1, 1], 1, 1, 1),
-            ([10, 10, 16], 1, 20, 5), // windows that are pixels, whose gradient the plain way sums by pixels, not images
+        for ([height, width, channels], kernel, [stride, padding], outputs, images) in [
+            ([28, 28, 1], 5, [1, 0], 32, 3), // the first layer of an encoder: more places than a block, whose end is in a row
+            ([12, 12, 32], 5, [1, 0], 64, 2), // the second: more products of a place than a block, whose end is in a row
+            ([12, 12, 3], 3, [1, 0], 6, 33),  // three images of 100 places at a time, and two
+            ([7, 10, 2], 3, [1, 0], 17, 18),
+            ([6, 9, 1], 2, [1, 0], 48, 5), // fewer products of a place than a tile of the gradient
+            ([6, 5, 90], 3, [1, 0], 5, 1),
+            ([3, 4, 13], 3, [1, 0], 33, 2), // fewer places than a tile
+            ([5, 40, 1], 5, [1, 0], 16, 2),
+            ([1, 1, 1], 1, [1, 0], 1, 1),
+            ([10, 10, 16], 1, [1, 0], 20, 5), // windows that are pixels, whose gradient the plain way sums by pixels, not images
+            ([16, 18, 3], 3, [1, 1], 32, 3),  // the first layer of an encoder of cells
+            ([18, 16, 32], 3, [2, 1], 32, 3), // its first block: the last row and column are read by no window's end
+            ([9, 17, 2], 3, [2, 1], 17, 18),
+            ([17, 16, 32], 1, [2, 0], 32, 2),
+            ([7, 8, 4], 4, [3, 2], 7, 5),
         ] {
-            let windows = Windows { height, width, channels, kernel, stride: 1, padding: 0 };
+            let windows = Windows { height, width, channels, kernel, stride, padding };
             let (inner, places) = (windows.len(), images * windows.count());
             let (x, w) = (numbers(0, images * windows.image_len()), numbers(1, inner * outputs));
             let (bias, dy) = (numbers(2, outputs), numbers(3, places * outputs));

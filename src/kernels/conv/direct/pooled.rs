@@ -9,7 +9,7 @@
 //! known. An odd last row or column of z is left out, as in [`crate::kernels::pool`].
 
 use super::products::Products;
-use super::{Windows, assert_in_place, packed_len};
+use super::{Windows, packed_len};
 use crate::kernels::gemm::{Matrix, Start, gemm};
 use crate::parallel;
 use crate::simd::{Isa, LANES};
@@ -44,7 +44,8 @@ impl PooledConvolution<'_> {
     }
 
     fn forward_on(&self, isa: Isa, x: &[f32], y: &mut [f32]) {
-        assert_in_place(&self.windows);
+        let Windows { stride, padding, .. } = self.windows;
+        assert_eq!((stride, padding), (1, 0), "stride and padding of a convolution that is pooled");
         let ((rows, columns), outputs) = (self.output(), self.bias.len());
         assert_eq!(x.len(), self.windows.image_len(), "an image");
         assert_eq!(self.panels.len(), packed_len(self.windows.len(), outputs), "the panels of the weights");
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "stride and padding of windows that are read in place")]
+    #[should_panic(expected = "stride and padding of a convolution that is pooled")]
     fn padding_is_refused() {
         let windows = Windows { height: 4, width: 4, channels: 1, kernel: 1, stride: 1, padding: 1 };
         PooledConvolution { windows, panels: &[0.0; 16], bias: &[0.0] }.forward(&[0.0; 16], &mut [0.0; 9]);

@@ -13,6 +13,7 @@ const FEW: usize = 4;
 /// With one corner a place becomes a pixel of y as it is. With four, the places whose rows and columns are 2 i, 2 i + 1
 /// and 2 j, 2 j + 1 become one: the largest of the four, or 0 if that is larger.
 pub(super) struct Products<'a, const CORNERS: usize, const T: usize, const V: usize> {
+    /// Without padding, and with four corners without stride.
     pub(super) windows: Windows,
     /// The weights as [`super::pack`] leaves them.
     pub(super) panels: &'a [f32],
@@ -66,7 +67,7 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
     /// The pixels of y that Q places become, from `pixel` on, for the outputs of W panels from `panel` on.
     #[inline(always)]
     fn tile<S: Simd, const Q: usize, const W: usize>(&mut self, s: S, panel: usize, pixel: usize) {
-        let Windows { width, channels, kernel, .. } = self.windows;
+        let Windows { width, channels, kernel, stride, .. } = self.windows;
         let (line, span) = (width * channels, kernel * channels);
         let inner = kernel * span;
         let reach = (kernel - 1) * line + span;
@@ -78,8 +79,10 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
 
         // The part of the image that the window of each place reaches over.
         let mut places = [&self.x[..0]; Q];
-        let step = if CORNERS == 4 { 2 } else { 1 };
-        let across = (width - kernel + 1) / step;
+        let (step, across) = match CORNERS {
+            4 => (2, (width - kernel + 1) / 2),
+            _ => (stride, (width - kernel) / stride + 1),
+        };
         let (mut row, mut column) = (pixel / across, pixel % across);
         let (corners, _) = places.as_chunks_mut::<CORNERS>();
         for corners in corners {

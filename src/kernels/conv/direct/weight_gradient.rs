@@ -8,20 +8,19 @@
 //! loaded, numbers of x broadcast. That is the product of the windows transposed and dy, with the windows read where
 //! they lie.
 
-use super::{Windows, assert_in_place, plain};
+use super::{Windows, plain};
 use crate::kernels::gemm::{BLOCK, Start};
 use crate::simd::{Isa, Kernel, LANES, Simd};
 
 /// The gradient of the weights, from the images and the gradient of y: the bits of [`plain::weight_gradient`].
 ///
 /// # Panics
-/// If there is a stride or padding, or the sizes do not fit.
+/// If the sizes do not fit.
 pub fn weight_gradient(windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     weight_gradient_on(Isa::current(), windows, x, dy, dw);
 }
 
 pub(super) fn weight_gradient_on(isa: Isa, windows: &Windows, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    assert_in_place(windows);
     let (image, outputs) = (windows.image_len(), dw.len() / windows.len());
     let places = x.len() / image * windows.count();
     assert_eq!(dy.len(), places * outputs, "{outputs} numbers of each of {places} places");
@@ -34,10 +33,11 @@ pub(super) fn weight_gradient_on(isa: Isa, windows: &Windows, x: &[f32], dy: &[f
             // Added to minus zero, a number stays what it is, even minus zero.
             dw.fill(-0.0);
         }
-        match isa {
-            Isa::Avx512 => isa.run(Gradient::<2> { windows: *windows, outputs, x, dy, dw }),
-            _ => isa.run(Gradient::<1> { windows: *windows, outputs, x, dy, dw }),
-        }
+        let bordered = windows.bordered();
+        windows.with_borders(x, |x| match isa {
+            Isa::Avx512 => isa.run(Gradient::<2> { windows: bordered, outputs, x, dy, dw }),
+            _ => isa.run(Gradient::<1> { windows: bordered, outputs, x, dy, dw }),
+        });
     });
 }
 
@@ -46,6 +46,7 @@ const TILE: usize = 5;
 
 /// The kernel, by tiles of [`TILE`] numbers k and V vectors of outputs: it adds to dw.
 struct Gradient<'a, const V: usize> {
+    /// Without padding.
     windows: Windows,
     outputs: usize,
     x: &'a [f32],
@@ -101,9 +102,9 @@ impl<const V: usize> Gradient<'_, V> {
         output: usize,
         [k, done]: [usize; 2],
     ) {
-        let Windows { height, width, channels, kernel, .. } = self.windows;
-        let (line, span) = (width * channels, kernel * channels);
-        let (rows, columns) = (height - kernel + 1, width - kernel + 1);
+        let Windows { height, width, channels, kernel, stride, .. } = self.windows;
+        let (line, span, step) = (width * channels, kernel * channels, stride * channels);
+        let [rows, columns] = [height, width].map(|size| (size - kernel) / stride + 1);
         let last = (self.outputs - output).min(W * LANES) - (W - 1) * LANES;
 
         // How far the number k of a window is from its corner.
@@ -119,13 +120,14 @@ impl<const V: usize> Gradient<'_, V> {
 
         let mut sums = [[s.splat(0.0); W]; R];
         let (mut row, mut column) = (first / columns, first % columns);
-        let mut corner = (row / rows * height + row % rows) * line + column * channels;
+        let mut image = row / rows * height * line;
         row %= rows;
         let mut place = first;
         while place < end {
             // What is left of this row of places, or of the block.
             let count = (columns - column).min(end - place);
-            let reach = (count - 1) * channels + 1;
+            let corner = image + row * stride * line + column * step;
+            let reach = (count - 1) * step + 1;
             let mut numbers = [&self.x[..0]; R];
             for (numbers, offset) in numbers.iter_mut().zip(offsets) {
                 *numbers = &self.x[corner + offset..][..reach];
@@ -147,15 +149,13 @@ impl<const V: usize> Gradient<'_, V> {
                     }
                 }
                 at += self.outputs;
-                index += channels;
+                index += step;
             }
             place += count;
             // On to the next row, or to the first one of the next image.
-            corner += line - column * channels;
             (row, column) = (row + 1, 0);
             if row == rows {
-                row = 0;
-                corner += (height - rows) * line;
+                (image, row) = (image + height * line, 0);
             }
         }
 
