@@ -1,6 +1,6 @@
 //! The sweeps in `experiments/` are the published protocols: numbers of runs, scaled weights, settings left alone.
 
-use diva::config::{Config, Networks, Source, UnlabelledImages};
+use diva::config::{Config, ModelKind, Networks, PriorY, Source, UnlabelledImages};
 use diva::experiments::sweep::Sweep;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,14 @@ fn sweep(name: &str) -> Sweep {
 fn every_file_is_a_sweep_with_as_many_runs_as_its_protocol() {
     let expected = [
         ("logit-layout.toml", 2 * 2),
+        ("malaria-reduced.toml", 5 * 2),
+        ("malaria.toml", 3 * 10 * 5),
         ("models-reduced.toml", 6 * 2 * 2),
         ("rotated-mnist.toml", 6 * 6 * 10),
         ("semi-supervised.toml", 5 * 2 * 6 * 10),
         ("unlabelled-domain-reduced.toml", 2),
         ("unlabelled-domain.toml", 4 * 2 * 10),
+        ("unlabelled-patient.toml", 3 * 2 * 5),
     ];
     let there: BTreeSet<_> =
         std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -33,12 +36,18 @@ fn every_file_is_a_sweep_with_as_many_runs_as_its_protocol() {
         assert!(folders.insert(sweep.folder), "{name} would share its folder with another sweep");
         for job in &sweep.jobs {
             let Config { data, model, train, .. } = &job.config;
-            assert_eq!((data.source, model.networks, data.per_class), (Source::Idx, Networks::Lenet, 100));
             assert_eq!(
-                (train.warmup, train.patience, train.batch, train.learning_rate),
-                (100, 100, 100, 1e-3)
+                (train.warmup, train.patience, train.batch, train.learning_rate, model.latent),
+                (100, 100, 100, 1e-3, 64)
             );
-            assert_eq!((train.alpha_d, model.latent, model.encoder_width), (2000.0, 64, 1.0));
+            if data.source == Source::Malaria {
+                assert_eq!((data.least_images, data.validation, data.augment), (400, 0.2, true));
+                let prior_y = PriorY::Probabilities(vec![0.12, 0.88]);
+                assert_eq!((&model.prior_y, model.networks), (&prior_y, Networks::Resnet));
+                continue;
+            }
+            assert_eq!((data.source, model.networks, data.per_class), (Source::Idx, Networks::Lenet, 100));
+            assert_eq!((train.alpha_d, model.encoder_width), (2000.0, 1.0));
         }
     }
 }
@@ -71,11 +80,43 @@ fn the_weight_of_the_class_follows_the_unlabelled_images() {
     }
 }
 
+/// The patients have 3838 training images with a class, and C59P20 has 575.
+#[test]
+fn the_weight_of_the_class_of_a_cell_follows_the_unlabelled_images() {
+    for (name, published, decimals) in [
+        ("malaria.toml", 75_000.0, 0.05),
+        ("unlabelled-patient.toml", 75_000.0, 0.05),
+        ("malaria-reduced.toml", 75_000.0 * 48.0 * 48.0 / (64.0 * 64.0 * 3.0), 0.05),
+    ] {
+        let mut with_unlabelled = 0;
+        for Config { data, model, train, .. } in sweep(name).jobs.into_iter().map(|job| job.config) {
+            let uses =
+                !data.unlabelled.domains.is_empty() && data.unlabelled.images == UnlabelledImages::Used;
+            with_unlabelled += usize::from(uses);
+            let labelled = 3838.0;
+            let share = if uses { (labelled + 575.0) / labelled } else { 1.0 };
+            assert!((train.alpha_y - published * share).abs() < decimals, "{name}: {}", train.alpha_y);
+            assert_eq!(train.alpha_d, published * 4.0 / 3.0, "{name}");
+            if model.kind == ModelKind::Dann {
+                assert_eq!(train.reversal, if uses { 0.01 } else { 0.001 }, "{name}");
+            }
+        }
+        assert_eq!(with_unlabelled > 0, name != "malaria.toml", "{name}");
+    }
+}
+
 #[test]
 fn only_the_reduced_ones_are_narrower_or_shorter_than_published() {
     for name in ["rotated-mnist.toml", "semi-supervised.toml", "unlabelled-domain.toml"] {
         for job in sweep(name).jobs {
             assert_eq!((job.config.model.decoder_width, job.config.train.epochs), (1.0, 500), "{name}");
+        }
+    }
+    for name in ["malaria.toml", "unlabelled-patient.toml"] {
+        for Config { model, train, .. } in sweep(name).jobs.iter().map(|job| &job.config) {
+            let widths = (model.encoder_width, model.decoder_width);
+            assert_eq!((widths, train.epochs, train.alpha_d), ((1.0, 1.0), 500, 100_000.0), "{name}");
+            assert_eq!((model.image_size, model.channels), (64, 3), "{name}");
         }
     }
 }
