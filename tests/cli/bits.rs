@@ -25,10 +25,10 @@ fn left_by(here: &Folder, run: &str) -> BTreeMap<String, Vec<u8>> {
     left
 }
 
-/// Trains with `settings` on every instruction set and number of threads; all that is left must be the same.
-fn matrix(settings: &[&str]) {
+/// Trains the folder `run` with these arguments on every instruction set and number of threads; all that is left must be
+/// the same.
+fn matrix(arguments: &[&str]) {
     let here = Folder::new();
-    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     let mut first: Option<BTreeMap<String, Vec<u8>>> = None;
     for isa in Isa::supported() {
         for threads in THREADS {
@@ -37,7 +37,7 @@ fn matrix(settings: &[&str]) {
                     here.diva(arguments).args(["--threads", threads]).env("DIVA_ISA", isa.name()).output();
                 super::success(&output.unwrap())
             };
-            run(&train("run", &settings));
+            run(arguments);
             let mut left = left_by(&here, "run");
             run(&["generate", "run", "all", "--out", "pictures"]);
             left.extend(
@@ -76,19 +76,41 @@ fn matrix(settings: &[&str]) {
 
 #[test]
 fn a_labelled_run_is_the_same_on_every_instruction_set_and_number_of_threads() {
-    matrix(&[]);
+    matrix(&train("run", &[]));
 }
 
 /// Wide enough for every algorithm of convolution: from 64 channels on, up-sampled layers take Winograd's way.
 #[test]
 fn a_run_with_unlabelled_images_is_the_same_on_every_instruction_set_and_number_of_threads() {
-    matrix(&[
+    let settings = with_sets(&[
         "data.per_class=2",
         "model.width=0.5",
         "train.batch=10",
         "train.epochs=1",
         "data.unlabelled.subsets=1",
     ]);
+    matrix(&train("run", &settings));
+}
+
+/// Wide enough for Winograd's way in the decoder, whose first layers have 32 channels; augmented, as the preset is.
+#[test]
+fn a_run_on_cells_is_the_same_on_every_instruction_set_and_number_of_threads() {
+    let start = ["train", "--out", "run", "--preset", "quick-cells"];
+    let settings = with_sets(&[
+        "data.domains=[\"P01\",\"P02\",\"P03\"]",
+        "data.test_domain=P03",
+        "data.unlabelled.domains=[\"P02\"]",
+        "data.per_domain=12",
+        "model.encoder_width=0.25",
+        "model.latent=8",
+        "train.batch=5",
+        "train.epochs=1",
+    ]);
+    matrix(&[&start[..], &settings].concat());
+}
+
+fn with_sets<'a>(settings: &[&'a str]) -> Vec<&'a str> {
+    settings.iter().flat_map(|setting| ["--set", setting]).collect()
 }
 
 /// The rows of docs/reproducibility.md: a command without --out, and the checkpoint that it must end in.
