@@ -10,7 +10,7 @@ pub mod targets;
 /// A target's function, and the seeds that it accepts, by alphabet; the others hold damage that is refused.
 type Target = (fn(&[u8]) -> bool, &'static str);
 
-const TARGETS: [(&str, Target); 10] = [
+const TARGETS: [(&str, Target); 11] = [
     ("idx", (targets::idx, "gzipped members plain")),
     ("indices", (targets::indices, "npy npy-2 text")),
     (
@@ -18,6 +18,13 @@ const TARGETS: [(&str, Target); 10] = [
         (
             targets::png,
             "animated colour colour-16 colour-alpha grey grey-1 grey-16 grey-alpha grey-transparent palette-2 text",
+        ),
+    ),
+    (
+        "picture",
+        (
+            targets::picture,
+            "bilevel-png cmyk colour colour-420 grey palette-png progressive restarts turned-6 turned-png ycck",
         ),
     ),
     ("config", (targets::config, "flags flags-on-a-file named other-preset prior quick short")),

@@ -24,6 +24,7 @@ fn main() {
     write("idx", idx());
     write("indices", indices());
     write("png", png());
+    write("picture", picture());
     write("config", config());
     write("sweep", sweep());
     write("weights", weights());
@@ -173,6 +174,34 @@ fn png() -> Vec<(&'static str, Vec<u8>)> {
         ("damaged", damaged),
         ("huge", huge),
         ("another-format", b"GIF89a and more of that kind".to_vec()),
+    ]
+}
+
+/// One of each kind from the tests' pictures, and what damage there is.
+fn picture() -> Vec<(&'static str, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pictures");
+    let read = |name: &str| fs::read(folder.join(name)).expect("a picture of the tests");
+    let (colour, progressive) = (read("colour.jpg"), read("progressive.jpg"));
+    let mut huge = colour.clone();
+    let frame = huge.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame");
+    huge[frame + 5..frame + 9].fill(0x7f);
+    vec![
+        ("cmyk", read("cmyk.jpg")),
+        ("colour-420", read("colour-420.jpg")),
+        ("grey", read("grey.jpg")),
+        ("restarts", read("restarts.jpg")),
+        ("turned-6", read("turned-6.jpg")),
+        ("ycck", read("ycck.jpg")),
+        ("turned-png", read("turned-5.png")),
+        ("palette-png", read("palette.png")),
+        ("bilevel-png", read("bilevel.png")),
+        ("progressive", progressive.clone()),
+        ("progressive-cut-short", progressive[..progressive.len() / 2].to_vec()),
+        ("in-the-header", colour[..100].to_vec()),
+        ("cut-short", colour[..colour.len() - 40].to_vec()),
+        ("colour", colour),
+        ("huge", huge),
+        ("nothing", vec![]),
     ]
 }
 

@@ -1,6 +1,8 @@
-//! Files of data: MNIST files plain and gzipped, lists of indices, pictures.
+//! Files of data: MNIST files plain and gzipped, lists of indices, pictures of digits and of anything else.
 
 use diva::data::idx::{CLASSES, PIXELS, SIDE};
+use diva::data::pictures::decode::{MOST_PIXELS, Picture, decode};
+use diva::data::pictures::resize::resize;
 use diva::data::{image, subset};
 use std::io::Cursor;
 use std::path::Path;
@@ -53,5 +55,34 @@ pub fn png(bytes: &[u8]) -> bool {
     assert_eq!(grey.len(), PIXELS);
     let again = image::encode_grey(SIDE, SIDE, &grey);
     assert_eq!(image::decode_grey(Cursor::new(again), SIDE, SIDE).as_ref(), Ok(&grey));
+    true
+}
+
+/// A picture of any kind and size, as training reads it.
+pub fn picture(bytes: &[u8]) -> bool {
+    let decoded = [1, 3].map(|channels| decode(bytes, channels));
+    let [Ok(grey), Ok(colour)] = decoded else {
+        assert!(decoded.iter().all(Result::is_err), "it was accepted as grey or as colour alone");
+        return false;
+    };
+    let size = [grey.height, grey.width];
+    assert_eq!(size, [colour.height, colour.width]);
+    assert!(size[0] * size[1] <= MOST_PIXELS && size[0] * size[1] > 0, "{size:?}");
+    for (picture, channels) in [(&grey, 1), (&colour, 3)] {
+        assert_eq!(picture.pixels.len(), size[0] * size[1] * channels);
+        let mut small = vec![0; 16 * 16 * channels];
+        resize(&picture.pixels, size, channels, [16, 16], &mut small);
+        let [low, high] =
+            [picture.pixels.iter().min(), picture.pixels.iter().max()].map(|value| *value.expect("a pixel"));
+        assert!(
+            small.iter().all(|value| (low..=high).contains(value)),
+            "a mean beyond what it is the mean of"
+        );
+    }
+    // Large pictures take long to write.
+    if size[0] * size[1] < 1 << 16 {
+        let Picture { height, width, pixels } = &colour;
+        assert_eq!(decode(&image::encode_rgb(*width, *height, pixels), 3).as_ref(), Ok(&colour));
+    }
     true
 }

@@ -14,7 +14,7 @@ mod tensors;
 
 pub use config::config;
 pub use convolution::convolution;
-pub use data::{idx, indices, png};
+pub use data::{idx, indices, picture, png};
 pub use metrics::metrics;
 pub use sweep::sweep;
 pub use tensors::{IDENTITY, batch, checkpoint, parameters, seal, state, weights};
