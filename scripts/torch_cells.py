@@ -147,7 +147,7 @@ class Diva(nn.Module):
         q = [self.qzd(b["x"]), self.qzx(b["x"]), self.qzy(b["x"])]
         zd, zx, zy = z = [p.mean + p.stddev * b[e] for p, e in zip(q, ("eps_d", "eps_x", "eps_y"))]
         log_q = [p.log_prob(s).sum(1) for p, s in zip(q, z)]
-        one_hot = lambda label, labels: F.one_hot(label, labels).double()
+        one_hot = lambda label, labels: F.one_hot(label, labels).to(b["x"].dtype)
         t = {"reconstruction": negative_log_likelihood(self.px(torch.cat(z, 1)), b["x"]),
              "kl_d": (log_q[0] - self.pzd(one_hot(b["d"], DOMAINS)).log_prob(zd).sum(1)).sum(),
              "kl_x": (log_q[1] - Normal(0.0, 1.0).log_prob(zx).sum(1)).sum(),
@@ -157,11 +157,11 @@ class Diva(nn.Module):
             t["ce_y"] = F.cross_entropy(self.qy(zy), b["y"], reduction="sum")
             of_y = ALPHA_Y * t["ce_y"]
         else:
-            every = torch.arange(CLASSES).repeat_interleave(BATCH)
+            every = torch.arange(CLASSES).repeat_interleave(len(b["x"]))
             log_qy = F.log_softmax(self.qy(zy), 1).t().reshape(-1)
             log_p = self.pzy(one_hot(every, CLASSES)).log_prob(zy.repeat(CLASSES, 1)).sum(1)
             t["kl_y"] = (log_qy.exp() * (log_q[2].repeat(CLASSES) - log_p)).sum()
-            t["entropy_y"] = (log_qy.exp() * (log_qy - torch.tensor(PRIOR_Y, dtype=torch.float64).log()[every])).sum()
+            t["entropy_y"] = (log_qy.exp() * (log_qy - torch.tensor(PRIOR_Y, dtype=b["x"].dtype).log()[every])).sum()
             of_y = t["entropy_y"]
         total = t["reconstruction"] + t["kl_d"] + t["kl_x"] + t["kl_y"] + ALPHA_D * t["ce_d"] + of_y
         return total, t

@@ -1,7 +1,8 @@
 """diva beside PyTorch, candle and burn on this machine: runs everything and writes the table of docs/performance.md.
 
     python3 benches/peers/compare.py [--rounds 5] [--steps 5] [--threads 2] [--batch 100] [--venv FOLDER]
-                                     [--only step,unlabelled,one-thread,avx2,decoder,infer,batches] [--document FILE]
+                                     [--only step,unlabelled,one-thread,avx2,decoder,infer,cells,cells-unlabelled,cells-infer,batches]
+                                     [--document FILE]
 
 Needs Linux, Rust, Python 3.11 or newer and, for the compiled PyTorch, a C++ compiler; fetches the rest: PyTorch into
 a virtual environment (benches/peers/.venv, unless --venv names one that is there), candle and burn through cargo.
@@ -164,6 +165,7 @@ def comparisons(options):
             Contestant("burn (flex)", [burn.get("burn-peer"), *sizes], failure=no_burn),
         ]
 
+    of_cells = ["--model", "malaria"]
     held = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
     table = {
         "step": lambda: Comparison("step", "training step", threads, [
@@ -178,6 +180,13 @@ def comparisons(options):
         "decoder": lambda: Comparison("decoder", "decoder, cross-entropy, Adam", threads, decoders()),
         "infer": lambda: Comparison("infer", "class prediction", threads, [
             diva("infer"), torch("eager", "infer")], "images_per_s"),
+        "cells": lambda: Comparison("cells", "cells: training step", threads, [
+            diva("step", *of_cells), torch("eager", "step", "--cells"),
+            torch("eager, channels last", "step", "--cells", "--channels-last")]),
+        "cells-unlabelled": lambda: Comparison("cells-unlabelled", "cells: training step, images without a class", threads, [
+            diva("step", "--unlabelled", *of_cells), torch("eager", "step", "--cells", "--unlabelled")]),
+        "cells-infer": lambda: Comparison("cells-infer", "cells: class prediction", threads, [
+            diva("infer", *of_cells), torch("eager", "infer", "--cells")], "images_per_s"),
         "batches": lambda: Comparison("batches", "training step", threads, [
             diva("step", name=f"batch {size}", batch=size) for size in (25, 50, 100, 200, 400)], alone=True),
     }

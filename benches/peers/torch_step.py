@@ -1,8 +1,8 @@
-"""PyTorch's time for what `diva bench` times, on the model that scripts/torch_reference.py defines.
+"""PyTorch's time for what `diva bench` times, on the models that scripts/torch_reference.py and torch_cells.py define.
 
-    python torch_step.py step    [--unlabelled] [--compile | --channels-last]   the training step, Adam included
-    python torch_step.py decoder [--compile]                                    the decoder's alone
-    python torch_step.py infer                                                  class prediction
+    python torch_step.py step    [--cells] [--unlabelled] [--compile | --channels-last]   the training step, Adam included
+    python torch_step.py decoder [--compile]                                              the decoder's alone, of digits
+    python torch_step.py infer   [--cells]                                                class prediction
                          [--threads 2] [--batch 100] [--steps 7]
 
 Prints one JSON object. Images, labels and noise are random, drawn once. The first step is not counted.
@@ -17,12 +17,20 @@ import torch
 from torch.nn import functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+import torch_cells as cells  # noqa: E402
 import torch_reference as reference  # noqa: E402
 
 LATENT, LEARNING_RATE, SIDE = 64, 1e-3, 28
+# Of cells: the published sizes.
+IMAGE, cells.DOMAINS, cells.LATENT = (64, 64, 3), 9, LATENT
+cells.ENCODER_CHANNELS, cells.DECODER_CHANNELS = (32, 64), (64, 32)
+# Without the notes that the fixtures need.
+cells.act = F.leaky_relu
 
 
 def step(options):
+    if options.cells:
+        return step_of_cells(options)
     net = model(options)
     x, d, y = random_batch(options.batch)
     y = None if options.unlabelled else y
@@ -32,6 +40,15 @@ def step(options):
         return reference.loss(net.terms(x, d, y, noise, "per-pixel", "sampled"))
 
     return *train(net, loss, options), None
+
+
+def step_of_cells(options):
+    net = model(options)
+    n, (height, width, channels) = options.batch, IMAGE
+    batch = {"x": torch.randint(0, 256, (n, channels, height, width)).float() / 255,
+             "d": torch.randint(0, cells.DOMAINS, (n,)), "y": torch.randint(0, cells.CLASSES, (n,))}
+    batch |= {name: torch.randn(n, LATENT) for name in ("eps_d", "eps_x", "eps_y")}
+    return *train(net, lambda: net.loss(batch, not options.unlabelled)[0], options), None
 
 
 def decoder(options):
@@ -48,14 +65,16 @@ def decoder(options):
 
 def infer(options):
     net = model(options).eval()
-    x, _, _ = random_batch(options.batch)
+    height, width, channels = IMAGE
+    x = torch.rand(options.batch, channels, height, width) if options.cells else random_batch(options.batch)[0]
     with torch.inference_mode():
         return timed(lambda: net.qy(net.qzy(x).mean).argmax(1), options.steps), None, None
 
 
 def model(options):
-    net = reference.Diva(1.0, 1.0, LATENT).train()
-    reference.initialise(net)
+    net = (cells.Diva(IMAGE) if options.cells else reference.Diva(1.0, 1.0, LATENT)).train()
+    if not options.cells:
+        reference.initialise(net)
     return net.to(memory_format=torch.channels_last) if options.channels_last else net
 
 
@@ -99,6 +118,7 @@ def peak_rss_mib():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["step", "decoder", "infer"])
+    parser.add_argument("--cells", action="store_true", help="the model of cells instead of that of digits")
     parser.add_argument("--unlabelled", action="store_true")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
