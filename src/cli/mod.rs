@@ -70,7 +70,7 @@ struct ConfigArguments {
     /// A TOML file; what it does not say comes from its preset.
     #[arg(value_name = "CONFIG.toml")]
     config: Option<PathBuf>,
-    /// Start from this preset: quick (the default without CONFIG.toml) or rotated-mnist.
+    /// Start from this preset: quick (the default without CONFIG.toml), rotated-mnist, quick-cells or malaria.
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Set one key, such as train.epochs=20; may be repeated.

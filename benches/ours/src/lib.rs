@@ -3,8 +3,8 @@
 use diva::autograd::{Builder, Engine, Gradients, Init, Layout, Param, Params, Tape, Var};
 use diva::config::Config;
 use diva::models::diva::Noise;
-use diva::models::networks::{Decoder, LEVELS};
-use diva::models::{Batch, Diva, SIDE, Weights};
+use diva::models::networks::lenet::{Decoder, LEVELS};
+use diva::models::{Batch, Diva, LogitLayout, SIDE, Weights};
 use diva::optim::Adam;
 use diva::rng::Stream;
 use diva::simd::Isa;
@@ -117,7 +117,8 @@ impl DecoderTraining {
     pub fn step(&mut self) -> f32 {
         let mean = {
             let tape = Tape::train(&self.engine, &self.params);
-            let loss = self.decoder.negative_log_likelihood(tape.input(&self.z), &self.levels);
+            let z = tape.input(&self.z);
+            let loss = self.decoder.negative_log_likelihood(z, &self.levels, LogitLayout::PerPixel);
             let mean = loss.scale(1.0 / self.levels.len() as f32);
             let value = mean.read(|numbers| numbers[0]);
             mean.backward(&mut self.gradients);
