@@ -3,6 +3,7 @@
 //! Fields whose names end in `_seconds` or `_per_second` depend on the clock; all others are a function of the
 //! configuration, bit for bit.
 
+use crate::scores::Summary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -79,6 +80,10 @@ pub struct RunResult {
     pub ended_by: String,
     /// The selected epoch's accuracy on the unseen domain: the figure of the run.
     pub test_accuracy: f64,
+    /// Of two classes: how good the selected epoch's probabilities are on the unseen domain. Results of earlier versions
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_scores: Option<Summary>,
     /// Everything else of the selected epoch.
     pub selected: SelectedEpoch,
     /// Trained parameters of the model.

@@ -60,12 +60,15 @@ fn markdown_shows_figures_gaps_and_sources() {
 fn csv_has_a_line_for_each_cell() {
     let text = csv(&collection(""));
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "figure,arm,test_domain,mean,standard_error,n,planned,source");
-    assert_eq!(lines[1], "test_accuracy,\"a, |\",0,0.625,0.125,2,2,this sweep");
-    assert_eq!(lines[2], "test_accuracy,\"a, |\",75,0.25,,1,2,this sweep");
-    assert_eq!(lines[3], "test_accuracy,\"a, |\",average,0.4375,,1,2,this sweep");
-    assert_eq!(lines[4], "test_accuracy,b,0,,,0,2,this sweep");
-    assert_eq!(lines[7], "test_accuracy,DANN,0,0.867,,,,\"Wang et al., ICLR 2019 (HEX), table 3\"");
+    assert_eq!(
+        lines[0],
+        "figure,arm,test_domain,mean,standard_error,interval_low,interval_high,n,planned,source"
+    );
+    assert_eq!(lines[1], "test_accuracy,\"a, |\",0,0.625,0.125,,,2,2,this sweep");
+    assert_eq!(lines[2], "test_accuracy,\"a, |\",75,0.25,,,,1,2,this sweep");
+    assert_eq!(lines[3], "test_accuracy,\"a, |\",average,0.4375,,,,1,2,this sweep");
+    assert_eq!(lines[4], "test_accuracy,b,0,,,,,0,2,this sweep");
+    assert_eq!(lines[7], "test_accuracy,DANN,0,0.867,,,,,,\"Wang et al., ICLR 2019 (HEX), table 3\"");
     // Two figures, two arms, three cells each; six methods beside the first.
     assert_eq!(lines.len(), 1 + 2 * 2 * 3 + 6 * 3);
     assert_eq!(field("a \"b\"\nc"), "\"a \"\"b\"\"\nc\"");

@@ -47,7 +47,7 @@ fn means_and_standard_errors_are_those_worked_by_hand() {
     assert_cell(&dann.cells[0], Some(0.5), None, 1);
     assert_cell(&dann.cells[1], None, None, 0);
     assert_cell(&dann.average, None, None, 0);
-    assert_eq!(dann.cells[0].values, [OfSeed { seed: 1, value: 0.5 }]);
+    assert_eq!(dann.cells[0].values, [OfSeed { seed: 1, value: 0.5, interval: None }]);
 
     let halves = &collection.tables[1];
     assert_eq!(halves.figure, "test_accuracy_last_epochs");

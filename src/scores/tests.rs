@@ -18,7 +18,7 @@ fn near(found: Option<f64>, expected: &Value, what: &str) {
 #[test]
 fn every_score_is_scikit_learns() {
     let cases: Vec<Value> =
-        serde_json::from_str(include_str!("../../../tests/fixtures/scores/cases.json")).unwrap();
+        serde_json::from_str(include_str!("../../tests/fixtures/scores/cases.json")).unwrap();
     assert_eq!(cases.len(), 12);
     for case in cases {
         let classes = case["classes"].as_u64().unwrap() as usize;
