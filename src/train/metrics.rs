@@ -168,6 +168,35 @@ pub fn mean_of_last(values: impl Iterator<Item = f64>) -> Option<f64> {
 mod tests {
     use super::*;
 
+    /// As an earlier version wrote it of a run of digits, and as this one does.
+    const OF_DIGITS: &str = r#"{
+  "preset": "quick",
+  "seed": 3,
+  "test_domain": "75",
+  "epochs": 2,
+  "ended_by": "epochs",
+  "test_accuracy": 0.25,
+  "selected": {
+    "epoch": 2,
+    "train_accuracy": 0.5,
+    "ce_y": 1.5,
+    "domain_accuracy": {
+      "0": 0.5
+    },
+    "test_accuracy": 0.25,
+    "disjoint_test_accuracy": 0.125
+  },
+  "parameters": 7,
+  "checkpoint_sha256": "ab"
+}"#;
+
+    #[test]
+    fn a_result_without_scores_is_what_it_was() {
+        let result: RunResult = serde_json::from_str(OF_DIGITS).unwrap();
+        assert_eq!(result.test_scores, None);
+        assert_eq!(serde_json::to_string_pretty(&result).unwrap(), OF_DIGITS);
+    }
+
     #[test]
     fn the_last_ten_values_count() {
         assert_eq!(mean_of_last((1..=12).map(f64::from)), Some(7.5)); // 3 to 12
