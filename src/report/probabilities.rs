@@ -25,10 +25,10 @@ pub(super) fn describe(page: &mut Page, evaluation: &Evaluation, classes: &[Stri
     let mut charts = Vec::new();
     if let Some(curve) = &scores.roc_curve {
         let caption = format!(
-            "Images of the unseen domain whose probability of {positive} is above a threshold are taken for {positive}: \
-             upwards the share of the {positive} that are found, to the right the share of the {negative} that are \
-             mistaken for it, for every threshold. The area under the curve is the probability that a {positive} image \
-             ranks above a {negative} one, 0.5 on the grey line. The dot is where the likelier class is taken."
+            "Images of the unseen domain count as {positive} if their probability of it is above a threshold. For every \
+             threshold: upwards the share of the {positive} that are found, to the right the share of the {negative} \
+             that are mistaken for {positive}. The area under the curve is the probability that one that is {positive} \
+             ranks above one that is {negative}; on the grey line it is 0.5. The dot is where the likelier class is taken."
         );
         charts.push(captioned(&roc_chart(curve, scores, positive), &caption));
     }

@@ -152,7 +152,7 @@ fn assert_counted(here: &Folder, out: &str, kept: &Value) {
     ] {
         match (found.as_f64(), expected) {
             (Some(found), Some(expected)) => {
-                assert!((found - expected).abs() < 1e-12, "{out}, {name}: {found}, {expected}")
+                assert!((found - expected).abs() < 1e-12, "{out}, {name}: {found}, {expected}");
             }
             (found, expected) => assert_eq!(found, expected, "{out}, {name}"),
         }

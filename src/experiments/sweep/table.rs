@@ -275,7 +275,8 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     let mut notes = Vec::new();
     let configs: Vec<_> = sweep.jobs.iter().map(|job| &job.config).collect();
     let published = published::beside(&configs, &mut notes);
-    let positive = in_order(figures.iter().flatten().filter_map(|run| run.positive_class.as_deref()));
+    let with_area = figures.iter().flatten().filter(|run| run.roc_auc.is_some());
+    let positive = in_order(with_area.filter_map(|run| run.positive_class.as_deref()));
     if !positive.is_empty() {
         notes.push(format!(
             "The ROC curve is about the class {}; the area of a single run stands with its 95 % interval over draws of the \

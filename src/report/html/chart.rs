@@ -31,23 +31,30 @@ const MARGINS: [f64; 4] = [72.0, 28.0, 34.0, 52.0];
 pub fn lines(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
     let values = |axis: usize| lines.iter().flat_map(move |line| line.points.iter().map(move |p| p[axis]));
     let axes = [(x, Axis::covering(values(0), 6)), (y, Axis::covering(values(1), 5))];
-    chart(title, HEIGHT, axes, lines)
+    chart("chart", title, HEIGHT, axes, lines)
 }
 
 /// The same of shares, both from 0 to 1: a square.
 pub fn shares(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
     let [left, right, top, bottom] = MARGINS;
-    chart(title, WIDTH - left - right + top + bottom, [x, y].map(|name| (name, Axis::of_shares())), lines)
+    let axes = [x, y].map(|name| (name, Axis::of_shares()));
+    chart("chart shares", title, WIDTH - left - right + top + bottom, axes, lines)
 }
 
-fn chart(title: &str, height: f64, [(x, across), (y, up)]: [(&str, Axis); 2], lines: &[Line]) -> String {
+fn chart(
+    class: &str,
+    title: &str,
+    height: f64,
+    [(x, across), (y, up)]: [(&str, Axis); 2],
+    lines: &[Line],
+) -> String {
     let [left, right, top, bottom] = MARGINS;
     let place = |[x, y]: [f64; 2]| {
         let x = left + across.position(x) * (WIDTH - left - right);
         let y = height - bottom - up.position(y) * (height - top - bottom);
         (x, y)
     };
-    let mut svg = opening("chart", WIDTH, height, title);
+    let mut svg = opening(class, WIDTH, height, title);
     let _ = writeln!(svg, "<text class=\"title\" x=\"{left}\" y=\"22\">{}</text>", escape(title));
     let [x0, y0] = [across.ticks()[0], up.ticks()[0]];
     for (value, label) in up.ticks().into_iter().zip(up.labels()) {
@@ -179,6 +186,17 @@ mod tests {
         assert!(svg.contains("points=\"72.0,248.0 342.0,141.0 612.0,34.0\""), "{svg}");
         assert!(svg.contains("<circle cx=\"342.0\" cy=\"141.0\" r=\"5\" fill=\"#0072b2\"/>"), "{svg}");
         assert!(svg.contains("a &lt;b&gt;") && !svg.contains("<b>"), "{svg}");
+    }
+
+    #[test]
+    fn shares_are_drawn_in_a_square_whatever_they_are() {
+        let svg = shares("title", "x", "y", &[line(vec![[0.25, 0.5], [0.5, 0.5]])]);
+        // 540 across from 72, and 540 up from 574.
+        assert!(
+            svg.contains("viewBox=\"0 0 640 626\"") && svg.contains("points=\"207.0,304.0 342.0,304.0\""),
+            "{svg}"
+        );
+        assert_eq!(svg.matches(">0.2</text>").count(), 2, "{svg}");
     }
 
     #[test]
