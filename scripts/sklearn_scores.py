@@ -3,7 +3,7 @@
     python scripts/sklearn_scores.py [--check]
 
 Predictions of two and more classes, many of them with ties, written with the classes that are true, the probabilities and
-every score that src/experiments/scores/ has too. With --check nothing is written, but the file is held against what is
+every score that src/scores/ has too. With --check nothing is written, but the file is held against what is
 computed now. Needs NumPy and scikit-learn; the file holds what scikit-learn 1.9.1 with NumPy 2.4.6 gave.
 """
 import json

@@ -9,6 +9,7 @@
 //! * [`autograd`]: the contract of an operation, the tape, the parameters; [`ops`]: one file an operation.
 //! * [`nn`]: layers; [`prob`]: distributions; [`optim`]: Adam.
 //! * [`config`]: what a run is to do; [`data`]: images, domains, batches; [`store`]: what reaches the disk.
+//! * [`scores`]: how good class probabilities are.
 //! * [`models`]: DIVA, its networks and its objective.
 //! * [`train`]: the step, the epoch, the run; [`experiments`]: sweeps of runs, and what trained models know.
 //! * [`report`]: pictures; [`cli`]: the command line.
@@ -30,6 +31,7 @@ pub mod parallel;
 pub mod prob;
 pub mod report;
 pub mod rng;
+pub mod scores;
 pub mod simd;
 pub mod store;
 pub mod tensor;

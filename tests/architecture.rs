@@ -25,11 +25,18 @@ const MODULES: &[(&str, &[&str])] = &[
     ("optim", &["tensor", "kernels", "autograd"]),
     ("config", &["error"]),
     ("store", &["error"]),
+    ("scores", &["error", "rng", "parallel"]),
     ("data", &["error", "simd", "rng", "tensor", "parallel", "store"]),
     ("models", &["error", "rng", "tensor", "autograd", "ops", "nn", "prob", "config"]),
     ("train", EVERYTHING_ABOVE),
     ("experiments", EVERYTHING_ABOVE),
-    ("report", &["error", "rng", "tensor", "autograd", "prob", "config", "store", "data", "models", "train"]),
+    (
+        "report",
+        &[
+            "error", "rng", "tensor", "autograd", "prob", "config", "store", "scores", "data", "models",
+            "train",
+        ],
+    ),
     ("cli", EVERYTHING_ABOVE),
 ];
 const EVERYTHING_ABOVE: &[&str] = &["*"];

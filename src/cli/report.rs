@@ -1,6 +1,6 @@
 //! `diva report`
 
-use super::saved_run::{Elsewhere, load_weights};
+use super::saved_run::{Elsewhere, load_weights, refuse_other_classes};
 use super::say;
 use crate::autograd::Params;
 use crate::data::{Dataset, Split};
@@ -16,7 +16,8 @@ use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use crate::tensor::Tensor;
-use crate::train::{evaluate, run, sources};
+use crate::train::evaluate::{self, Evaluation};
+use crate::train::{run, sources};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,7 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
         result: None,
         notices: Vec::new(),
         confusion: None,
+        evaluation: None,
         knowledge: Vec::new(),
         views: None,
         pictures: Vec::new(),
@@ -100,6 +102,10 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
         let why = "the run goes on, or was stopped between the two";
         report.notices.push(format!("The model that was asked is not that of the selected epoch: {why}."));
     }
+    if split.classes == 2 {
+        let (model, params) = &selected;
+        report.evaluation = Some(Evaluation::of(&model.class_predictor(params), &split)?);
+    }
     look_inside(&mut report, &selected, &split);
     Ok(report)
 }
@@ -115,19 +121,8 @@ fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
 fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result<(Model, Params)> {
     let (model, params) = load_weights(&report.config, &files.best(), |classes| Some(vec![1; classes]))?;
     let predictor = model.class_predictor(&params);
-    if predictor.labels() != split.classes {
-        let (known, there) = (predictor.labels(), split.classes);
-        return Err(Error::request(format!(
-            "cannot report {}: its model knows {known} classes, its images have {there}",
-            files.path().display()
-        )));
-    }
-    let predicted = evaluate::predict(&predictor, &split.test);
-    let mut counts = vec![vec![0; split.classes]; split.classes];
-    for (&class, &prediction) in split.test.classes.iter().zip(&predicted) {
-        counts[class as usize][prediction as usize] += 1;
-    }
-    report.confusion = Some(counts);
+    refuse_other_classes("report", files.path(), predictor.labels(), split.classes)?;
+    report.confusion = Some(evaluate::confusion(&predictor, &split.test)?);
     Ok((model, params))
 }
 

@@ -59,6 +59,17 @@ impl SavedRun {
     }
 }
 
+/// Refuses images of another number of classes than the model of a run knows; `verb` says what cannot be done with them.
+pub(super) fn refuse_other_classes(verb: &str, folder: &Path, model: usize, images: usize) -> Result<()> {
+    if model == images {
+        return Ok(());
+    }
+    Err(Error::request(format!(
+        "cannot {verb} {}: its model knows {model} classes, its images have {images}",
+        folder.display()
+    )))
+}
+
 /// The model of a configuration with the parameters of a weight file, which says how many domains and classes there
 /// are; `class_counts` makes p(y) from the number of classes, where p(y) is to be the frequency in training data.
 pub(super) fn load_weights(

@@ -92,8 +92,10 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
     let disjoint = selected
         .disjoint_test_accuracy
         .map_or(String::new(), |share| format!("; {} of other digits, seen at no angle", percent(share)));
+    let area = result.test_scores.as_ref().and_then(|scores| Some((scores.roc_auc?, &scores.positive_class)));
+    let area = area.map_or(String::new(), |(area, class)| format!("; ROC AUC of {class} {area}"));
     say(&format!(
-        "unseen domain {}: {} recognised{disjoint}",
+        "unseen domain {}: {} recognised{disjoint}{area}",
         result.test_domain,
         percent(result.test_accuracy)
     ))?;

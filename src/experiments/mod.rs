@@ -6,10 +6,8 @@ pub mod latents;
 mod lbfgs;
 pub mod pca;
 pub mod probe;
-pub mod quantile;
 #[cfg(test)]
 mod reference;
-pub mod scores;
 pub mod sweep;
 pub mod tsne;
 pub mod unlike;

@@ -14,8 +14,8 @@
 //! 2019). Images that differ in what few pixels show, such as a new kind of parasite, do not move it. It is no test with a
 //! level of significance for a whole new patient; for that, compare the share of flagged images with `quantile`.
 
-use super::quantile::quantile;
 use crate::error::{Error, Result};
+use crate::scores::quantile::quantile;
 use serde::{Deserialize, Serialize};
 
 /// The ELBO below which an image gets the flag.

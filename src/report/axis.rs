@@ -54,6 +54,11 @@ impl Axis {
         Axis { first, last, digit, exponent }
     }
 
+    /// From 0 to 1, in fifths.
+    pub(super) fn of_shares() -> Axis {
+        Axis { first: 0, last: 5, digit: 2, exponent: -1 }
+    }
+
     /// The values of the ticks, rising; at least two.
     pub(super) fn ticks(&self) -> Vec<f64> {
         (self.first..=self.last).map(|tick| decimal(tick * self.digit, self.exponent)).collect()
@@ -143,6 +148,13 @@ mod tests {
         assert_eq!(labels(&[1e-320], 2), ["-1", "0", "1"]);
         assert_eq!(labels(&[], 2), ["0.0", "0.5", "1.0"]);
         assert_eq!(labels(&[f64::NAN, f64::INFINITY, -1e301], 2), ["0.0", "0.5", "1.0"]);
+    }
+
+    #[test]
+    fn shares_have_ticks_between_the_whole_numbers() {
+        let axis = Axis::of_shares();
+        assert_eq!(axis.labels(), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!([0.0, 0.3, 1.0].map(|share| axis.position(share)), [0.0, 0.3, 1.0]);
     }
 
     #[test]

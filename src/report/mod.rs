@@ -19,6 +19,7 @@ mod grid;
 pub mod html;
 pub mod palette;
 mod picture;
+mod probabilities;
 pub mod run_pictures;
 pub mod run_report;
 pub mod tensorboard;

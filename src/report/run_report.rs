@@ -4,9 +4,11 @@ use super::curves::{HELD_BACK, LOSS, OTHER_DIGITS, TERMS, TOGETHER};
 use super::html::chart::{self, Line};
 use super::html::{self, Page};
 use super::palette::{Colour, LABELS, label, series};
+use super::probabilities;
 use super::text::degrees;
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
 use crate::store::checkpoint::sha256_hex;
+use crate::train::evaluate::Evaluation;
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
 
 /// What a report says of one run.
@@ -28,6 +30,8 @@ pub struct RunReport {
     pub notices: Vec<String>,
     /// Images of the unseen domain by class and predicted class; nothing if the model could not be asked.
     pub confusion: Option<Vec<Vec<usize>>>,
+    /// Of two classes, how well the selected model recognises them in every domain.
+    pub evaluation: Option<Evaluation>,
     /// What a linear classifier reads off each latent; empty if the model has none.
     pub knowledge: Vec<KnowledgeRow>,
     /// The latents of some images, seen in two dimensions; nothing if the model has none.
@@ -134,15 +138,18 @@ impl RunReport {
     }
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-fn or_dash(figure: Option<f64>, show: impl Fn(f64) -> String) -> String {
-    figure.map_or("–".into(), show)
+/// What stands in a table where there is no figure.
+pub(super) const MISSING: &str = "–";
+
+pub(super) fn or_dash(figure: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    figure.map_or(MISSING.into(), show)
 }
 
-fn cells(texts: &[&str]) -> Vec<String> {
+pub(super) fn cells(texts: &[&str]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
 }
 
@@ -170,6 +177,9 @@ fn describe(page: &mut Page, run: &RunReport) {
     if let Some(confusion) = &run.confusion {
         page.heading(3, &format!("What is mistaken for what, in the unseen domain {unseen}"));
         page.matrix("class ↓  predicted →", &run.classes, confusion);
+    }
+    if let Some(evaluation) = &run.evaluation {
+        probabilities::describe(page, evaluation, &run.classes);
     }
     if !run.knowledge.is_empty() {
         know(page, run);
@@ -326,7 +336,7 @@ fn line(
         name: name.into(),
         colour,
         points: run.metrics.iter().filter_map(point).collect(),
-        mark: run.selected().and_then(point),
+        marks: run.selected().and_then(point).into_iter().collect(),
     }
 }
 
@@ -400,6 +410,15 @@ fn differing(runs: &[RunReport]) -> Vec<String> {
     all.iter().map(of_run).collect()
 }
 
+/// Takes away the columns in which no run has anything.
+fn without_empty_columns(rows: &mut [Vec<String>]) {
+    for column in (1..rows[0].len()).rev() {
+        if rows[1..].iter().all(|row| row[column] == MISSING) {
+            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        }
+    }
+}
+
 fn compare(page: &mut Page, runs: &[RunReport]) {
     let mut rows = vec![cells(&[
         "run",
@@ -408,6 +427,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
         "seed",
         "epochs",
         "unseen, selected",
+        "ROC AUC",
         "other digits",
         "unseen, last 10",
         "training domains",
@@ -415,6 +435,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
     ])];
     for (run, settings) in runs.iter().zip(differing(runs)) {
         let selected = run.selected();
+        let area = run.evaluation.as_ref().and_then(probabilities::test_area);
         rows.push(vec![
             run.name.clone(),
             kind(run.config.model.kind).into(),
@@ -422,12 +443,14 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
             run.config.seed.to_string(),
             run.progress(),
             or_dash(selected.map(|epoch| epoch.test_accuracy), percent),
+            area.map_or(MISSING.into(), |area| area.to_string()),
             or_dash(selected.and_then(|epoch| epoch.disjoint_test_accuracy), percent),
             or_dash(run.mean_of_last(), percent),
             or_dash(selected.map(|epoch| epoch.train_accuracy), percent),
-            if settings.is_empty() { "–".into() } else { settings },
+            if settings.is_empty() { MISSING.into() } else { settings },
         ]);
     }
+    without_empty_columns(&mut rows);
     page.table(&rows);
     let lines: Vec<Line> = runs
         .iter()

@@ -1,12 +1,171 @@
 //! How well classes are recognised, by the mean of q(zy|x), without training anything.
+//!
+//! [`Evaluation`] is what everyone shows: `diva evaluate`, the report, and, of the test domain alone, `result.json`.
 
-use crate::data::Dataset;
 use crate::data::collection::UNLABELLED;
+use crate::data::{Dataset, Split};
+use crate::error::Result;
 use crate::models::{LabelPredictor, argmax, softmax};
+use crate::scores::{Bootstrap, Predictions, Scores, Summary};
 use crate::tensor::Buffer;
+use serde::Serialize;
 
 /// Images that are turned from bytes to f32 together.
 const BATCH: usize = 500;
+
+/// Which of two classes is the positive one: the second. Of malaria cells these are the parasitised ones, which are found
+/// or overlooked.
+const POSITIVE: u32 = 1;
+
+/// The role of the test domain's images.
+const TEST: &str = "test";
+
+/// How well a model recognises the classes of all images, part by part and domain by domain.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The share of the training images whose class is recognised.
+    pub train_accuracy: f64,
+    /// The same of those that are held back for selection, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
+    /// The same of the test domain.
+    pub test_accuracy: f64,
+    /// The same of other digits of the test domain, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disjoint_test_accuracy: Option<f64>,
+    /// Of two classes, the name of the one that scores are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive_class: Option<String>,
+    /// In the order of the parts, and in it of the domains' labels; without what no class is known of.
+    pub domains: Vec<DomainEvaluation>,
+}
+
+/// The images of a domain in one role.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DomainEvaluation {
+    /// The domain's name.
+    pub domain: String,
+    /// "training", "validation" (held back for selection), "unlabelled" (trained on without the classes), "test" (never
+    /// seen in training) or "disjoint-test" (other digits of the test domain).
+    pub role: &'static str,
+    /// Those whose class is known.
+    pub images: usize,
+    /// Those whose class is recognised.
+    pub correct: usize,
+    /// Their share.
+    pub accuracy: f64,
+    /// Of two classes: how good the probabilities are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
+}
+
+impl Evaluation {
+    /// What a model says of all images.
+    ///
+    /// # Errors
+    /// If a probability is no number.
+    ///
+    /// # Panics
+    /// If the model knows another number of classes.
+    #[track_caller]
+    pub fn of(predictor: &LabelPredictor, split: &Split) -> Result<Self> {
+        let mut domains = Vec::new();
+        let mut of_part = |data: &Dataset, role| -> Result<f64> {
+            let (accuracy, of_domains) = evaluate_part(predictor, split, data, role)?;
+            domains.extend(of_domains);
+            Ok(accuracy)
+        };
+        let train_accuracy = of_part(&split.train, "training")?;
+        let validation_accuracy =
+            split.validation.as_ref().map(|data| of_part(data, "validation")).transpose()?;
+        if let Some(unlabelled) = &split.unlabelled {
+            of_part(unlabelled, "unlabelled")?;
+        }
+        let test_accuracy = of_part(&split.test, TEST)?;
+        let disjoint_test_accuracy =
+            split.disjoint_test.as_ref().map(|data| of_part(data, "disjoint-test")).transpose()?;
+        Ok(Evaluation {
+            train_accuracy,
+            validation_accuracy,
+            test_accuracy,
+            disjoint_test_accuracy,
+            positive_class: positive_class(split).map(str::to_owned),
+            domains,
+        })
+    }
+
+    /// The scores of the test domain, of two classes.
+    pub fn test_scores(&self) -> Option<&Scores> {
+        self.domains.iter().find(|row| row.role == TEST)?.scores.as_ref()
+    }
+}
+
+/// The scores of the test domain's images; nothing unless there are two classes.
+///
+/// # Errors
+/// If a probability is no number.
+///
+/// # Panics
+/// If the model knows another number of classes.
+#[track_caller]
+pub fn test_scores(predictor: &LabelPredictor, split: &Split) -> Result<Option<Summary>> {
+    let Some(name) = positive_class(split) else { return Ok(None) };
+    let (_, domains) = evaluate_part(predictor, split, &split.test, TEST)?;
+    let scores = domains.first().and_then(|row| row.scores.as_ref());
+    Ok(scores.map(|scores| Summary::of(scores, name)))
+}
+
+/// The number of images of class i (row) that are taken for class j (column); the classes of all are known.
+///
+/// # Errors
+/// If a probability is no number.
+pub fn confusion(predictor: &LabelPredictor, data: &Dataset) -> Result<Vec<Vec<usize>>> {
+    let (predicted, probabilities) = predict_with_probabilities(predictor, data);
+    let predictions = Predictions::new(&data.classes, &probabilities, predictor.labels())?;
+    Ok(predictions.with_predicted(predicted).confusion())
+}
+
+/// The name of the positive class, of two.
+fn positive_class(split: &Split) -> Option<&str> {
+    (split.classes == 2).then(|| split.class_names[POSITIVE as usize].as_str())
+}
+
+/// The accuracy on a part of the images, and what can be said of its domains.
+#[track_caller]
+fn evaluate_part(
+    predictor: &LabelPredictor,
+    split: &Split,
+    data: &Dataset,
+    role: &'static str,
+) -> Result<(f64, Vec<DomainEvaluation>)> {
+    assert_eq!(predictor.labels(), split.classes, "classes of the model and of the images");
+    let (predicted, probabilities) = predict_with_probabilities(predictor, data);
+    let names: Vec<&String> = split.domain_names.iter().chain([&split.test_domain]).collect();
+    let counts = correct_by_domain(data, &predicted, names.len());
+    let mut domains = Vec::new();
+    for ((label, name), (correct, images)) in (0..).zip(names).zip(counts) {
+        if images == 0 {
+            continue;
+        }
+        let scores = || -> Result<Scores> {
+            let is_mine = |&i: &usize| data.domains[i] == label && data.classes[i] != UNLABELLED;
+            let mine: Vec<usize> = (0..data.len()).filter(is_mine).collect();
+            let of_mine = |all: &[u32]| mine.iter().map(|&i| all[i]).collect::<Vec<u32>>();
+            let rows: Vec<f32> = mine.iter().flat_map(|&i| &probabilities[2 * i..][..2]).copied().collect();
+            let predictions = Predictions::new(&of_mine(&data.classes), &rows, 2)?;
+            Ok(predictions.with_predicted(of_mine(&predicted)).scores(POSITIVE, Bootstrap::default()))
+        };
+        domains.push(DomainEvaluation {
+            domain: name.clone(),
+            role,
+            images,
+            correct,
+            accuracy: correct as f64 / images as f64,
+            scores: positive_class(split).map(|_| scores()).transpose()?,
+        });
+    }
+    Ok((accuracy(data, &predicted), domains))
+}
 
 /// The predicted label of every image.
 pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Vec<u32> {
@@ -16,7 +175,7 @@ pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Vec<u32> {
 }
 
 /// The predicted label of every image, and the probabilities of all labels: (images, labels).
-pub fn predict_with_probabilities(predictor: &LabelPredictor, data: &Dataset) -> (Vec<u32>, Vec<f32>) {
+fn predict_with_probabilities(predictor: &LabelPredictor, data: &Dataset) -> (Vec<u32>, Vec<f32>) {
     let labels = predictor.labels();
     let mut predicted = Vec::with_capacity(data.len());
     let mut probabilities = Vec::with_capacity(data.len() * labels);

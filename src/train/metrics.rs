@@ -3,6 +3,7 @@
 //! Fields whose names end in `_seconds` or `_per_second` depend on the clock; all others are a function of the
 //! configuration, bit for bit.
 
+use crate::scores::Summary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -79,6 +80,10 @@ pub struct RunResult {
     pub ended_by: String,
     /// The selected epoch's accuracy on the unseen domain: the figure of the run.
     pub test_accuracy: f64,
+    /// Of two classes: how good the selected epoch's probabilities are on the unseen domain. Results of earlier versions
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_scores: Option<Summary>,
     /// Everything else of the selected epoch.
     pub selected: SelectedEpoch,
     /// Trained parameters of the model.
@@ -162,6 +167,35 @@ pub fn mean_of_last(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As an earlier version wrote it of a run of digits, and as this one does.
+    const OF_DIGITS: &str = r#"{
+  "preset": "quick",
+  "seed": 3,
+  "test_domain": "75",
+  "epochs": 2,
+  "ended_by": "epochs",
+  "test_accuracy": 0.25,
+  "selected": {
+    "epoch": 2,
+    "train_accuracy": 0.5,
+    "ce_y": 1.5,
+    "domain_accuracy": {
+      "0": 0.5
+    },
+    "test_accuracy": 0.25,
+    "disjoint_test_accuracy": 0.125
+  },
+  "parameters": 7,
+  "checkpoint_sha256": "ab"
+}"#;
+
+    #[test]
+    fn a_result_without_scores_is_what_it_was() {
+        let result: RunResult = serde_json::from_str(OF_DIGITS).unwrap();
+        assert_eq!(result.test_scores, None);
+        assert_eq!(serde_json::to_string_pretty(&result).unwrap(), OF_DIGITS);
+    }
 
     #[test]
     fn the_last_ten_values_count() {

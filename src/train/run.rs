@@ -9,12 +9,15 @@
 
 use super::metrics::{EpochMetrics, RunResult};
 use super::trainer::{StepLoss, Trainer};
-use super::{sources, weights};
+use super::{evaluate, sources, weights};
+use crate::autograd::Params;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::scores::Summary;
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use crate::store::durable;
 use crate::store::run_folder::{RunFolder, State as FolderState};
+use crate::store::tensors::TensorFile;
 use std::fs;
 use std::path::Path;
 
@@ -268,6 +271,25 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
+/// The parameters of the selected epoch of a run that is being trained.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn selected_params(trainer: &Trainer, folder: &RunFolder) -> Result<Params> {
+    let mut selected = trainer.state().params.clone();
+    weights::import(&mut selected, &TensorFile::read(&folder.best())?, &folder.best())?;
+    Ok(selected)
+}
+
+/// How good the selected epoch's probabilities are on the unseen domain, if there are two classes.
+fn test_scores(trainer: &Trainer, folder: &RunFolder) -> Result<Option<Summary>> {
+    if trainer.split().classes != 2 {
+        return Ok(None);
+    }
+    let selected = selected_params(trainer, folder)?;
+    evaluate::test_scores(&trainer.model().class_predictor(&selected), trainer.split())
+}
+
 fn result(trainer: &Trainer, folder: &RunFolder) -> Result<RunResult> {
     let (config, progress) = (trainer.config(), &trainer.state().progress);
     let Some(selected) = progress.best.clone() else {
@@ -282,6 +304,7 @@ fn result(trainer: &Trainer, folder: &RunFolder) -> Result<RunResult> {
         epochs: progress.epochs,
         ended_by: if progress.out_of_patience { "patience" } else { "epochs" }.into(),
         test_accuracy: selected.test_accuracy,
+        test_scores: test_scores(trainer, folder)?,
         selected,
         parameters: trainer.state().params.trained(),
         checkpoint_sha256: sha256_hex(&checkpoint),

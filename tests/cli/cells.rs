@@ -1,7 +1,9 @@
 //! The model of cells as its users meet it: made-up cells, folders of pictures, and what is done with such runs.
 
 use super::{Folder, assert_same_run, text};
+use diva::config::Config;
 use diva::data::image::encode_rgb;
+use diva::train::dataset;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -47,13 +49,16 @@ fn every_kind_trains_and_a_share_of_each_patient_chooses_the_epoch() {
         let confusion = &test["scores"]["confusion"];
         let right = confusion[0][0].as_u64().unwrap() + confusion[1][1].as_u64().unwrap();
         assert_eq!((test["role"].as_str(), test["correct"].as_u64()), (Some("test"), Some(right)), "{out}");
+        assert_kept(&found, test, &result["test_scores"]);
+        assert_counted(&here, &out, &result["test_scores"]);
         let area = &test["scores"]["roc_auc"];
         let [low, high] = [0, 1].map(|end| area["interval"][end].as_f64().unwrap());
         let value = area["value"].as_f64().unwrap();
         assert!(0.0 <= low && low <= value && value <= high && high <= 1.0, "{area}");
         let table = here.succeed(&["evaluate", &out]);
+        assert!(table.starts_with("positive class: parasitised\n"), "{table}");
         assert!(
-            table.lines().last().unwrap().contains(&format!("{value:.3}  {low:.3} to {high:.3}")),
+            table.lines().last().unwrap().contains(&format!("{value:.3} ({low:.3} to {high:.3})")),
             "{table}"
         );
         // A fifth of 12 is 2.4, so 2.
@@ -82,6 +87,78 @@ fn every_kind_trains_and_a_share_of_each_patient_chooses_the_epoch() {
     }
 }
 
+/// What a run keeps is what `diva evaluate` finds on its `test` domain, but for the curve and the bins.
+#[track_caller]
+fn assert_kept(evaluation: &Value, test: &Value, kept: &Value) {
+    let mut kept = kept.as_object().unwrap().clone();
+    assert_eq!(kept.remove("positive_class").as_ref(), Some(&evaluation["positive_class"]));
+    assert_eq!(evaluation["positive_class"], "parasitised");
+    let names: Vec<&str> = kept.keys().map(String::as_str).collect();
+    assert_eq!(names, ["balanced_accuracy", "confusion", "f1", "images", "precision", "recall", "roc_auc"]);
+    for (name, value) in &kept {
+        assert_eq!(*value, test["scores"][name], "{name}");
+    }
+}
+
+/// The scores that the run `out` keeps are those that can be counted, image by image and pair by pair, in what `diva predict`
+/// says of the test domain's cells as files.
+#[track_caller]
+fn assert_counted(here: &Folder, out: &str, kept: &Value) {
+    let config = text(&here.read(&format!("{out}/config.toml")));
+    let test = dataset::load(&Config::resolve(Some(("config.toml", &config)), None, &[], None).unwrap())
+        .unwrap()
+        .test;
+    let folder = here.join("test");
+    fs::create_dir_all(&folder).unwrap();
+    for image in 0..test.len() {
+        let png = encode_rgb(test.height, test.width, test.image(image));
+        fs::write(folder.join(format!("{image:02}.png")), png).unwrap();
+    }
+    let table = here.succeed(&["predict", out, "test", "--csv"]);
+    let mut lines = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let head = lines.next().unwrap();
+    let column = |name: &str| head.iter().position(|column| *column == name).unwrap();
+    let (taken_for, of_parasitised) = (column("class_name"), column("class parasitised"));
+    // (is, is taken for, probability)
+    let cells: Vec<(bool, bool, f64)> = lines
+        .zip(&test.classes)
+        .map(|(line, &class)| {
+            let probability = line[of_parasitised].parse::<f32>().unwrap();
+            (class == 1, line[taken_for] == "parasitised", f64::from(probability))
+        })
+        .collect();
+    assert_eq!((cells.len(), &kept["images"]), (12, &json!(12)));
+    let count = |is: bool, taken: bool| cells.iter().filter(|cell| (cell.0, cell.1) == (is, taken)).count();
+    let [[tn, fp], [missed, tp]] = [false, true].map(|is| [false, true].map(|taken| count(is, taken)));
+    assert_eq!(kept["confusion"], json!([[tn, fp], [missed, tp]]), "{out}");
+    let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
+    let (mut wins, mut pairs) = (0.0, 0.0);
+    for ill in cells.iter().filter(|cell| cell.0) {
+        for well in cells.iter().filter(|cell| !cell.0) {
+            pairs += 1.0;
+            wins += if ill.2 > well.2 { 1.0 } else { 0.5 * f64::from(u8::from(ill.2 == well.2)) };
+        }
+    }
+    for (name, found, expected) in [
+        ("precision", &kept["precision"], share(tp, tp + fp)),
+        ("recall", &kept["recall"], share(tp, tp + missed)),
+        ("f1", &kept["f1"], share(2 * tp, 2 * tp + fp + missed)),
+        (
+            "balanced accuracy",
+            &kept["balanced_accuracy"],
+            Some((share(tp, tp + missed).unwrap() + share(tn, tn + fp).unwrap()) / 2.0),
+        ),
+        ("area", &kept["roc_auc"]["value"], Some(wins / pairs)),
+    ] {
+        match (found.as_f64(), expected) {
+            (Some(found), Some(expected)) => {
+                assert!((found - expected).abs() < 1e-12, "{out}, {name}: {found}, {expected}");
+            }
+            (found, expected) => assert_eq!(found, expected, "{out}, {name}"),
+        }
+    }
+}
+
 #[test]
 fn threads_instruction_sets_and_interruptions_change_no_bit() {
     let here = Folder::new();
@@ -97,7 +174,27 @@ fn threads_instruction_sets_and_interruptions_change_no_bit() {
         assert!(whole == other, "{picture}");
     }
     here.succeed(&["report", "whole"]);
-    assert!(text(&here.read("whole/report.html")).contains("parasitised"));
+    let result: Value = serde_json::from_slice(&here.read("whole/result.json")).unwrap();
+    let page = text(&here.read("whole/report.html"));
+    for part in
+        ["How good the probabilities are", "<th>P03</th><td>test</td><td>12</td>", "ROC curve", "Calibration"]
+    {
+        assert!(page.contains(part), "{part:?} is not on the page");
+    }
+    let area = &result["test_scores"]["roc_auc"];
+    let [low, high] = [0, 1].map(|end| area["interval"][end].as_f64().unwrap());
+    let value = area["value"].as_f64().unwrap();
+    let columns = format!("<td>{value:.3}</td><td>{low:.3} to {high:.3}</td>");
+    assert!(page.contains(&columns) && page.contains(&format!("parasitised, area {value:.3}")), "{columns}");
+    here.succeed(&["report", "whole", "portable", "--out", "both.html"]);
+    let both = text(&here.read("both.html"));
+    assert_eq!(both.matches(&format!("<td>{value:.3} ({low:.3} to {high:.3})</td>")).count(), 2);
+    // The results of earlier versions have no scores.
+    let mut earlier = result;
+    earlier.as_object_mut().unwrap().remove("test_scores").unwrap();
+    fs::write(here.join("parts/result.json"), earlier.to_string()).unwrap();
+    assert!(here.succeed(&train("parts", TWO, &["--resume"])).contains("parts is finished"));
+    here.succeed(&["report", "parts"]);
     assert_eq!(here.succeed(&["verify", "whole", "--epochs", "2"]).lines().last(), Some("repeats"));
 }
 
@@ -210,4 +307,44 @@ fn what_cannot_be_read_is_named_or_left_out() {
         here.refuse(&[&start[..], &with, &skipping, settings].concat(), 2, parts);
         assert!(!here.join("other").exists());
     }
+}
+
+#[test]
+fn sweeps_show_areas_of_single_runs_with_their_interval_and_of_several_with_their_error() {
+    let here = Folder::new();
+    let settings =
+        CELLS.map(|setting| setting.replacen('=', " = ", 1)).join("\n").replace("= P03", "= \"P03\"");
+    let sweep = format!(
+        "out = \"out\"\npreset = \"quick-cells\"\nmodel.kind = \"classifier\"\ntrain.epochs = 1\n{settings}\n\
+         [grid]\nseed = [0, 1]\n"
+    );
+    fs::write(here.join("sweep.toml"), sweep).unwrap();
+    let ids: Vec<String> = here
+        .succeed(&["sweep", "plan", "sweep.toml"])
+        .lines()
+        .filter_map(|line| Some(line.split_once("  ")?.0.to_owned()))
+        .collect();
+    let area = |id: &String| -> Value {
+        let result: Value = serde_json::from_slice(&here.read(&format!("out/{id}/result.json"))).unwrap();
+        result["test_scores"]["roc_auc"].clone()
+    };
+    here.succeed(&["sweep", "run", "sweep.toml", "--shard", "1/2"]);
+    let first = area(&ids[0]);
+    let [a, low, high] =
+        [&first["value"], &first["interval"][0], &first["interval"][1]].map(|end| end.as_f64().unwrap());
+    let printed = here.succeed(&["sweep", "collect", "sweep.toml"]);
+    let row = format!("| {a:.3} [{low:.3}, {high:.3}] (n = 1 of 2) |");
+    assert!(printed.contains("## Area under the ROC curve") && printed.contains(&row), "{row}: {printed}");
+    assert!(printed.contains("about the class parasitised;"), "{printed}");
+
+    here.succeed(&["sweep", "run", "sweep.toml"]);
+    here.succeed(&["sweep", "collect", "sweep.toml"]);
+    let b = area(&ids[1])["value"].as_f64().unwrap();
+    let table: Value = serde_json::from_slice(&here.read("out/table.json")).unwrap();
+    assert_eq!(table["tables"][1]["figure"], "test_roc_auc");
+    let cell = &table["tables"][1]["rows"][0]["cells"][0];
+    // Of two values the standard error is half their distance.
+    assert!((cell["mean"].as_f64().unwrap() - (a + b) / 2.0).abs() < 1e-15, "{cell}");
+    assert!((cell["standard_error"].as_f64().unwrap() - (a - b).abs() / 2.0).abs() < 1e-15, "{cell}");
+    assert_eq!(cell["values"][0]["interval"], first["interval"]);
 }

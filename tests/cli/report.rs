@@ -41,6 +41,8 @@ fn a_finished_run_has_everything_on_its_page() {
         ],
     );
     assert!(!found.contains("not finished"));
+    // Digits are of more than two classes.
+    assert!(!found.contains("How good the probabilities are") && !found.contains("ROC curve"));
     // Six pictures and the sheet of the points' images; two methods and two colourings of each latent.
     assert_eq!(found.matches("data:image/png;base64,").count(), 7);
     assert_eq!(found.matches("data-sheet=").count(), 12);

@@ -1,9 +1,10 @@
 //! A sweep's tables as text: Markdown to be read, CSV to be computed with, JSON with everything.
 //!
-//! Markdown gives per cent with one decimal, as papers do; the other two give shares in 0..1 with every digit.
+//! Markdown gives per cent with one decimal, as papers do, and areas under a curve with three; the other two give numbers in
+//! 0..1 with every digit.
 
 use super::published::Published;
-use super::table::{Cell, Collection, TEST_ACCURACY, Table};
+use super::table::{Cell, Collection, TEST_ACCURACY, Table, Unit};
 use super::{Shard, Sweep};
 use crate::error::Result;
 use crate::store::durable;
@@ -32,11 +33,12 @@ pub fn json(collection: &Collection) -> String {
     serde_json::to_string_pretty(collection).expect("a collection is plain data") + "\n"
 }
 
-/// One line a cell: the figure, the labels of the row, the test domain (or `average`), mean, standard error, n, the n
-/// that is planned, and the source. What is not there is empty.
+/// One line a cell: the figure, the labels of the row, the test domain (or `average`), mean, standard error, the interval
+/// of a single run, n, the n that is planned, and the source. What is not there is empty.
 pub fn csv(collection: &Collection) -> String {
     let labels = collection.labels.iter().map(|label| field(label));
-    let columns = ["test_domain", "mean", "standard_error", "n", "planned", "source"];
+    let columns =
+        ["test_domain", "mean", "standard_error", "interval_low", "interval_high", "n", "planned", "source"];
     let head: Vec<String> =
         ["figure".into()].into_iter().chain(labels).chain(columns.map(str::to_owned)).collect();
     let mut text = head.join(",") + "\n";
@@ -49,7 +51,8 @@ pub fn csv(collection: &Collection) -> String {
         for row in &table.rows {
             for (domain, cell) in named_cells(collection, &row.cells, &row.average) {
                 let (mean, error) = (number(cell.mean), number(cell.standard_error));
-                let rest = format!("{mean},{error},{},{},{OWN}", cell.n, cell.planned);
+                let [low, high] = [0, 1].map(|end| number(cell.interval.map(|interval| interval[end])));
+                let rest = format!("{mean},{error},{low},{high},{},{},{OWN}", cell.n, cell.planned);
                 line(table.figure, &row.labels, domain, rest);
             }
         }
@@ -58,7 +61,7 @@ pub fn csv(collection: &Collection) -> String {
             let values = of_domains(collection, published);
             let domains = collection.test_domains.iter().map(String::as_str).chain(["average"]);
             for (domain, value) in domains.zip(values) {
-                let rest = format!("{},,,,{}", number(value), field(published.source));
+                let rest = format!("{},,,,,,{}", number(value), field(published.source));
                 line(table.figure, &labels, domain, rest);
             }
         }
@@ -70,7 +73,8 @@ pub fn csv(collection: &Collection) -> String {
 pub fn markdown(collection: &Collection) -> String {
     let mut text = String::new();
     for table in &collection.tables {
-        text += &format!("## {}, %\n\n", table.title);
+        let unit = if table.unit == Unit::Percent { ", %" } else { "" };
+        text += &format!("## {}{unit}\n\n", table.title);
         let columns = collection.labels.iter().map(|label| escaped(label));
         let domains = collection.test_domains.iter().map(|domain| format!("test {}", escaped(domain)));
         let head: Vec<String> = columns.chain(domains).chain(["average".into(), "source".into()]).collect();
@@ -78,7 +82,8 @@ pub fn markdown(collection: &Collection) -> String {
         text += &line(&vec!["---".to_owned(); head.len()]);
         for row in &table.rows {
             let labels = row.labels.iter().map(|label| escaped(label));
-            let cells = named_cells(collection, &row.cells, &row.average).map(|(_, cell)| shown(cell));
+            let cells =
+                named_cells(collection, &row.cells, &row.average).map(|(_, cell)| shown(cell, table.unit));
             text += &line(&labels.chain(cells).chain([OWN.into()]).collect::<Vec<_>>());
         }
         for published in beside(collection, table) {
@@ -137,15 +142,20 @@ fn of_method(collection: &Collection, name: String) -> Vec<String> {
     labels
 }
 
-fn shown(cell: &Cell) -> String {
+fn shown(cell: &Cell, unit: Unit) -> String {
     let n = match cell.n == cell.planned {
         true => format!("(n = {})", cell.n),
         false => format!("(n = {} of {})", cell.n, cell.planned),
     };
-    match (cell.mean, cell.standard_error) {
-        (Some(mean), Some(error)) => format!("{:.1} ± {:.1} {n}", 100.0 * mean, 100.0 * error),
-        (Some(mean), None) => format!("{:.1} {n}", 100.0 * mean),
-        (None, _) => format!("- {n}"),
+    let number = |value: f64| match unit {
+        Unit::Percent => format!("{:.1}", 100.0 * value),
+        Unit::One => format!("{value:.3}"),
+    };
+    let mean = cell.mean.map_or("-".to_owned(), number);
+    match (cell.standard_error, cell.interval) {
+        (Some(error), _) => format!("{mean} ± {} {n}", number(error)),
+        (None, Some([low, high])) => format!("{mean} [{}, {}] {n}", number(low), number(high)),
+        (None, None) => format!("{mean} {n}"),
     }
 }
 

@@ -7,11 +7,15 @@
 //! The average over the test domains is the mean of their means. Its standard error comes from the averages of the
 //! single seeds, as far as each seed has all domains: runs of one seed share their digits, so that their errors are not
 //! independent. A cell says of how many runs it is made, and of how many it should be.
+//!
+//! Where a cell is of a single run, nothing is known of how seeds differ. If the figure is one that the images alone give
+//! an interval of, as the area under the ROC curve is, that interval stands in the cell.
 
 use super::folder::JobState;
 use super::published::{self, Published};
 use super::{Job, Shard, Sweep};
 use crate::error::{Error, Result};
+use crate::scores::Auc;
 use crate::train::{metrics, run};
 use serde::Serialize;
 
@@ -55,8 +59,20 @@ pub struct Table {
     pub figure: &'static str,
     /// What it is.
     pub title: &'static str,
+    /// How people write it.
+    #[serde(skip)]
+    pub unit: Unit,
     /// In the order of the sweep.
     pub rows: Vec<Row>,
+}
+
+/// How a figure in 0..1 is written for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// As per cent.
+    Percent,
+    /// As it is.
+    One,
 }
 
 /// What is compared.
@@ -77,6 +93,9 @@ pub struct Cell {
     pub mean: Option<f64>,
     /// Its standard error, if there are at least two.
     pub standard_error: Option<f64>,
+    /// The interval of a single one, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
     /// How many there are.
     pub n: usize,
     /// How many there are when the sweep is done.
@@ -90,12 +109,15 @@ pub struct Cell {
 pub struct OfSeed {
     /// The seed.
     pub seed: u64,
-    /// The figure, a share in 0..1.
+    /// The figure, in 0..1.
     pub value: f64,
+    /// Its 95 % interval over draws of the images, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
 }
 
 /// The figures of one run; without those of other digits where there are none.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
     /// The selected epoch's accuracy on the unseen domain.
     pub selected: f64,
@@ -105,26 +127,63 @@ pub struct Figures {
     pub disjoint_selected: Option<f64>,
     /// As `last_epochs`, for digits that training has seen at no angle.
     pub disjoint_last_epochs: Option<f64>,
+    /// The selected epoch's area under the ROC curve on the unseen domain, where it is defined: of two classes.
+    pub roc_auc: Option<Auc>,
+    /// The name of the class that the curve is about.
+    pub positive_class: Option<String>,
 }
 
-type Figure = (&'static str, &'static str, fn(&Figures) -> Option<f64>);
+/// A figure of a run, perhaps with its interval.
+type Value = (f64, Option<[f64; 2]>);
+
+struct Figure {
+    name: &'static str,
+    title: &'static str,
+    unit: Unit,
+    /// Whether there is a table of it even where no run has it.
+    always: bool,
+    of: fn(&Figures) -> Option<Value>,
+}
 
 /// The name of the figure that published tables give.
 pub const TEST_ACCURACY: &str = "test_accuracy";
 
-const FIGURES: [Figure; 4] = [
-    (TEST_ACCURACY, "Accuracy on the unseen domain, selected epoch", |run| Some(run.selected)),
-    ("test_accuracy_last_epochs", "Accuracy on the unseen domain, mean of the last ten epochs", |run| {
-        Some(run.last_epochs)
-    }),
-    ("disjoint_test_accuracy", "Accuracy on other digits of the unseen domain, selected epoch", |run| {
-        run.disjoint_selected
-    }),
-    (
-        "disjoint_test_accuracy_last_epochs",
-        "Accuracy on other digits of the unseen domain, mean of the last ten epochs",
-        |run| run.disjoint_last_epochs,
-    ),
+const FIGURES: [Figure; 5] = [
+    Figure {
+        name: TEST_ACCURACY,
+        title: "Accuracy on the unseen domain, selected epoch",
+        unit: Unit::Percent,
+        always: true,
+        of: |run| Some((run.selected, None)),
+    },
+    Figure {
+        name: "test_roc_auc",
+        title: "Area under the ROC curve on the unseen domain, selected epoch",
+        unit: Unit::One,
+        always: false,
+        of: |run| run.roc_auc.map(|area| (area.value, area.interval)),
+    },
+    Figure {
+        name: "test_accuracy_last_epochs",
+        title: "Accuracy on the unseen domain, mean of the last ten epochs",
+        unit: Unit::Percent,
+        always: true,
+        of: |run| Some((run.last_epochs, None)),
+    },
+    Figure {
+        name: "disjoint_test_accuracy",
+        title: "Accuracy on other digits of the unseen domain, selected epoch",
+        unit: Unit::Percent,
+        always: false,
+        of: |run| Some((run.disjoint_selected?, None)),
+    },
+    Figure {
+        name: "disjoint_test_accuracy_last_epochs",
+        title: "Accuracy on other digits of the unseen domain, mean of the last ten epochs",
+        unit: Unit::Percent,
+        always: false,
+        of: |run| Some((run.disjoint_last_epochs?, None)),
+    },
 ];
 
 /// Collects the results of the jobs of a shard. A result that cannot be read is missing, with the reason.
@@ -142,7 +201,7 @@ pub fn collect(sweep: &Sweep, shard: Shard) -> Result<Collection> {
     }
     let part = sweep.part(shard);
     let found: Vec<_> = part.jobs.iter().map(|job| figures(sweep, job)).collect();
-    let usable: Vec<_> = found.iter().map(|found| found.as_ref().ok().copied().flatten()).collect();
+    let usable: Vec<_> = found.iter().map(|found| found.as_ref().ok().cloned().flatten()).collect();
     let mut collection = tabulate(&part, &usable);
     for (job, error) in part.jobs.iter().zip(found).filter_map(|(job, found)| Some((job, found.err()?))) {
         let missing = collection.missing.iter_mut().filter(|missing| missing.id == job.id);
@@ -165,6 +224,8 @@ fn figures(sweep: &Sweep, job: &Job) -> Result<Option<Figures>> {
         disjoint_last_epochs: metrics::mean_of_last(
             epochs.iter().filter_map(|epoch| epoch.disjoint_test_accuracy),
         ),
+        roc_auc: result.test_scores.as_ref().and_then(|scores| scores.roc_auc),
+        positive_class: result.test_scores.map(|scores| scores.positive_class),
     }))
 }
 
@@ -186,10 +247,10 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     let rows = in_order(sweep.jobs.iter().map(label));
     let test_domains = in_order(sweep.jobs.iter().map(test_domain));
     let mut tables = Vec::new();
-    for (figure, title, of) in FIGURES {
+    for Figure { name: figure, title, unit, always, of } in FIGURES {
         let value = |job: &Job| figures[job.number - 1].as_ref().and_then(of);
-        // Not every protocol has other digits.
-        if figure.starts_with("disjoint") && sweep.jobs.iter().all(|job| value(job).is_none()) {
+        // Not every protocol has other digits, nor every data two classes.
+        if !always && sweep.jobs.iter().all(|job| value(job).is_none()) {
             continue;
         }
         let row = |labels: &Vec<String>| {
@@ -199,18 +260,30 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
                         sweep.jobs.iter().filter(|job| label(job) == *labels && test_domain(job) == *domain);
                     Cell::new(
                         jobs.clone().count(),
-                        jobs.filter_map(|job| Some((job.config.seed, value(job)?))),
+                        jobs.filter_map(|job| {
+                            let (value, interval) = value(job)?;
+                            Some(OfSeed { seed: job.config.seed, value, interval })
+                        }),
                     )
                 })
                 .collect();
             Row { labels: labels.clone(), average: average(&cells), cells }
         };
-        tables.push(Table { figure, title, rows: rows.iter().map(row).collect() });
+        tables.push(Table { figure, title, unit, rows: rows.iter().map(row).collect() });
     }
     let missing = sweep.jobs.iter().filter(|job| figures[job.number - 1].is_none());
     let mut notes = Vec::new();
     let configs: Vec<_> = sweep.jobs.iter().map(|job| &job.config).collect();
     let published = published::beside(&configs, &mut notes);
+    let with_area = figures.iter().flatten().filter(|run| run.roc_auc.is_some());
+    let positive = in_order(with_area.filter_map(|run| run.positive_class.as_deref()));
+    if !positive.is_empty() {
+        notes.push(format!(
+            "The ROC curve is about the class {}; the area of a single run stands with its 95 % interval over draws of the \
+             images (bootstrap).",
+            positive.join(" or ")
+        ));
+    }
     Collection {
         jobs: sweep.jobs.len(),
         missing: missing
@@ -244,10 +317,11 @@ fn in_order<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
 }
 
 impl Cell {
-    fn new(planned: usize, values: impl Iterator<Item = (u64, f64)>) -> Self {
-        let values: Vec<OfSeed> = values.map(|(seed, value)| OfSeed { seed, value }).collect();
+    fn new(planned: usize, values: impl Iterator<Item = OfSeed>) -> Self {
+        let values: Vec<OfSeed> = values.collect();
         let (mean, standard_error) = statistics(&values);
-        Cell { mean, standard_error, n: values.len(), planned, values }
+        let interval = if let [only] = values[..] { only.interval } else { None };
+        Cell { mean, standard_error, interval, n: values.len(), planned, values }
     }
 }
 
@@ -262,6 +336,9 @@ fn statistics(values: &[OfSeed]) -> (Option<f64>, Option<f64>) {
 
 /// The average over test domains: see the head of the file. `n` is that of the domain with the fewest runs.
 fn average(cells: &[Cell]) -> Cell {
+    if let [only] = cells {
+        return only.clone();
+    }
     let seeds = cells.first().map_or(&[][..], |cell| &cell.values);
     let of_seed = |seed: u64| {
         let found: Option<Vec<f64>> = cells
@@ -270,7 +347,9 @@ fn average(cells: &[Cell]) -> Cell {
             .collect();
         mean(&found?)
     };
-    let values = seeds.iter().filter_map(|each| Some((each.seed, of_seed(each.seed)?)));
+    let values = seeds
+        .iter()
+        .filter_map(|each| Some(OfSeed { seed: each.seed, value: of_seed(each.seed)?, interval: None }));
     let least = |of: fn(&Cell) -> usize| cells.iter().map(of).min().unwrap_or(0);
     let of_complete = Cell::new(least(|cell| cell.planned), values);
     let means: Option<Vec<f64>> = cells.iter().map(|cell| cell.mean).collect();

@@ -228,6 +228,7 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
         epochs: config.train.epochs,
         ended_by: "epochs".into(),
         test_accuracy,
+        test_scores: None,
         selected: SelectedEpoch {
             epoch: 1,
             train_accuracy: 0.9,

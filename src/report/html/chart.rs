@@ -17,8 +17,8 @@ pub struct Line {
     pub colour: Colour,
     /// (x, y), in order; what is not finite is left out.
     pub points: Vec<[f64; 2]>,
-    /// The place of a dot that marks a point of it.
-    pub mark: Option<[f64; 2]>,
+    /// The places of dots that mark points of it.
+    pub marks: Vec<[f64; 2]>,
 }
 
 const WIDTH: f64 = 640.0;
@@ -30,14 +30,31 @@ const MARGINS: [f64; 4] = [72.0, 28.0, 34.0, 52.0];
 /// A line chart with its legend; `x` and `y` name the axes with their units.
 pub fn lines(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
     let values = |axis: usize| lines.iter().flat_map(move |line| line.points.iter().map(move |p| p[axis]));
-    let (across, up) = (Axis::covering(values(0), 6), Axis::covering(values(1), 5));
+    let axes = [(x, Axis::covering(values(0), 6)), (y, Axis::covering(values(1), 5))];
+    chart("chart", title, HEIGHT, axes, lines)
+}
+
+/// The same of shares, both from 0 to 1: a square.
+pub fn shares(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
+    let [left, right, top, bottom] = MARGINS;
+    let axes = [x, y].map(|name| (name, Axis::of_shares()));
+    chart("chart shares", title, WIDTH - left - right + top + bottom, axes, lines)
+}
+
+fn chart(
+    class: &str,
+    title: &str,
+    height: f64,
+    [(x, across), (y, up)]: [(&str, Axis); 2],
+    lines: &[Line],
+) -> String {
     let [left, right, top, bottom] = MARGINS;
     let place = |[x, y]: [f64; 2]| {
         let x = left + across.position(x) * (WIDTH - left - right);
-        let y = HEIGHT - bottom - up.position(y) * (HEIGHT - top - bottom);
+        let y = height - bottom - up.position(y) * (height - top - bottom);
         (x, y)
     };
-    let mut svg = opening("chart", WIDTH, HEIGHT, title);
+    let mut svg = opening(class, WIDTH, height, title);
     let _ = writeln!(svg, "<text class=\"title\" x=\"{left}\" y=\"22\">{}</text>", escape(title));
     let [x0, y0] = [across.ticks()[0], up.ticks()[0]];
     for (value, label) in up.ticks().into_iter().zip(up.labels()) {
@@ -56,19 +73,19 @@ pub fn lines(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
         let _ = writeln!(
             svg,
             "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
-            HEIGHT - bottom + 22.0
+            height - bottom + 22.0
         );
     }
     let _ = writeln!(
         svg,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text><text x=\"{:.1}\" y=\"22\" text-anchor=\"end\">{}</text>",
         WIDTH - right,
-        HEIGHT - 6.0,
+        height - 6.0,
         escape(x),
         WIDTH - right,
         escape(y)
     );
-    for Line { name, colour, points, mark } in lines {
+    for Line { name, colour, points, marks } in lines {
         let colour = hexadecimal(*colour);
         let path: Vec<String> = points
             .iter()
@@ -84,7 +101,7 @@ pub fn lines(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
             path.join(" "),
             escape(name)
         );
-        if let Some(point) = mark.filter(|[x, y]| drawable(*x) && drawable(*y)) {
+        for &point in marks.iter().filter(|[x, y]| drawable(*x) && drawable(*y)) {
             let (x, y) = place(point);
             let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{colour}\"/>");
         }
@@ -159,7 +176,7 @@ mod tests {
     use super::*;
 
     fn line(points: Vec<[f64; 2]>) -> Line {
-        Line { name: "a <b>".into(), colour: [0, 114, 178], points, mark: Some([2.0, 50.0]) }
+        Line { name: "a <b>".into(), colour: [0, 114, 178], points, marks: vec![[2.0, 50.0]] }
     }
 
     #[test]
@@ -169,6 +186,17 @@ mod tests {
         assert!(svg.contains("points=\"72.0,248.0 342.0,141.0 612.0,34.0\""), "{svg}");
         assert!(svg.contains("<circle cx=\"342.0\" cy=\"141.0\" r=\"5\" fill=\"#0072b2\"/>"), "{svg}");
         assert!(svg.contains("a &lt;b&gt;") && !svg.contains("<b>"), "{svg}");
+    }
+
+    #[test]
+    fn shares_are_drawn_in_a_square_whatever_they_are() {
+        let svg = shares("title", "x", "y", &[line(vec![[0.25, 0.5], [0.5, 0.5]])]);
+        // 540 across from 72, and 540 up from 574.
+        assert!(
+            svg.contains("viewBox=\"0 0 640 626\"") && svg.contains("points=\"207.0,304.0 342.0,304.0\""),
+            "{svg}"
+        );
+        assert_eq!(svg.matches(">0.2</text>").count(), 2, "{svg}");
     }
 
     #[test]

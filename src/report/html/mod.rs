@@ -73,11 +73,7 @@ impl Page {
 
     /// A drawing or picture, given as HTML, with its caption.
     pub fn figure(&mut self, content: &str, caption: &str) {
-        let _ = writeln!(
-            self.body,
-            "<figure><div class=\"wide\">{content}</div>\n<figcaption>{}</figcaption></figure>",
-            escape(caption)
-        );
+        self.html(&captioned(content, caption));
     }
 
     /// What is HTML already.
@@ -117,6 +113,14 @@ impl Page {
             self.body
         )
     }
+}
+
+/// A drawing or picture, given as HTML, with its caption.
+pub fn captioned(content: &str, caption: &str) -> String {
+    format!(
+        "<figure><div class=\"wide\">{content}</div>\n<figcaption>{}</figcaption></figure>",
+        escape(caption)
+    )
 }
 
 /// Text that HTML shows as it is, within elements and quoted attributes.

@@ -2,6 +2,7 @@
 
 use super::super::table::{Figures, tabulate};
 use super::*;
+use crate::scores::Auc;
 use crate::store::scratch::Scratch;
 use serde_json::Value;
 use std::fs;
@@ -60,15 +61,49 @@ fn markdown_shows_figures_gaps_and_sources() {
 fn csv_has_a_line_for_each_cell() {
     let text = csv(&collection(""));
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "figure,arm,test_domain,mean,standard_error,n,planned,source");
-    assert_eq!(lines[1], "test_accuracy,\"a, |\",0,0.625,0.125,2,2,this sweep");
-    assert_eq!(lines[2], "test_accuracy,\"a, |\",75,0.25,,1,2,this sweep");
-    assert_eq!(lines[3], "test_accuracy,\"a, |\",average,0.4375,,1,2,this sweep");
-    assert_eq!(lines[4], "test_accuracy,b,0,,,0,2,this sweep");
-    assert_eq!(lines[7], "test_accuracy,DANN,0,0.867,,,,\"Wang et al., ICLR 2019 (HEX), table 3\"");
+    assert_eq!(
+        lines[0],
+        "figure,arm,test_domain,mean,standard_error,interval_low,interval_high,n,planned,source"
+    );
+    assert_eq!(lines[1], "test_accuracy,\"a, |\",0,0.625,0.125,,,2,2,this sweep");
+    assert_eq!(lines[2], "test_accuracy,\"a, |\",75,0.25,,,,1,2,this sweep");
+    assert_eq!(lines[3], "test_accuracy,\"a, |\",average,0.4375,,,,1,2,this sweep");
+    assert_eq!(lines[4], "test_accuracy,b,0,,,,,0,2,this sweep");
+    assert_eq!(lines[7], "test_accuracy,DANN,0,0.867,,,,,,\"Wang et al., ICLR 2019 (HEX), table 3\"");
     // Two figures, two arms, three cells each; six methods beside the first.
     assert_eq!(lines.len(), 1 + 2 * 2 * 3 + 6 * 3);
     assert_eq!(field("a \"b\"\nc"), "\"a \"\"b\"\"\nc\"");
+}
+
+/// One test domain: the average over it is it.
+#[test]
+fn areas_have_three_decimals_and_intervals() {
+    let text = "preset = \"quick\"\n[grid]\nmodel.kind = [\"diva\", \"dann\"]\nseed = [0, 1]";
+    let sweep = Sweep::parse(Path::new("s.toml"), text).unwrap();
+    let run = |value, interval| {
+        let roc_auc = Some(Auc { value, interval, resamples: 2, skipped: 0 });
+        Some(Figures { roc_auc, ..Figures::default() })
+    };
+    let ends = Some([0.5, 0.875]);
+    let collection = tabulate(&sweep, &[run(0.75, ends), run(0.25, ends), run(0.625, ends), None]);
+    let text = markdown(&collection);
+    let rows = "## Area under the ROC curve on the unseen domain, selected epoch\n\n\
+                | model.kind | test 75 | average | source |\n| --- | --- | --- | --- |\n\
+                | diva | 0.500 ± 0.250 (n = 2) | 0.500 ± 0.250 (n = 2) | this sweep |\n\
+                | dann | 0.625 [0.500, 0.875] (n = 1 of 2) | 0.625 [0.500, 0.875] (n = 1 of 2) | this sweep |\n";
+    assert!(text.contains(rows), "{text}");
+    let text = csv(&collection);
+    assert!(text.contains("\ntest_roc_auc,diva,75,0.5,0.25,,,2,2,this sweep\n"), "{text}");
+    assert!(text.contains("\ntest_roc_auc,dann,average,0.625,,0.5,0.875,1,2,this sweep\n"), "{text}");
+    let columns = |line: &str| line.split(',').count();
+    assert!(
+        text.lines().skip(1).filter(|line| !line.contains('"')).all(|line| columns(line) == 10),
+        "{text}"
+    );
+    let value: Value = serde_json::from_str(&json(&collection)).unwrap();
+    let cell = &value["tables"][1]["rows"][1]["cells"][0];
+    assert_eq!(cell["interval"], serde_json::json!([0.5, 0.875]));
+    assert_eq!(value["tables"][0]["rows"][1]["cells"][0].get("interval"), None, "accuracies have none");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn means_and_standard_errors_are_those_worked_by_hand() {
     assert_cell(&dann.cells[0], Some(0.5), None, 1);
     assert_cell(&dann.cells[1], None, None, 0);
     assert_cell(&dann.average, None, None, 0);
-    assert_eq!(dann.cells[0].values, [OfSeed { seed: 1, value: 0.5 }]);
+    assert_eq!(dann.cells[0].values, [OfSeed { seed: 1, value: 0.5, interval: None }]);
 
     let halves = &collection.tables[1];
     assert_eq!(halves.figure, "test_accuracy_last_epochs");
@@ -89,4 +89,40 @@ fn a_sweep_over_seeds_alone_has_one_row() {
     assert_eq!((&row.labels[..], row.cells.len()), (&["vae".into()][..], 1));
     assert!((row.average.mean.unwrap() - 0.6).abs() < 1e-15);
     assert_eq!(row.average, row.cells[0]);
+}
+
+/// An area with an interval of a tenth to both sides.
+fn area(value: f64) -> Figures {
+    let interval = Some([value - 0.1, value + 0.1]);
+    let roc_auc = Some(Auc { value, interval, resamples: 20, skipped: 0 });
+    Figures {
+        selected: 0.5,
+        last_epochs: 0.5,
+        roc_auc,
+        positive_class: Some("ill".into()),
+        ..Figures::default()
+    }
+}
+
+/// Worked by hand: 0.75 and 0.85 have the mean 0.8 and the standard error 0.05.
+#[test]
+fn areas_stand_beside_accuracies_and_single_ones_with_their_interval() {
+    let mut all = vec![None; 12];
+    (all[0], all[1], all[3], all[6]) =
+        (Some(area(0.75)), Some(area(0.85)), Some(area(0.625)), figures(Some(0.5)));
+    let collection = tabulate(&sweep(), &all);
+    let names: Vec<&str> = collection.tables.iter().map(|table| table.figure).collect();
+    assert_eq!(names, ["test_accuracy", "test_roc_auc", "test_accuracy_last_epochs"]);
+    let [diva, dann] = &collection.tables[1].rows[..] else { panic!("{collection:?}") };
+    assert_cell(&diva.cells[0], Some(0.8), Some(0.05), 2);
+    assert_cell(&diva.cells[1], Some(0.625), None, 1);
+    assert_cell(&diva.average, Some(0.7125), None, 1);
+    assert_eq!(
+        [&diva.cells[0], &diva.cells[1], &diva.average].map(|cell| cell.interval),
+        [None, Some([0.525, 0.725]), None]
+    );
+    // The result of an earlier version has an accuracy and no area.
+    assert_cell(&dann.cells[0], None, None, 0);
+    assert_cell(&collection.tables[0].rows[1].cells[0], Some(0.5), None, 1);
+    assert!(collection.notes.last().unwrap().starts_with("The ROC curve is about the class ill;"));
 }

@@ -4,12 +4,15 @@
 //! undefined, because a class is absent or never predicted, is nothing here, where scikit-learn says 0 or NaN or leaves
 //! the class out.
 //!
-//! An image's predicted class is the one with the highest probability, the first of equals. Of two classes one is the
+//! An image's predicted class is the one with the highest probability, the first of equals, unless whoever predicted
+//! says otherwise ([`Predictions::with_predicted`]). Of two classes one is the
 //! positive one, and precision, recall, F1 and the ROC curve are about it; of more they are the mean of those of each
 //! class against the others (macro).
 
 mod calibration;
+pub mod quantile;
 mod ranking;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +21,7 @@ pub use calibration::{Bin, Calibration};
 use ranking::Ranking;
 pub use ranking::{Auc, Bootstrap, RocPoint};
 use serde::{Deserialize, Serialize};
+pub use summary::Summary;
 
 /// What a model says of images whose classes are known.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub struct Predictions {
     truth: Vec<u32>,
     /// (images, classes)
     probabilities: Vec<f64>,
+    /// The class that each image is taken for.
+    predicted: Vec<u32>,
     classes: usize,
 }
 
@@ -81,7 +87,23 @@ impl Predictions {
                 probabilities[at]
             )));
         }
-        Ok(Predictions { truth: truth.to_vec(), probabilities, classes })
+        let likeliest =
+            |row: &[f64]| (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+        let predicted = probabilities.chunks_exact(classes).map(|row| likeliest(row) as u32).collect();
+        Ok(Predictions { truth: truth.to_vec(), probabilities, predicted, classes })
+    }
+
+    /// The same with the classes that the images were taken for by something finer than these probabilities, such as
+    /// logits that round to equal ones: accuracies then agree with those that are counted elsewhere.
+    ///
+    /// # Panics
+    /// If there is not one for each image, or one is no class.
+    #[track_caller]
+    pub fn with_predicted(self, predicted: Vec<u32>) -> Self {
+        assert_eq!(predicted.len(), self.truth.len(), "predicted classes of another number of images");
+        let largest = predicted.iter().max().copied().unwrap_or(0) as usize;
+        assert!(largest < self.classes, "class {largest} of {}", self.classes);
+        Predictions { predicted, ..self }
     }
 
     /// All scores; of two classes, `positive` is the one that they are about, of more it does not matter.
@@ -112,16 +134,10 @@ impl Predictions {
         }
     }
 
-    /// Each image's predicted class.
-    pub fn predicted(&self) -> Vec<u32> {
-        let likeliest =
-            |row: &[f64]| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-        self.probabilities.chunks_exact(self.classes).map(|row| likeliest(row) as u32).collect()
-    }
-
-    fn confusion(&self) -> Vec<Vec<usize>> {
+    /// The number of images of class i (row) that are predicted to be of class j (column).
+    pub fn confusion(&self) -> Vec<Vec<usize>> {
         let mut confusion = vec![vec![0; self.classes]; self.classes];
-        for (&truth, predicted) in self.truth.iter().zip(self.predicted()) {
+        for (&truth, &predicted) in self.truth.iter().zip(&self.predicted) {
             confusion[truth as usize][predicted as usize] += 1;
         }
         confusion
@@ -136,8 +152,8 @@ impl Predictions {
     /// A probability for each image, and whether what it is the probability of is so: of two classes, that the image is of
     /// the positive one; of more, that the predicted class is right.
     fn confidences(&self, positive: u32) -> Vec<(f64, bool)> {
-        let rows = self.probabilities.chunks_exact(self.classes).zip(&self.truth).zip(self.predicted());
-        rows.map(|((row, &truth), predicted)| {
+        let rows = self.probabilities.chunks_exact(self.classes).zip(&self.truth).zip(&self.predicted);
+        rows.map(|((row, &truth), &predicted)| {
             let class = if self.classes == 2 { positive } else { predicted };
             (row[class as usize], truth == class)
         })

@@ -18,7 +18,7 @@ fn near(found: Option<f64>, expected: &Value, what: &str) {
 #[test]
 fn every_score_is_scikit_learns() {
     let cases: Vec<Value> =
-        serde_json::from_str(include_str!("../../../tests/fixtures/scores/cases.json")).unwrap();
+        serde_json::from_str(include_str!("../../tests/fixtures/scores/cases.json")).unwrap();
     assert_eq!(cases.len(), 12);
     for case in cases {
         let classes = case["classes"].as_u64().unwrap() as usize;
@@ -161,6 +161,48 @@ fn the_interval_does_not_depend_on_threads_and_follows_the_seed() {
         |threads, seed| with_threads(threads, || predictions.scores(1, Bootstrap { resamples: 100, seed }));
     assert_eq!(scores(1, 0), scores(3, 0));
     assert_ne!(scores(1, 0).roc_auc.unwrap().interval, scores(1, 1).roc_auc.unwrap().interval);
+}
+
+/// Equal probabilities of which the second class is meant by whoever predicted; by hand.
+#[test]
+fn whoever_predicted_may_know_better_than_rounded_probabilities() {
+    let rounded = Predictions::new(&[1, 1, 0], &[0.5, 0.5, 0.5, 0.5, 0.9, 0.1], 2).unwrap();
+    assert_eq!(rounded.confusion(), [[1, 0], [2, 0]]);
+    let told = rounded.clone().with_predicted(vec![1, 0, 0]);
+    assert_eq!(told.confusion(), [[1, 0], [1, 1]]);
+    let (before, after) = (rounded.scores(1, NONE), told.scores(1, NONE));
+    assert_eq!((before.accuracy, after.accuracy), (Some(1.0 / 3.0), Some(2.0 / 3.0)));
+    assert_eq!((before.recall, after.recall), (Some(0.0), Some(0.5)));
+    assert_eq!((before.roc_auc, before.calibration), (after.roc_auc, after.calibration));
+}
+
+#[test]
+#[should_panic(expected = "predicted classes of another number of images")]
+fn a_missing_prediction_is_a_bug() {
+    let _ = Predictions::new(&[0], &[0.5, 0.5], 2).unwrap().with_predicted(vec![]);
+}
+
+#[test]
+fn a_summary_names_its_class_and_reads_back() {
+    let (truth, probabilities) = overlapping(60, 0.4);
+    let scores =
+        Predictions::new(&truth, &probabilities, 2).unwrap().scores(1, Bootstrap { resamples: 20, seed: 0 });
+    let summary = Summary::of(&scores, "ill");
+    let text = serde_json::to_string(&summary).unwrap();
+    assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
+    let (kept, all): (Value, Value) =
+        (serde_json::from_str(&text).unwrap(), serde_json::to_value(&scores).unwrap());
+    let mut kept = kept.as_object().unwrap().clone();
+    assert_eq!(kept.remove("positive_class"), Some("ill".into()));
+    assert_eq!(kept.len(), 7);
+    assert!(kept.iter().all(|(name, value)| all[name] == *value), "{text}");
+}
+
+#[test]
+#[should_panic(expected = "a summary of 3 classes, not of two")]
+fn three_classes_have_no_summary() {
+    let thirds = Predictions::new(&[0], &[0.5, 0.3, 0.2], 3).unwrap();
+    Summary::of(&thirds.scores(0, NONE), "ill");
 }
 
 #[test]
