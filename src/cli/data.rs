@@ -1,6 +1,6 @@
 //! `diva data`
 
-use super::{ConfigArguments, say, say_json};
+use super::{DataArguments, say, say_json};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::train::sources::{self, Images};
@@ -15,7 +15,7 @@ pub(super) enum Data {
     Info {
         /// The configuration whose data is read.
         #[command(flatten)]
-        config: ConfigArguments,
+        config: DataArguments,
         /// Print one JSON object instead of a table.
         #[arg(long)]
         json: bool,
@@ -53,7 +53,7 @@ impl Data {
     pub(super) fn run(&self) -> Result<()> {
         let Data::Info { config, json } = self;
         let config = sources::complete(config.resolve()?)?;
-        let Images { split, original_sizes, unreadable, notices } =
+        let Images { split, original_sizes, unreadable, notices, .. } =
             sources::read(&config, Some(Path::new("runs")))?;
         let row = |domain: &str, role, data: &Dataset, label: u32| {
             let mine = data.domains.iter().zip(&data.classes).filter(|(d, _)| **d == label);

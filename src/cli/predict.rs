@@ -1,7 +1,7 @@
 //! `diva predict`
 
 use super::saved_run::{Elsewhere, SavedRun};
-use super::{percent, say, say_json};
+use super::{note, percent, say, say_json};
 use crate::config::{ModelConfig, Source};
 use crate::data::{image, pictures};
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::models::{LabelPredictor, SIDE, argmax, softmax};
 use crate::parallel;
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Images that go through the networks together.
 const BATCH: usize = 100;
@@ -33,6 +33,9 @@ pub(super) struct Predict {
     /// Print a table instead: a line an image, with all probabilities.
     #[arg(long)]
     csv: bool,
+    /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first.
+    #[arg(long)]
+    skip_unreadable: bool,
 }
 
 #[derive(Serialize)]
@@ -56,6 +59,18 @@ struct Predictions {
     classes: Vec<String>,
     domains: Vec<String>,
     predictions: Vec<Prediction>,
+    /// Files that are left out, a sentence each.
+    unreadable: Vec<String>,
+}
+
+/// What was read of the files that were asked for.
+struct Pictures {
+    /// Those that can be read.
+    files: Vec<PathBuf>,
+    /// Their values.
+    images: Vec<Vec<u8>>,
+    /// Those that cannot, a sentence each.
+    unreadable: Vec<String>,
 }
 
 impl Predict {
@@ -63,11 +78,16 @@ impl Predict {
         let saved = SavedRun::load(&self.run, &Elsewhere::default())?;
         let domains = saved.domain_names();
         // All are read before the first answer: a wrong one is named before anything is printed.
-        let (files, images) = match saved.config.data.source {
-            Source::Embedded | Source::Idx => digits(&self.images)?,
+        let Pictures { files, images, unreadable } = match saved.config.data.source {
+            Source::Embedded | Source::Idx => {
+                let files: Vec<Vec<PathBuf>> =
+                    self.images.iter().map(|path| image::png_files(path)).collect::<Result<_>>()?;
+                self.read(files.concat(), |file| image::read_grey(file, SIDE, SIDE))?
+            }
             Source::Folders | Source::Malaria | Source::SyntheticCells => {
                 let ModelConfig { image_size, channels, .. } = saved.config.model;
-                pictures(&self.images, [image_size, image_size, channels])?
+                let size = [image_size, image_size, channels];
+                self.read(pictures(&self.images)?, |file| pictures::read_picture(file, size))?
             }
         };
         let of_class = saved.model.class_predictor(&saved.params);
@@ -97,7 +117,10 @@ impl Predict {
             }
         }
         if self.json {
-            return say_json(&Predictions { classes, domains, predictions });
+            return say_json(&Predictions { classes, domains, predictions, unreadable });
+        }
+        if let Some(sentence) = pictures::left_out(files.len() + unreadable.len(), &unreadable) {
+            note(&sentence);
         }
         if self.csv {
             return table(&classes, &domains, &predictions);
@@ -115,23 +138,36 @@ impl Predict {
         }
         Ok(())
     }
-}
 
-/// PNG files of digits, and their grey levels.
-fn digits(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Vec<u8>>)> {
-    let mut files = Vec::new();
-    for path in paths {
-        files.extend(image::png_files(path)?);
+    /// Reads the files, of which there is at least one.
+    fn read(&self, files: Vec<PathBuf>, read: impl Fn(&Path) -> Result<Vec<u8>> + Sync) -> Result<Pictures> {
+        let mut found = Pictures { files: Vec::new(), images: Vec::new(), unreadable: Vec::new() };
+        let (count, images) = (files.len(), parallel::map(files.len(), |i| read(&files[i])));
+        for (file, image) in files.into_iter().zip(images) {
+            match image {
+                Ok(image) => {
+                    found.files.push(file);
+                    found.images.push(image);
+                }
+                Err(cause) if self.skip_unreadable => found.unreadable.push(cause.to_string()),
+                Err(cause) => return Err(cause),
+            }
+        }
+        match &found.unreadable[..] {
+            [first, ..] if found.files.is_empty() => Err(Error::request(format!(
+                "cannot predict: none of {count} files can be read; the first: {first}"
+            ))),
+            _ => Ok(found),
+        }
     }
-    let images = files.iter().map(|file| image::read_grey(file, SIDE, SIDE)).collect::<Result<_>>()?;
-    Ok((files, images))
 }
 
-/// Files of pictures, and their pixels made `size` (height, width, channels).
-fn pictures(paths: &[PathBuf], size: [usize; 3]) -> Result<(Vec<PathBuf>, Vec<Vec<u8>>)> {
+/// The files, and those in the folders, that are taken for pictures.
+fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
-        match path.is_dir() {
+        // What is not there at all was named by mistake.
+        match std::fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?.is_dir() {
             true => files.extend(pictures::pictures(path)?),
             false => files.push(path.clone()),
         }
@@ -139,8 +175,7 @@ fn pictures(paths: &[PathBuf], size: [usize; 3]) -> Result<(Vec<PathBuf>, Vec<Ve
     if files.is_empty() {
         return Err(Error::request(format!("cannot predict: {} holds no picture", paths[0].display())));
     }
-    let images = parallel::map(files.len(), |i| pictures::read_picture(&files[i], size));
-    Ok((files, images.into_iter().collect::<Result<_>>()?))
+    Ok(files)
 }
 
 /// Comma-separated: file, class, its name, its probability, the probabilities of all classes and of all domains.

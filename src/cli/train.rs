@@ -1,7 +1,7 @@
 //! `diva train`
 
 use super::console::{Console, seconds_since_1970};
-use super::{ConfigArguments, percent, say};
+use super::{DataArguments, percent, say};
 use crate::error::Result;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 pub(super) struct Train {
     #[command(flatten)]
-    config: ConfigArguments,
+    config: DataArguments,
     /// The run's folder; runs/PRESET-seedN by default, then -2, -3, ...
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

@@ -106,7 +106,7 @@ pub fn train(
         }
     }
     watcher.started(&trainer, folder);
-    images.unreadable.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
+    images.left_out.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
     let mut saved = (watcher.seconds(), place(&trainer));
     while !is_done(&trainer) {
         let began = watcher.seconds();

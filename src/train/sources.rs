@@ -21,6 +21,8 @@ pub struct Images {
     pub original_sizes: Option<[[u32; 2]; 2]>,
     /// The files that are left out because they cannot be read, a sentence each.
     pub unreadable: Vec<String>,
+    /// How many these are of how many, in a sentence.
+    pub left_out: Option<String>,
     /// What else the user should know, a sentence each.
     pub notices: Vec<String>,
 }
@@ -95,7 +97,7 @@ pub fn complete(mut config: Config) -> Result<Config> {
 }
 
 fn of_split(split: Split) -> Images {
-    Images { split, original_sizes: None, unreadable: Vec::new(), notices: Vec::new() }
+    Images { split, original_sizes: None, unreadable: Vec::new(), left_out: None, notices: Vec::new() }
 }
 
 fn digits(config: &Config) -> Result<Split> {
@@ -148,10 +150,13 @@ fn pictures(config: &Config, cache: Option<&Path>) -> Result<Images> {
         skip_unreadable: data.skip_unreadable,
         cache,
     };
-    let loaded = pictures::load(list(data)?, &options)?;
+    let listing = list(data)?;
+    let files = listing.files.len();
+    let loaded = pictures::load(listing, &options)?;
     Ok(Images {
         split: held_out(config, loaded.collection)?,
         original_sizes: Some(loaded.original_sizes),
+        left_out: pictures::left_out(files, &loaded.unreadable),
         unreadable: loaded.unreadable,
         notices: loaded.notices,
     })

@@ -196,16 +196,56 @@ fn what_cannot_be_read_is_named_or_left_out() {
     let train = [&["train", "--preset", "quick-cells", "--out", "run"], &with[..]].concat();
     here.refuse(&train, 2, &["data/B/blue/broken.png"]);
     assert!(!here.join("run").exists());
-    let said = here.succeed(&[&train[..], &["--set", "data.skip_unreadable=true"]].concat());
-    assert!(said.contains("data/B/blue/broken.png"), "{said}");
-    here.refuse(&["predict", "run", "data/B/blue/broken.png"], 2, &["data/B/blue/broken.png"]);
+    let said = here.succeed(&[&train[..], &["--skip-unreadable"]].concat());
+    let left_out = |said: &str| said.lines().filter(|line| line.contains("left out")).count();
+    assert!(said.contains("1 of 43 files is left out: cannot read data/B/blue/broken.png: "), "{said}");
+    assert_eq!(left_out(&said), 1);
+    assert!(text(&here.read("run/config.toml")).contains("skip_unreadable = true"));
+
+    // The flag is short for the key, and each command counts what it leaves out.
+    fs::write(here.join("data/B/blue/empty.png"), b"").unwrap();
+    let set = ["--set", "data.skip_unreadable=true", "--set", "train.epochs=2", "--out", "other"];
+    let said = here.succeed(&[&train[..], &set].concat());
+    let line = "2 of 44 files are left out, of which the first: cannot read data/B/blue/broken.png: ";
+    assert!(said.contains(line), "{said}");
+    assert_eq!(left_out(&said), 1);
+    fs::remove_dir_all(here.join("other")).unwrap();
+    let info = [&["data", "info", "--preset", "quick-cells"], &with[..]].concat();
+    here.refuse(&info, 2, &["data/B/blue/broken.png", "so it is with 1 more of 44 files"]);
+    let said = here.succeed(&[&info[..], &["--skip-unreadable"]].concat());
+    assert!(
+        said.contains("\n2 files cannot be read and are left out:\ncannot read data/B/blue/broken.png: ")
+    );
+    let object = here.json(&[&info[..], &["--skip-unreadable", "--json"]].concat());
+    assert!(object["unreadable"][1].as_str().unwrap().contains("data/B/blue/empty.png"), "{object}");
+    let counted: u64 =
+        (object["domains"].as_array().unwrap().iter()).map(|row| row["images"].as_u64().unwrap()).sum();
+    assert_eq!(counted, 12 + 14 + 16);
+
+    let predict = ["predict", "run", "data/B/blue"];
+    here.refuse(&predict, 2, &["data/B/blue/broken.png"]);
+    let object = here.json(&[&predict[..], &["--skip-unreadable", "--json"]].concat());
+    assert_eq!(object["predictions"].as_array().unwrap().len(), 7);
+    assert!(object["unreadable"][0].as_str().unwrap().contains("data/B/blue/broken.png"), "{object}");
+    assert_eq!(object["unreadable"].as_array().unwrap().len(), 2);
+    for (output, lines) in [(&[][..], 7), (&["--csv"], 8)] {
+        let output = here.run(&[&predict[..], &["--skip-unreadable"], output].concat());
+        assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(0), lines));
+        let said = text(&output.stderr);
+        let expected =
+            "diva: 2 of 9 files are left out, of which the first: cannot read data/B/blue/broken.png: ";
+        assert!(said.starts_with(expected) && said.lines().count() == 1, "{said}");
+    }
+    let none = ["predict", "run", "data/B/blue/broken.png", "data/B/blue/empty.png", "--skip-unreadable"];
+    here.refuse(&none, 2, &["none of 2 files can be read", "data/B/blue/broken.png"]);
+    here.refuse(&["predict", "run", "nothing.png", "--skip-unreadable"], 2, &["cannot read nothing.png: "]);
     for (settings, parts) in [
         (&["--set", "data.test_domain=Z"][..], &["Z", "A, B, C"][..]),
         (&["--set", "data.domains=[\"A\",\"Z\"]", "--set", "data.test_domain=A"], &["Z", "A, B, C"]),
         (&["--set", "data.classes=[\"blue\"]"], &["red cells"]),
         (&["--set", "data.path=nowhere"], &["nowhere"]),
     ] {
-        let skipping = ["--set", "data.skip_unreadable=true", "--out", "other"];
+        let skipping = ["--skip-unreadable", "--out", "other"];
         let start = ["train", "--preset", "quick-cells"];
         here.refuse(&[&start[..], &with, &skipping, settings].concat(), 2, parts);
         assert!(!here.join("other").exists());
