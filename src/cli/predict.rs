@@ -6,8 +6,10 @@ use crate::config::{ModelConfig, Source};
 use crate::data::{image, pictures};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::render::field;
-use crate::models::{LabelPredictor, SIDE, argmax, softmax};
+use crate::experiments::unlike::UnlikeTraining;
+use crate::models::{LabelPredictor, SIDE, argmax, elbos, softmax};
 use crate::parallel;
+use crate::store::run_folder::RunFolder;
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -15,10 +17,26 @@ use std::path::{Path, PathBuf};
 /// Images that go through the networks together.
 const BATCH: usize = 100;
 
-/// The class, and the most similar training domain, of images.
+/// The class, and the most similar training domain, of images, and whether they look unlike the training images.
 ///
 /// Of digits these are PNG images of 28 x 28 pixels; of other data PNG and JPEG images of any size, which are treated as those
 /// that were trained on.
+///
+/// An image is marked as unlike the training images if its ELBO is lower than that of all but 1 in 100 of them. The ELBO is a
+/// lower bound of the logarithm of the density that the model gives to the image, in nats, at the means of its latents and
+/// whatever its domain and class.
+///
+/// What the mark is: a sign that the image is not of the kind that the model was made from, such as another stain, a fragment, a
+/// blurred or empty picture. Its probabilities then rest on nothing, however near to 0 or 1 they are. About 1 in 100 images
+/// like the training images are marked as well, more where the model has learned these by heart; for a whole new domain, look
+/// at the share that is marked.
+///
+/// What it is not: a sign that the answer is wrong; and no mark does not mean that the answer is right or the domain known.
+/// Plainer images of quite another kind can have a higher ELBO than the training images, and what shows in few pixels, such
+/// as a new kind of parasite, does not move it.
+///
+/// The limit is in the run's unlike.json. Models without a decoder (classifier, dann), runs that are not finished and those of
+/// earlier versions have none, and mark nothing.
 #[derive(Args, Debug)]
 pub(super) struct Predict {
     /// The run's folder.
@@ -52,6 +70,12 @@ struct Prediction {
     /// By training domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     domain_probabilities: Option<Vec<f32>>,
+    /// A lower bound of the logarithm of the image's density, in nats, where the run says below which it is unlike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elbo: Option<f64>,
+    /// Whether it is below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlike_training: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -59,6 +83,9 @@ struct Predictions {
     classes: Vec<String>,
     domains: Vec<String>,
     predictions: Vec<Prediction>,
+    /// Below which ELBO an image is unlike the training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlike: Option<UnlikeTraining>,
     /// Files that are left out, a sentence each.
     unreadable: Vec<String>,
 }
@@ -113,11 +140,14 @@ impl Predict {
                     class_probabilities: class.probabilities,
                     domain: domain.as_ref().map(|domain| name(domain.label)),
                     domain_probabilities: domain.map(|domain| domain.probabilities),
+                    elbo: None,
+                    unlike_training: None,
                 });
             }
         }
+        let unlike = self.mark_unlike(&saved, &images, &mut predictions)?;
         if self.json {
-            return say_json(&Predictions { classes, domains, predictions, unreadable });
+            return say_json(&Predictions { classes, domains, predictions, unlike, unreadable });
         }
         if let Some(sentence) = pictures::left_out(files.len() + unreadable.len(), &unreadable) {
             note(&sentence);
@@ -134,9 +164,44 @@ impl Predict {
             } else {
                 p.class_name.clone()
             };
-            say(&format!("{}: {class} ({share}){domain}", p.file))?;
+            let unlike =
+                if p.unlike_training == Some(true) { ", looks unlike the training images" } else { "" };
+            say(&format!("{}: {class} ({share}){domain}{unlike}", p.file))?;
         }
         Ok(())
+    }
+
+    /// Says of each prediction whether its image is unlike the training images, if the run says which are.
+    fn mark_unlike(
+        &self,
+        saved: &SavedRun,
+        images: &[Vec<u8>],
+        predictions: &mut [Prediction],
+    ) -> Result<Option<UnlikeTraining>> {
+        let Some(model) = saved.model.latent_variables() else { return Ok(None) };
+        let path = RunFolder::new(&self.run).unlike();
+        let Some(unlike) = UnlikeTraining::read(&path)? else {
+            note(&format!(
+                "no image is marked as unlike the training images: there is no {}, as the run is not finished or was \
+                 made by an earlier version",
+                path.display()
+            ));
+            return Ok(None);
+        };
+        let classes = model.settings().classes;
+        if unlike.prior_y.len() != classes {
+            let (path, found) = (path.display(), unlike.prior_y.len());
+            return Err(Error::request(format!(
+                "cannot use {path}: prior_y has {found} probabilities, expected one for each of {classes} classes"
+            )));
+        }
+        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        let elbos = elbos(model, &saved.params, &unlike.prior_y, &images);
+        for (prediction, elbo) in predictions.iter_mut().zip(elbos) {
+            prediction.elbo = Some(elbo);
+            prediction.unlike_training = Some(unlike.flags(elbo));
+        }
+        Ok(Some(unlike))
     }
 
     /// Reads the files, of which there is at least one.
@@ -178,7 +243,8 @@ fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Comma-separated: file, class, its name, its probability, the probabilities of all classes and of all domains.
+/// Comma-separated: file, class, its name, its probability, the probabilities of all classes and of all domains, the ELBO and
+/// whether it is unlike those of the training images.
 fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> Result<()> {
     let known_domains = predictions.iter().any(|p| p.domain.is_some());
     let named = |what: &str, names: &[String]| {
@@ -190,6 +256,9 @@ fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> 
         head.push("domain".into());
         head.extend(named("domain", domains));
     }
+    if predictions.iter().any(|p| p.elbo.is_some()) {
+        head.extend(["elbo", "unlike_training"].map(str::to_owned));
+    }
     say(&head.join(","))?;
     for p in predictions {
         let mut line =
@@ -198,6 +267,9 @@ fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> 
         if let (Some(domain), Some(probabilities)) = (&p.domain, &p.domain_probabilities) {
             line.push(field(domain));
             line.extend(probabilities.iter().map(f32::to_string));
+        }
+        if let (Some(elbo), Some(unlike)) = (p.elbo, p.unlike_training) {
+            line.extend([elbo.to_string(), unlike.to_string()]);
         }
         say(&line.join(","))?;
     }

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 /// Train a model; without arguments, the preset quick.
 ///
 /// The run's folder holds the configuration, a line of metrics per epoch, the checkpoint, the selected weights
-/// (loadable by PyTorch), pictures, and at last result.json. Ctrl-C finishes the step and saves; the same command
-/// with --resume goes on, and ends in the same bytes.
+/// (loadable by PyTorch), pictures, unlike.json (below which ELBO `diva predict` marks an image), and at last
+/// result.json. Ctrl-C finishes the step and saves; the same command with --resume goes on, and ends in the same bytes.
 #[derive(Args, Debug)]
 pub(super) struct Train {
     #[command(flatten)]

@@ -8,7 +8,6 @@ use super::generated::{self, Kind};
 use crate::error::Result;
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
-use crate::store::tensors::TensorFile;
 use crate::train::trainer::Trainer;
 use crate::train::{run, weights};
 
@@ -29,8 +28,7 @@ pub fn files() -> impl Iterator<Item = String> {
 /// # Errors
 /// If the selected parameters or the metrics cannot be read, or a picture cannot be written.
 pub fn draw(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-    let mut selected = trainer.state().params.clone();
-    weights::import(&mut selected, &TensorFile::read(&folder.best())?, &folder.best())?;
+    let selected = weights::read(&trainer.state().params, &folder.best())?;
     let metrics = run::read_metrics(&folder.metrics())?;
     let (split, config) = (trainer.split(), trainer.config());
     let write = |name: &str, png: &[u8]| durable::write(&folder.path().join(name), png);

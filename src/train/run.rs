@@ -102,6 +102,7 @@ pub fn train(
                 durable::truncate_lines(&folder.metrics(), epochs)?;
             }
             durable::remove(&folder.result())?;
+            durable::remove(&folder.unlike())?; // of parameters that may not stay the selected ones
             durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
         }
     }

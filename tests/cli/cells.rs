@@ -17,13 +17,13 @@ const CELLS: [&str; 7] = [
 ];
 
 /// `diva train --out OUT` with these settings, then `more`.
-fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let settings = CELLS.into_iter().chain([epochs]).flat_map(|setting| ["--set", setting]);
     let start = ["train", "--preset", "quick-cells", "--out", out];
     start.into_iter().chain(settings).chain(more.iter().copied()).collect()
 }
 
-const TWO: &str = "train.epochs=2";
+pub(super) const TWO: &str = "train.epochs=2";
 
 #[test]
 fn every_kind_trains_and_a_share_of_each_patient_chooses_the_epoch() {
@@ -175,8 +175,8 @@ fn folders_of_pictures_say_their_domains_and_classes() {
     assert_eq!(predictions.len(), 9);
     assert_eq!(predictions[8]["file"], "data/A 1/red cells/0 é.png");
     let table = here.succeed(&["predict", "run", "data/C/blue", "--csv"]);
-    let head =
-        "file,class,class_name,probability,class blue,class red cells,domain,domain A 1,domain B,domain D";
+    let head = "file,class,class_name,probability,class blue,class red cells,domain,domain A 1,domain B,domain D,\
+                elbo,unlike_training";
     assert_eq!((table.lines().next(), table.lines().count()), (Some(head), 9));
     for (line, prediction) in table.lines().skip(1).zip(predictions) {
         let fields: Vec<&str> = line.split(',').collect();
@@ -204,8 +204,8 @@ fn what_cannot_be_read_is_named_or_left_out() {
 
     // The flag is short for the key, and each command counts what it leaves out.
     fs::write(here.join("data/B/blue/empty.png"), b"").unwrap();
-    let set = ["--set", "data.skip_unreadable=true", "--set", "train.epochs=2", "--out", "other"];
-    let said = here.succeed(&[&train[..], &set].concat());
+    let set = ["--set", "data.skip_unreadable=true", "--out", "other"];
+    let said = here.succeed(&[&["train", "--preset", "quick-cells"], &with[..], &set].concat());
     let line = "2 of 44 files are left out, of which the first: cannot read data/B/blue/broken.png: ";
     assert!(said.contains(line), "{said}");
     assert_eq!(left_out(&said), 1);
