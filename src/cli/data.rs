@@ -52,9 +52,8 @@ struct Info {
 impl Data {
     pub(super) fn run(&self) -> Result<()> {
         let Data::Info { config, json } = self;
-        let config = sources::complete(config.resolve()?)?;
-        let Images { split, original_sizes, unreadable, notices, .. } =
-            sources::read(&config, Some(Path::new("runs")))?;
+        let (_, images) = sources::find(config.resolve()?)?.read(Some(Path::new("runs")))?;
+        let Images { split, original_sizes, unreadable, notices, .. } = images;
         let row = |domain: &str, role, data: &Dataset, label: u32| {
             let mine = data.domains.iter().zip(&data.classes).filter(|(d, _)| **d == label);
             let mut images_of_class = vec![0; split.classes];

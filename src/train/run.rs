@@ -69,8 +69,8 @@ pub fn train(
     options: Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
-    let config = sources::complete(config)?;
-    let images = sources::read(&config, Some(sources::beside(folder.path())))?;
+    let found = sources::find(config)?;
+    let (config, images) = found.read(Some(sources::beside(folder.path())))?;
     let (found, _lock) = folder.prepare(options.resume)?;
     let mut trainer = Trainer::new(config, images.split)?;
     if options.detect_anomaly {
