@@ -56,7 +56,8 @@ impl Train {
         };
         let folder = RunFolder::new(path);
         let mut console = Console::new(self.tensorboard);
-        let options = Options { resume: self.resume, detect_anomaly: self.detect_anomaly };
+        let options =
+            Options { resume: self.resume, detect_anomaly: self.detect_anomaly, ..Options::default() };
         let outcome = run::train(config, &folder, options, &mut console);
         console.finish();
         match outcome? {

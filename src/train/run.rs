@@ -10,7 +10,7 @@
 use super::metrics::{EpochMetrics, RunResult};
 use super::trainer::{StepLoss, Trainer};
 use super::{sources, weights};
-use crate::config::Config;
+use crate::config::{Config, DomainName};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use crate::store::durable;
@@ -56,6 +56,8 @@ pub struct Options {
     pub resume: bool,
     /// Look for numbers that are not finite in the results of every op.
     pub detect_anomaly: bool,
+    /// Refuse a configuration that leaves domains or classes to be found in its folders.
+    pub as_written: bool,
 }
 
 /// Trains `config` in `folder`.
@@ -69,7 +71,11 @@ pub fn train(
     options: Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
+    let asked = options.as_written.then(|| config.clone());
     let found = sources::find(config)?;
+    if let Some(asked) = asked.filter(|asked| asked.data != found.config.data) {
+        return Err(left_to_be_found(&asked, &found.config));
+    }
     let (config, images) = found.read(Some(sources::beside(folder.path())))?;
     let (found, _lock) = folder.prepare(options.resume)?;
     let mut trainer = Trainer::new(config, images.split)?;
@@ -152,6 +158,26 @@ pub fn train(
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     durable::write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
+}
+
+/// The refusal of a configuration that is not all that decides its result.
+fn left_to_be_found(asked: &Config, found: &Config) -> Error {
+    let lists = |config: &Config| {
+        let names = |domains: &[DomainName]| domains.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let data = &config.data;
+        [
+            ("data.domains", names(&data.domains)),
+            ("data.classes", data.classes.clone()),
+            ("data.unlabelled.domains", names(&data.unlabelled.domains)),
+        ]
+    };
+    let differing = lists(asked).into_iter().zip(lists(found)).filter(|(asked, found)| asked != found);
+    let to_be_written: Vec<String> =
+        differing.map(|(_, (key, found))| format!("{key} = {found:?}")).collect();
+    Error::request(format!(
+        "the configuration leaves to be found in its folder what is to be written out here: {}",
+        to_be_written.join(", ")
+    ))
 }
 
 /// Where a training is, in words.

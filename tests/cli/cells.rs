@@ -118,7 +118,7 @@ fn of_folders(epochs: &str) -> Vec<&str> {
 }
 
 /// Colour pictures of 20 x 24 pixels: ROOT/DOMAIN/CLASS/picture, red ones and blue ones.
-fn folders(here: &Folder, domains: &[&str]) {
+pub(super) fn folders(here: &Folder, domains: &[&str]) {
     for (number, domain) in domains.iter().enumerate() {
         for (class, colour) in [("red cells", [200, 40, 60]), ("blue", [40, 60, 200])] {
             let folder = here.join(&format!("data/{domain}/{class}"));
