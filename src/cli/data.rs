@@ -1,7 +1,7 @@
 //! `diva data`
 
 use super::{DataArguments, say, say_json};
-use crate::data::Dataset;
+use crate::data::{Dataset, are_numbered};
 use crate::error::Result;
 use crate::train::sources::{self, Images};
 use clap::Subcommand;
@@ -102,7 +102,7 @@ impl Data {
         if let Some([[lowest, narrowest], [highest, widest]]) = info.original_sizes {
             say(&format!("made from pictures of {lowest} x {narrowest} to {highest} x {widest} pixels"))?;
         }
-        if info.class_names.iter().zip(0..).any(|(name, number)| *name != number.to_string()) {
+        if !are_numbered(&info.class_names) {
             say(&format!("classes: {}", info.class_names.join(", ")))?;
         }
         say(&format!("{:>8}  {:<14}{:>8}  images of each class", "domain", "role", "images"))?;

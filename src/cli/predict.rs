@@ -3,7 +3,7 @@
 use super::saved_run::{Elsewhere, SavedRun};
 use super::{note, percent, say, say_json};
 use crate::config::{ModelConfig, Source};
-use crate::data::{image, pictures};
+use crate::data::{class_in_words, image, pictures};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::render::field;
 use crate::experiments::unlike::UnlikeTraining;
@@ -118,10 +118,10 @@ impl Predict {
             }
         };
         let of_class = saved.model.class_predictor(&saved.params);
-        let classes = match &saved.config.data.classes[..] {
-            [] => (0..of_class.labels()).map(|class| class.to_string()).collect(),
-            names => names.to_vec(),
-        };
+        let class_name = |class: usize| saved.config.data.classes.get(class).cloned();
+        let classes: Vec<String> = (0..of_class.labels())
+            .map(|class| class_name(class).unwrap_or_else(|| class.to_string()))
+            .collect();
         let of_domain = saved.model.domain_predictor(&saved.params);
         let mut predictions = Vec::new();
         for (files, images) in files.chunks(BATCH).zip(images.chunks(BATCH)) {
@@ -133,9 +133,7 @@ impl Predict {
                 predictions.push(Prediction {
                     file: file.display().to_string(),
                     class: class.label,
-                    class_name: classes
-                        .get(class.label as usize)
-                        .map_or(class.label.to_string(), String::clone),
+                    class_name: classes[class.label as usize].clone(),
                     probability: class.probabilities[class.label as usize],
                     class_probabilities: class.probabilities,
                     domain: domain.as_ref().map(|domain| name(domain.label)),
@@ -159,11 +157,7 @@ impl Predict {
             let share = percent(f64::from(p.probability));
             let domain =
                 p.domain.as_ref().map_or(String::new(), |name| format!(", most like training domain {name}"));
-            let class = if p.class_name == p.class.to_string() {
-                format!("class {}", p.class)
-            } else {
-                p.class_name.clone()
-            };
+            let class = class_in_words(&classes, p.class);
             let unlike =
                 if p.unlike_training == Some(true) { ", looks unlike the training images" } else { "" };
             say(&format!("{}: {class} ({share}){domain}{unlike}", p.file))?;
