@@ -139,7 +139,7 @@ fn cells_are_marked_too() {
     here.succeed(&cells::train("run", "train.epochs=12", &learning));
     look_at_marks(&here, "run");
     let unlabelled = ["--set", "data.unlabelled.domains=[\"P02\"]", "--set", "model.kind=vae"];
-    here.succeed(&cells::train("vae", "train.epochs=12", &[learning, unlabelled].concat()));
+    here.succeed(&cells::train("vae", "train.epochs=12", &[&learning[..], &unlabelled].concat()));
     look_at_marks(&here, "vae");
 }
 

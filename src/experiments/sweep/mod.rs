@@ -22,7 +22,8 @@
 //! seed = [0, 1, 2]
 //! ```
 //!
-//! A job is known by its id, a hash of everything that decides its result. So a job is found again after the file has
+//! A job is known by its id, a hash of everything that decides its result. What a single run may leave to be found in a
+//! folder of pictures, its domains and classes, is therefore written out in the file. So a job is found again after the file has
 //! grown, after `data.path` has moved and on another machine, and a folder of results never mixes two configurations.
 //! There is no other bookkeeping: what a job has done stands in the run's folder `OUT/ID`, and a job belongs to whoever
 //! holds the lock of that folder. Any number of processes may therefore [`work`](work::run) on one sweep.
