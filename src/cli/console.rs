@@ -135,7 +135,7 @@ pub(super) fn finish(trainer: &Trainer, folder: &RunFolder, say: impl Fn(&str)) 
         match UnlikeTraining::of_trained(model, &selected, trainer.split(), trainer.config().seed) {
             Ok(unlike) => durable::write(&folder.unlike(), unlike.to_json().as_bytes())?,
             Err(cause) => {
-                say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"))
+                say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
             }
         }
     }
