@@ -8,7 +8,7 @@
 #
 #     Trains natively and there, on every instruction set and with these numbers of threads (1 2 3 4 7), with and without
 #     unlabelled images, and passes a given batch through both branches of the loss (`diva gradients`). Proves that
-#     every file left behind has the same SHA-256: checkpoint, selected weights, pictures, report, result.json, and
+#     every file left behind has the same SHA-256: checkpoint, selected weights, pictures, report, unlike.json, result.json, and
 #     metrics.jsonl but for what a clock said (fields named *_seconds and *_per_second).
 #
 # scripts/emulated.sh test haswell|aarch64 [ARGUMENT...]
@@ -149,7 +149,7 @@ compare() {
     if [ ! -e "$scratch/expected" ]; then
         # A file that is not written is not compared.
         for run in "${runs[@]}"; do
-            for name in checkpoint.safetensors best.safetensors metrics.jsonl result.json accuracy.png reconstructions.png report.html; do
+            for name in checkpoint.safetensors best.safetensors metrics.jsonl result.json unlike.json accuracy.png reconstructions.png report.html; do
                 grep -q "  ${run%% *}/$name\$" "$folder.sums"
             done
         done

@@ -32,7 +32,7 @@ const TARGETS: [(&str, Target); 11] = [
     ("weights", (targets::weights, "file parts")),
     ("batch", (targets::batch, "file parts")),
     ("checkpoint", (targets::checkpoint, "best far file parts sealed")),
-    ("metrics", (targets::metrics, "drawn huge-drawn lines near-drawn nothing one-drawn result")),
+    ("metrics", (targets::metrics, "drawn huge-drawn lines near-drawn nothing one-drawn result unlike")),
     (
         "convolution",
         (

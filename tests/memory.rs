@@ -13,6 +13,7 @@ use diva::data::pictures::decode::decode;
 use diva::data::pictures::packed::{Packed, Record};
 use diva::data::pictures::resize::resize;
 use diva::data::{idx, image, subset};
+use diva::experiments::unlike::UnlikeTraining;
 use diva::models::Diva;
 use diva::store::checkpoint::{Checkpoint, sha256_hex};
 use diva::store::tensors::TensorFile;
@@ -455,10 +456,16 @@ fn metrics_and_results() {
         ("a deep list", "[".repeat(MIB).into_bytes()),
         ("an unknown list", format!(r#"{{"a":[{}0]}}"#, "[],".repeat(MIB / 3)).into_bytes()),
         ("empty lines", b"\n".repeat(MIB)),
+        (
+            "many classes",
+            format!(r#"{{"quantile":0.1,"threshold":1,"images":1,"prior_y":[{}1]}}"#, "0,".repeat(MIB / 2))
+                .into_bytes(),
+        ),
     ];
     assert_bounded("metrics", Bound(24, 16 * KIB), files, |file| {
         let (text, path) = (std::str::from_utf8(file).unwrap(), Path::new("file"));
         drop(run::parse_metrics(text, path));
         drop(run::parse_result(text, path));
+        drop(UnlikeTraining::parse(text, path));
     });
 }

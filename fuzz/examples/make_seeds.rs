@@ -465,6 +465,7 @@ fn metrics() -> Vec<(&'static str, Vec<u8>)> {
         )
     };
     let result = r#"{"preset":"quick","seed":0,"test_domain":"75","epochs":2,"ended_by":"epochs","test_accuracy":0.5,"selected":{"epoch":2,"train_accuracy":0.875,"ce_y":1e-3,"domain_accuracy":{"0":0.75},"test_accuracy":0.5},"parameters":1000,"checkpoint_sha256":"00ff"}"#;
+    let unlike = r#"{"quantile":0.01,"threshold":-1234.5,"images":1000,"prior_y":[0.25,0.75]}"#;
     let lines = format!("{}\n{}\n{}\n", line("1", "200.5"), line("2", "150.25"), line("3", "149.0"));
     let of = |mode: u8, text: &str| [&[mode], text.as_bytes()].concat();
     vec![
@@ -482,6 +483,8 @@ fn metrics() -> Vec<(&'static str, Vec<u8>)> {
         ("deep", of(0, &format!(r#"{{"epoch":{}"#, "[".repeat(200)))),
         ("torn", of(0, &lines[..lines.len() - 40])),
         ("not-a-result", of(1, "{}")),
+        ("unlike", of(1, unlike)),
+        ("no-share", of(1, &unlike.replace("0.01", "1.01"))),
     ]
 }
 

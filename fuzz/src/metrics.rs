@@ -1,6 +1,7 @@
-//! What a run says of itself: `metrics.jsonl` and `result.json`, and the curves that are drawn from them.
+//! What a run says of itself: `metrics.jsonl`, `result.json` and `unlike.json`, and the curves that are drawn from the first.
 
 use diva::config::Config;
+use diva::experiments::unlike::UnlikeTraining;
 use diva::report::curves;
 use diva::train::run;
 use std::path::Path;
@@ -8,13 +9,13 @@ use std::path::Path;
 /// Epochs that are drawn; more only take longer.
 const DRAWN: usize = 8;
 
-/// 0, 3, 6 ... and a metrics.jsonl; 1, 4 ... and a result.json; 2, 5 ... and a metrics.jsonl to be drawn.
+/// 0, 3, 6 ... and a metrics.jsonl; 1, 4 ... and a result.json or an unlike.json; 2, 5 ... and a metrics.jsonl to be drawn.
 pub fn metrics(bytes: &[u8]) -> bool {
     let Some((mode, text)) = bytes.split_first() else { return false };
     let Ok(text) = std::str::from_utf8(text) else { return false };
     let path = Path::new("a file of the run");
     if mode % 3 == 1 {
-        let Ok(result) = run::parse_result(text, path) else { return false };
+        let Ok(result) = run::parse_result(text, path) else { return unlike(text, path) };
         let written = serde_json::to_string_pretty(&result).expect("a result is plain data");
         assert_eq!(run::parse_result(&written, path).as_ref(), Ok(&result));
         return true;
@@ -39,4 +40,10 @@ pub fn metrics(bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+fn unlike(text: &str, path: &Path) -> bool {
+    let Ok(unlike) = UnlikeTraining::parse(text, path) else { return false };
+    assert_eq!(UnlikeTraining::parse(&unlike.to_json(), path).as_ref(), Ok(&unlike));
+    unlike.flags(unlike.threshold.next_down()) && !unlike.flags(unlike.threshold)
 }

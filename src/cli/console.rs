@@ -2,12 +2,15 @@
 
 use super::percent;
 use crate::error::Result;
+use crate::experiments::unlike::UnlikeTraining;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
+use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::EpochMetrics;
 use crate::train::run::Watcher;
 use crate::train::trainer::{StepLoss, Trainer};
+use crate::train::weights;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -124,6 +127,21 @@ pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, se
     )
 }
 
+/// Adds to the folder of a trained run what belongs in it besides its result: the threshold of images unlike those that it
+/// was trained on, where the model has one, and pictures.
+pub(super) fn finish(trainer: &Trainer, folder: &RunFolder, say: impl Fn(&str)) -> Result<()> {
+    if let Some(model) = trainer.model().latent_variables() {
+        let selected = weights::read(&trainer.state().params, &folder.best())?;
+        match UnlikeTraining::of_trained(model, &selected, trainer.split(), trainer.config().seed) {
+            Ok(unlike) => durable::write(&folder.unlike(), unlike.to_json().as_bytes())?,
+            Err(cause) => {
+                say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
+            }
+        }
+    }
+    run_pictures::draw(trainer, folder)
+}
+
 impl Watcher for Console {
     fn seconds(&mut self) -> f64 {
         self.ear.seconds()
@@ -189,7 +207,7 @@ impl Watcher for Console {
     }
 
     fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-        run_pictures::draw(trainer, folder)?;
+        finish(trainer, folder, |line| self.say(line))?;
         match self.events.take() {
             None => Ok(()),
             Some(events) => events?.pictures(folder, trainer.state().progress.epochs, seconds_since_1970()),

@@ -1,7 +1,7 @@
 //! `diva data`
 
-use super::{ConfigArguments, say, say_json};
-use crate::data::Dataset;
+use super::{DataArguments, say, say_json};
+use crate::data::{Dataset, are_numbered};
 use crate::error::Result;
 use crate::train::sources::{self, Images};
 use clap::Subcommand;
@@ -15,7 +15,7 @@ pub(super) enum Data {
     Info {
         /// The configuration whose data is read.
         #[command(flatten)]
-        config: ConfigArguments,
+        config: DataArguments,
         /// Print one JSON object instead of a table.
         #[arg(long)]
         json: bool,
@@ -52,9 +52,8 @@ struct Info {
 impl Data {
     pub(super) fn run(&self) -> Result<()> {
         let Data::Info { config, json } = self;
-        let config = sources::complete(config.resolve()?)?;
-        let Images { split, original_sizes, unreadable, notices } =
-            sources::read(&config, Some(Path::new("runs")))?;
+        let (_, images) = sources::find(config.resolve()?)?.read(Some(Path::new("runs")))?;
+        let Images { split, original_sizes, unreadable, notices, .. } = images;
         let row = |domain: &str, role, data: &Dataset, label: u32| {
             let mine = data.domains.iter().zip(&data.classes).filter(|(d, _)| **d == label);
             let mut images_of_class = vec![0; split.classes];
@@ -103,7 +102,7 @@ impl Data {
         if let Some([[lowest, narrowest], [highest, widest]]) = info.original_sizes {
             say(&format!("made from pictures of {lowest} x {narrowest} to {highest} x {widest} pixels"))?;
         }
-        if info.class_names.iter().zip(0..).any(|(name, number)| *name != number.to_string()) {
+        if !are_numbered(&info.class_names) {
             say(&format!("classes: {}", info.class_names.join(", ")))?;
         }
         say(&format!("{:>8}  {:<14}{:>8}  images of each class", "domain", "role", "images"))?;

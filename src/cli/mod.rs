@@ -96,6 +96,25 @@ impl ConfigArguments {
     }
 }
 
+/// The same for a configuration whose images are read.
+#[derive(Args, Clone, Debug)]
+struct DataArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first: short for --set
+    /// data.skip_unreadable=true.
+    #[arg(long)]
+    skip_unreadable: bool,
+}
+
+impl DataArguments {
+    fn resolve(&self) -> Result<Config> {
+        let mut config = self.config.clone();
+        config.overrides.extend(self.skip_unreadable.then(|| "data.skip_unreadable=true".to_owned()));
+        config.resolve()
+    }
+}
+
 /// Parses the arguments, runs the command, and turns what happens into an exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -172,6 +191,11 @@ fn say(line: &str) -> Result<()> {
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(cause) => Err(Error::work(format!("cannot write to standard output: {cause}"))),
     }
+}
+
+/// Prints a line to standard error: what is to be known beside an output that programs read.
+fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "diva: {line}"); // nobody may be reading
 }
 
 /// Prints one JSON object on one line.

@@ -1,24 +1,42 @@
 //! `diva predict`
 
 use super::saved_run::{Elsewhere, SavedRun};
-use super::{percent, say, say_json};
+use super::{note, percent, say, say_json};
 use crate::config::{ModelConfig, Source};
-use crate::data::{image, pictures};
+use crate::data::{class_in_words, image, pictures};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::render::field;
-use crate::models::{LabelPredictor, SIDE, argmax, softmax};
+use crate::experiments::unlike::UnlikeTraining;
+use crate::models::{LabelPredictor, SIDE, argmax, elbos, softmax};
 use crate::parallel;
+use crate::store::run_folder::RunFolder;
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Images that go through the networks together.
 const BATCH: usize = 100;
 
-/// The class, and the most similar training domain, of images.
+/// The class, and the most similar training domain, of images, and whether they look unlike the training images.
 ///
 /// Of digits these are PNG images of 28 x 28 pixels; of other data PNG and JPEG images of any size, which are treated as those
 /// that were trained on.
+///
+/// An image is marked as unlike the training images if its ELBO is lower than that of all but 1 in 100 of them. The ELBO is a
+/// lower bound of the logarithm of the density that the model gives to the image, in nats, at the means of its latents and
+/// whatever its domain and class.
+///
+/// What the mark is: a sign that the image is not of the kind that the model was made from, such as another stain, a fragment, a
+/// blurred or empty picture. Its probabilities then rest on nothing, however near to 0 or 1 they are. About 1 in 100 images
+/// like the training images are marked as well, more where the model has learned these by heart; for a whole new domain, look
+/// at the share that is marked.
+///
+/// What it is not: a sign that the answer is wrong; and no mark does not mean that the answer is right or the domain known.
+/// Plainer images of quite another kind can have a higher ELBO than the training images, and what shows in few pixels, such
+/// as a new kind of parasite, does not move it.
+///
+/// The limit is in the run's unlike.json. Models without a decoder (classifier, dann), runs that are not finished and those of
+/// earlier versions have none, and mark nothing.
 #[derive(Args, Debug)]
 pub(super) struct Predict {
     /// The run's folder.
@@ -33,6 +51,9 @@ pub(super) struct Predict {
     /// Print a table instead: a line an image, with all probabilities.
     #[arg(long)]
     csv: bool,
+    /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first.
+    #[arg(long)]
+    skip_unreadable: bool,
 }
 
 #[derive(Serialize)]
@@ -49,6 +70,12 @@ struct Prediction {
     /// By training domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     domain_probabilities: Option<Vec<f32>>,
+    /// A lower bound of the logarithm of the image's density, in nats, where the run says below which it is unlike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elbo: Option<f64>,
+    /// Whether it is below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlike_training: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -56,6 +83,21 @@ struct Predictions {
     classes: Vec<String>,
     domains: Vec<String>,
     predictions: Vec<Prediction>,
+    /// Below which ELBO an image is unlike the training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlike: Option<UnlikeTraining>,
+    /// Files that are left out, a sentence each.
+    unreadable: Vec<String>,
+}
+
+/// What was read of the files that were asked for.
+struct Pictures {
+    /// Those that can be read.
+    files: Vec<PathBuf>,
+    /// Their values.
+    images: Vec<Vec<u8>>,
+    /// Those that cannot, a sentence each.
+    unreadable: Vec<String>,
 }
 
 impl Predict {
@@ -63,18 +105,23 @@ impl Predict {
         let saved = SavedRun::load(&self.run, &Elsewhere::default())?;
         let domains = saved.domain_names();
         // All are read before the first answer: a wrong one is named before anything is printed.
-        let (files, images) = match saved.config.data.source {
-            Source::Embedded | Source::Idx => digits(&self.images)?,
+        let Pictures { files, images, unreadable } = match saved.config.data.source {
+            Source::Embedded | Source::Idx => {
+                let files: Vec<Vec<PathBuf>> =
+                    self.images.iter().map(|path| image::png_files(path)).collect::<Result<_>>()?;
+                self.read(files.concat(), |file| image::read_grey(file, SIDE, SIDE))?
+            }
             Source::Folders | Source::Malaria | Source::SyntheticCells => {
                 let ModelConfig { image_size, channels, .. } = saved.config.model;
-                pictures(&self.images, [image_size, image_size, channels])?
+                let size = [image_size, image_size, channels];
+                self.read(pictures(&self.images)?, |file| pictures::read_picture(file, size))?
             }
         };
         let of_class = saved.model.class_predictor(&saved.params);
-        let classes = match &saved.config.data.classes[..] {
-            [] => (0..of_class.labels()).map(|class| class.to_string()).collect(),
-            names => names.to_vec(),
-        };
+        let class_name = |class: usize| saved.config.data.classes.get(class).cloned();
+        let classes: Vec<String> = (0..of_class.labels())
+            .map(|class| class_name(class).unwrap_or_else(|| class.to_string()))
+            .collect();
         let of_domain = saved.model.domain_predictor(&saved.params);
         let mut predictions = Vec::new();
         for (files, images) in files.chunks(BATCH).zip(images.chunks(BATCH)) {
@@ -86,18 +133,22 @@ impl Predict {
                 predictions.push(Prediction {
                     file: file.display().to_string(),
                     class: class.label,
-                    class_name: classes
-                        .get(class.label as usize)
-                        .map_or(class.label.to_string(), String::clone),
+                    class_name: classes[class.label as usize].clone(),
                     probability: class.probabilities[class.label as usize],
                     class_probabilities: class.probabilities,
                     domain: domain.as_ref().map(|domain| name(domain.label)),
                     domain_probabilities: domain.map(|domain| domain.probabilities),
+                    elbo: None,
+                    unlike_training: None,
                 });
             }
         }
+        let unlike = self.mark_unlike(&saved, &images, &mut predictions)?;
         if self.json {
-            return say_json(&Predictions { classes, domains, predictions });
+            return say_json(&Predictions { classes, domains, predictions, unlike, unreadable });
+        }
+        if let Some(sentence) = pictures::left_out(files.len() + unreadable.len(), &unreadable) {
+            note(&sentence);
         }
         if self.csv {
             return table(&classes, &domains, &predictions);
@@ -106,32 +157,76 @@ impl Predict {
             let share = percent(f64::from(p.probability));
             let domain =
                 p.domain.as_ref().map_or(String::new(), |name| format!(", most like training domain {name}"));
-            let class = if p.class_name == p.class.to_string() {
-                format!("class {}", p.class)
-            } else {
-                p.class_name.clone()
-            };
-            say(&format!("{}: {class} ({share}){domain}", p.file))?;
+            let class = class_in_words(&classes, p.class);
+            let unlike =
+                if p.unlike_training == Some(true) { ", looks unlike the training images" } else { "" };
+            say(&format!("{}: {class} ({share}){domain}{unlike}", p.file))?;
         }
         Ok(())
     }
-}
 
-/// PNG files of digits, and their grey levels.
-fn digits(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Vec<u8>>)> {
-    let mut files = Vec::new();
-    for path in paths {
-        files.extend(image::png_files(path)?);
+    /// Says of each prediction whether its image is unlike the training images, if the run says which are.
+    fn mark_unlike(
+        &self,
+        saved: &SavedRun,
+        images: &[Vec<u8>],
+        predictions: &mut [Prediction],
+    ) -> Result<Option<UnlikeTraining>> {
+        let Some(model) = saved.model.latent_variables() else { return Ok(None) };
+        let path = RunFolder::new(&self.run).unlike();
+        let Some(unlike) = UnlikeTraining::read(&path)? else {
+            note(&format!(
+                "no image is marked as unlike the training images: there is no {}, as the run is not finished or was \
+                 made by an earlier version",
+                path.display()
+            ));
+            return Ok(None);
+        };
+        let classes = model.settings().classes;
+        if unlike.prior_y.len() != classes {
+            let (path, found) = (path.display(), unlike.prior_y.len());
+            return Err(Error::request(format!(
+                "cannot use {path}: prior_y has {found} probabilities, expected one for each of {classes} classes"
+            )));
+        }
+        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        let elbos = elbos(model, &saved.params, &unlike.prior_y, &images);
+        for (prediction, elbo) in predictions.iter_mut().zip(elbos) {
+            prediction.elbo = Some(elbo);
+            prediction.unlike_training = Some(unlike.flags(elbo));
+        }
+        Ok(Some(unlike))
     }
-    let images = files.iter().map(|file| image::read_grey(file, SIDE, SIDE)).collect::<Result<_>>()?;
-    Ok((files, images))
+
+    /// Reads the files, of which there is at least one.
+    fn read(&self, files: Vec<PathBuf>, read: impl Fn(&Path) -> Result<Vec<u8>> + Sync) -> Result<Pictures> {
+        let mut found = Pictures { files: Vec::new(), images: Vec::new(), unreadable: Vec::new() };
+        let (count, images) = (files.len(), parallel::map(files.len(), |i| read(&files[i])));
+        for (file, image) in files.into_iter().zip(images) {
+            match image {
+                Ok(image) => {
+                    found.files.push(file);
+                    found.images.push(image);
+                }
+                Err(cause) if self.skip_unreadable => found.unreadable.push(cause.to_string()),
+                Err(cause) => return Err(cause),
+            }
+        }
+        match &found.unreadable[..] {
+            [first, ..] if found.files.is_empty() => Err(Error::request(format!(
+                "cannot predict: none of {count} files can be read; the first: {first}"
+            ))),
+            _ => Ok(found),
+        }
+    }
 }
 
-/// Files of pictures, and their pixels made `size` (height, width, channels).
-fn pictures(paths: &[PathBuf], size: [usize; 3]) -> Result<(Vec<PathBuf>, Vec<Vec<u8>>)> {
+/// The files, and those in the folders, that are taken for pictures.
+fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
-        match path.is_dir() {
+        // What is not there at all was named by mistake.
+        match std::fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?.is_dir() {
             true => files.extend(pictures::pictures(path)?),
             false => files.push(path.clone()),
         }
@@ -139,11 +234,11 @@ fn pictures(paths: &[PathBuf], size: [usize; 3]) -> Result<(Vec<PathBuf>, Vec<Ve
     if files.is_empty() {
         return Err(Error::request(format!("cannot predict: {} holds no picture", paths[0].display())));
     }
-    let images = parallel::map(files.len(), |i| pictures::read_picture(&files[i], size));
-    Ok((files, images.into_iter().collect::<Result<_>>()?))
+    Ok(files)
 }
 
-/// Comma-separated: file, class, its name, its probability, the probabilities of all classes and of all domains.
+/// Comma-separated: file, class, its name, its probability, the probabilities of all classes and of all domains, the ELBO and
+/// whether it is unlike those of the training images.
 fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> Result<()> {
     let known_domains = predictions.iter().any(|p| p.domain.is_some());
     let named = |what: &str, names: &[String]| {
@@ -155,6 +250,9 @@ fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> 
         head.push("domain".into());
         head.extend(named("domain", domains));
     }
+    if predictions.iter().any(|p| p.elbo.is_some()) {
+        head.extend(["elbo", "unlike_training"].map(str::to_owned));
+    }
     say(&head.join(","))?;
     for p in predictions {
         let mut line =
@@ -163,6 +261,9 @@ fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> 
         if let (Some(domain), Some(probabilities)) = (&p.domain, &p.domain_probabilities) {
             line.push(field(domain));
             line.extend(probabilities.iter().map(f32::to_string));
+        }
+        if let (Some(elbo), Some(unlike)) = (p.elbo, p.unlike_training) {
+            line.extend([elbo.to_string(), unlike.to_string()]);
         }
         say(&line.join(","))?;
     }

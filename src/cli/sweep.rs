@@ -1,13 +1,12 @@
 //! `diva sweep`
 
-use super::console::{Ear, about, print};
+use super::console::{Ear, about, finish, print};
 use super::{percent, say};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::folder::JobState;
 use crate::experiments::sweep::table::collect;
 use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
 use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
-use crate::report::run_pictures;
 use crate::store::run_folder::RunFolder;
 use crate::train::trainer::Trainer;
 use clap::{Args, Subcommand};
@@ -190,6 +189,6 @@ impl Supervisor for Desk {
     }
 
     fn trained(&self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-        run_pictures::draw(trainer, folder)
+        finish(trainer, folder, print)
     }
 }

@@ -1,7 +1,7 @@
 //! `diva train`
 
 use super::console::{Console, seconds_since_1970};
-use super::{ConfigArguments, percent, say};
+use super::{DataArguments, percent, say};
 use crate::error::Result;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 /// Train a model; without arguments, the preset quick.
 ///
 /// The run's folder holds the configuration, a line of metrics per epoch, the checkpoint, the selected weights
-/// (loadable by PyTorch), pictures, and at last result.json. Ctrl-C finishes the step and saves; the same command
-/// with --resume goes on, and ends in the same bytes.
+/// (loadable by PyTorch), pictures, unlike.json (below which ELBO `diva predict` marks an image), and at last
+/// result.json. Ctrl-C finishes the step and saves; the same command with --resume goes on, and ends in the same bytes.
 #[derive(Args, Debug)]
 pub(super) struct Train {
     #[command(flatten)]
-    config: ConfigArguments,
+    config: DataArguments,
     /// The run's folder; runs/PRESET-seedN by default, then -2, -3, ...
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -56,7 +56,8 @@ impl Train {
         };
         let folder = RunFolder::new(path);
         let mut console = Console::new(self.tensorboard);
-        let options = Options { resume: self.resume, detect_anomaly: self.detect_anomaly };
+        let options =
+            Options { resume: self.resume, detect_anomaly: self.detect_anomaly, ..Options::default() };
         let outcome = run::train(config, &folder, options, &mut console);
         console.finish();
         match outcome? {

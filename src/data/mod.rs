@@ -121,6 +121,20 @@ pub struct Split {
     pub class_names: Vec<String>,
 }
 
+/// Whether classes are called by their number.
+pub fn are_numbered(class_names: &[String]) -> bool {
+    class_names.iter().enumerate().all(|(number, name)| *name == number.to_string())
+}
+
+/// A class in words: its name, and if that is a number what it is the number of.
+///
+/// # Panics
+/// If there is no such class.
+pub fn class_in_words(class_names: &[String], class: u32) -> String {
+    let name = &class_names[class as usize];
+    if are_numbered(class_names) { format!("class {name}") } else { name.clone() }
+}
+
 impl Split {
     /// The images that are trained on, with what they are called: "training" and, if there are any, "unlabelled".
     pub fn trained_on(&self) -> impl Iterator<Item = (&'static str, &Dataset)> {
@@ -139,6 +153,16 @@ mod tests {
         assert_eq!((data.len(), data.values(), data.is_empty()), (2, 6, false));
         assert_eq!(data.image(1), [6, 7, 8, 9, 10, 11]);
         assert!(Dataset::new([1, 2, 3], vec![], vec![], vec![]).is_empty());
+    }
+
+    #[test]
+    fn classes_are_called_by_their_number_or_by_their_name() {
+        let names = |names: [&str; 2]| names.map(str::to_owned);
+        assert!(are_numbered(&names(["0", "1"])) && are_numbered(&[]));
+        assert!(!are_numbered(&names(["1", "0"])) && !are_numbered(&names(["0", "blue"])));
+        assert_eq!(class_in_words(&names(["0", "1"]), 1), "class 1");
+        assert_eq!(class_in_words(&names(["0", "blue"]), 0), "0");
+        assert_eq!(class_in_words(&names(["red", "blue"]), 1), "blue");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Pictures and probes are made of these three, so that one of them reads as its definition: "the class changed" is the
 //! means with zy replaced by that of p(zy|y), decoded.
 
+use super::Settings;
 use super::networks::Decoder;
 use crate::autograd::{Tape, Var};
 use crate::prob::Normal;
@@ -67,6 +68,9 @@ impl<'t> FromIterator<(Latent, Var<'t>)> for Latents<'t> {
 
 /// A model that explains images by latents and has a decoder from them to pixels.
 pub trait LatentVariableModel {
+    /// The settings that it was made with.
+    fn settings(&self) -> &Settings;
+
     /// Its latents, in the order in which the decoder takes them.
     fn latents(&self) -> Vec<Latent>;
 
@@ -74,9 +78,15 @@ pub trait LatentVariableModel {
     /// labels, or one that the model does not have.
     fn labels(&self, latent: Latent) -> Option<usize>;
 
-    /// The means of the posteriors q(z|x) of images (batch, height, width, channels): (batch, dimensions) each.
+    /// The posterior q(z|x) of each latent, in their order, of images (batch, height, width, channels): (batch, dimensions).
     #[track_caller]
-    fn posterior_means<'t>(&self, images: Var<'t>) -> Latents<'t>;
+    fn posteriors<'t>(&self, images: Var<'t>) -> Vec<(Latent, Normal<'t>)>;
+
+    /// The means of these posteriors.
+    #[track_caller]
+    fn posterior_means<'t>(&self, images: Var<'t>) -> Latents<'t> {
+        self.posteriors(images).into_iter().map(|(latent, q)| (latent, q.mean)).collect()
+    }
 
     /// The prior of a latent, one row for each of `labels`: p(zd|d) of domains d, p(zy|y) of classes y. That of the
     /// others is N(0, I), whatever the labels are.

@@ -6,6 +6,7 @@
 mod classifier;
 mod dann;
 pub mod diva;
+mod evidence;
 mod latents;
 pub mod networks;
 mod predict;
@@ -15,6 +16,7 @@ pub use crate::config::{Kl, LogitLayout, ModelKind, Networks};
 pub use classifier::Classifier;
 pub use dann::Dann;
 pub use diva::Diva;
+pub use evidence::elbos;
 pub use latents::{Latent, LatentVariableModel, Latents};
 pub use networks::lenet::SIDE;
 pub use predict::{LabelPredictor, softmax};

@@ -7,9 +7,7 @@
 //! For images without a class the last term is left out.
 
 use super::networks::{AuxiliaryClassifier, Decoder, Encoder};
-use super::{
-    Batch, LabelPredictor, Latent, LatentVariableModel, Latents, Loss, Settings, Weights, divergence,
-};
+use super::{Batch, LabelPredictor, Latent, LatentVariableModel, Loss, Settings, Weights, divergence};
 use crate::autograd::{Builder, Params, Tape, Var};
 use crate::prob::Normal;
 use crate::tensor::Tensor;
@@ -64,11 +62,6 @@ impl Vae {
         Loss { total, sum: total.item(), terms }
     }
 
-    /// The settings that it was made with.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// What predicts classes with the present parameters.
     pub fn class_predictor(&self, params: &Params) -> LabelPredictor {
         LabelPredictor::of_latent(self.settings.image, &self.encoder, &self.classify_class, params)
@@ -81,6 +74,10 @@ impl Vae {
 }
 
 impl LatentVariableModel for Vae {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     fn latents(&self) -> Vec<Latent> {
         vec![Latent::Single]
     }
@@ -89,8 +86,8 @@ impl LatentVariableModel for Vae {
         None
     }
 
-    fn posterior_means<'t>(&self, images: Var<'t>) -> Latents<'t> {
-        [(Latent::Single, self.encoder.forward(images).mean)].into_iter().collect()
+    fn posteriors<'t>(&self, images: Var<'t>) -> Vec<(Latent, Normal<'t>)> {
+        vec![(Latent::Single, self.encoder.forward(images))]
     }
 
     fn prior<'t>(&self, tape: &'t Tape<'t>, latent: Latent, labels: &Arc<[u32]>) -> Normal<'t> {

@@ -8,8 +8,8 @@ use super::generated::{self, Kind};
 use crate::error::Result;
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
-use crate::train::run;
 use crate::train::trainer::Trainer;
+use crate::train::{run, weights};
 
 /// The accuracies after each epoch.
 pub const ACCURACY: &str = "accuracy.png";
@@ -28,7 +28,7 @@ pub fn files() -> impl Iterator<Item = String> {
 /// # Errors
 /// If the selected parameters or the metrics cannot be read, or a picture cannot be written.
 pub fn draw(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-    let selected = run::selected_params(trainer, folder)?;
+    let selected = weights::read(&trainer.state().params, &folder.best())?;
     let metrics = run::read_metrics(&folder.metrics())?;
     let (split, config) = (trainer.split(), trainer.config());
     let write = |name: &str, png: &[u8]| durable::write(&folder.path().join(name), png);

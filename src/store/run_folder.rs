@@ -25,6 +25,7 @@ const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const BEST: &str = "best.safetensors";
+const UNLIKE: &str = "unlike.json";
 const RESULT: &str = "result.json";
 
 /// The files by which a folder is known to hold a run, those that say the most first.
@@ -76,6 +77,11 @@ impl RunFolder {
         self.path.join(BEST)
     }
 
+    /// What the selected parameters find unlike the training images.
+    pub fn unlike(&self) -> PathBuf {
+        self.path.join(UNLIKE)
+    }
+
     /// The selected epoch and its metrics; written last, so that its presence means done.
     pub fn result(&self) -> PathBuf {
         self.path.join(RESULT)
@@ -111,6 +117,7 @@ impl RunFolder {
             // until then it is the only trace of what was wanted.
             durable::remove(&self.metrics())?;
             durable::remove(&self.best())?;
+            durable::remove(&self.unlike())?;
         } else {
             // A process that was killed may have renamed a file and not have forced the folder to the disk. What it
             // left is gone on from now, or said to be finished: it must not vanish any more.

@@ -3,7 +3,7 @@
 use crate::autograd::{Engine, Gradients, Layout, Params, Role, Tape};
 use crate::error::{Error, Result};
 use crate::models::diva::Noise;
-use crate::models::{Batch, Diva, Weights};
+use crate::models::{Batch, Diva, LatentVariableModel, Weights};
 use crate::store::tensors::TensorFile;
 use crate::tensor::Tensor;
 use std::path::Path;

@@ -10,14 +10,12 @@
 use super::metrics::{EpochMetrics, RunResult};
 use super::trainer::{StepLoss, Trainer};
 use super::{evaluate, sources, weights};
-use crate::autograd::Params;
-use crate::config::Config;
+use crate::config::{Config, DomainName};
 use crate::error::{Error, Result};
 use crate::scores::Summary;
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use crate::store::durable;
 use crate::store::run_folder::{RunFolder, State as FolderState};
-use crate::store::tensors::TensorFile;
 use std::fs;
 use std::path::Path;
 
@@ -59,6 +57,8 @@ pub struct Options {
     pub resume: bool,
     /// Look for numbers that are not finite in the results of every op.
     pub detect_anomaly: bool,
+    /// Refuse a configuration that leaves domains or classes to be found in its folders.
+    pub as_written: bool,
 }
 
 /// Trains `config` in `folder`.
@@ -72,8 +72,12 @@ pub fn train(
     options: Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
-    let config = sources::complete(config)?;
-    let images = sources::read(&config, Some(sources::beside(folder.path())))?;
+    let asked = options.as_written.then(|| config.clone());
+    let found = sources::find(config)?;
+    if let Some(asked) = asked.filter(|asked| asked.data != found.config.data) {
+        return Err(left_to_be_found(&asked, &found.config));
+    }
+    let (config, images) = found.read(Some(sources::beside(folder.path())))?;
     let (found, _lock) = folder.prepare(options.resume)?;
     let mut trainer = Trainer::new(config, images.split)?;
     if options.detect_anomaly {
@@ -105,11 +109,12 @@ pub fn train(
                 durable::truncate_lines(&folder.metrics(), epochs)?;
             }
             durable::remove(&folder.result())?;
+            durable::remove(&folder.unlike())?; // of parameters that may not stay the selected ones
             durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
         }
     }
     watcher.started(&trainer, folder);
-    images.unreadable.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
+    images.left_out.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
     let mut saved = (watcher.seconds(), place(&trainer));
     while !is_done(&trainer) {
         let began = watcher.seconds();
@@ -154,6 +159,26 @@ pub fn train(
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     durable::write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
+}
+
+/// The refusal of a configuration that is not all that decides its result.
+fn left_to_be_found(asked: &Config, found: &Config) -> Error {
+    let lists = |config: &Config| {
+        let names = |domains: &[DomainName]| domains.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let data = &config.data;
+        [
+            ("data.domains", names(&data.domains)),
+            ("data.classes", data.classes.clone()),
+            ("data.unlabelled.domains", names(&data.unlabelled.domains)),
+        ]
+    };
+    let differing = lists(asked).into_iter().zip(lists(found)).filter(|(asked, found)| asked != found);
+    let to_be_written: Vec<String> =
+        differing.map(|(_, (key, found))| format!("{key} = {found:?}")).collect();
+    Error::request(format!(
+        "the configuration leaves to be found in its folder what is to be written out here: {}",
+        to_be_written.join(", ")
+    ))
 }
 
 /// Where a training is, in words.
@@ -271,22 +296,12 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
-/// The parameters of the selected epoch of a run that is being trained.
-///
-/// # Errors
-/// If they cannot be read.
-pub fn selected_params(trainer: &Trainer, folder: &RunFolder) -> Result<Params> {
-    let mut selected = trainer.state().params.clone();
-    weights::import(&mut selected, &TensorFile::read(&folder.best())?, &folder.best())?;
-    Ok(selected)
-}
-
 /// How good the selected epoch's probabilities are on the unseen domain, if there are two classes.
 fn test_scores(trainer: &Trainer, folder: &RunFolder) -> Result<Option<Summary>> {
     if trainer.split().classes != 2 {
         return Ok(None);
     }
-    let selected = selected_params(trainer, folder)?;
+    let selected = weights::read(&trainer.state().params, &folder.best())?;
     evaluate::test_scores(&trainer.model().class_predictor(&selected), trainer.split())
 }
 

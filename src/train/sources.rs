@@ -21,6 +21,8 @@ pub struct Images {
     pub original_sizes: Option<[[u32; 2]; 2]>,
     /// The files that are left out because they cannot be read, a sentence each.
     pub unreadable: Vec<String>,
+    /// How many these are of how many, in a sentence.
+    pub left_out: Option<String>,
     /// What else the user should know, a sentence each.
     pub notices: Vec<String>,
 }
@@ -32,9 +34,34 @@ pub struct Images {
 /// If the configuration cannot be trained, or its data is missing, damaged or too small.
 pub fn read(config: &Config, cache: Option<&Path>) -> Result<Images> {
     config.validate_for_training()?;
+    read_listed(config, list(&config.data)?, cache)
+}
+
+/// What [`Found::read`] reads.
+#[derive(Debug)]
+pub struct Found {
+    /// The configuration with the domains and classes written out that it left to be found in its folders.
+    pub config: Config,
+    listing: Option<Listing>,
+}
+
+impl Found {
+    /// The images, as [`read`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(self, cache: Option<&Path>) -> Result<(Config, Images)> {
+        let images = read_listed(&self.config, self.listing, cache)?;
+        Ok((self.config, images))
+    }
+}
+
+fn read_listed(config: &Config, listing: Option<Listing>, cache: Option<&Path>) -> Result<Images> {
     let images = match config.data.source {
         Source::Embedded | Source::Idx => of_split(digits(config)?),
-        Source::Folders | Source::Malaria => pictures(config, cache)?,
+        Source::Folders | Source::Malaria => {
+            pictures(config, listing.expect("pictures have been listed"), cache)?
+        }
         Source::SyntheticCells => of_split(held_out(config, synthetic(config)?)?),
     };
     for (which, data) in images.split.trained_on() {
@@ -54,22 +81,22 @@ pub fn beside(run: &Path) -> &Path {
     run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes out what the configuration leaves to be found in its folders: domains and classes.
+/// Lists the pictures of a configuration, if its images are pictures, and writes out what it leaves to be found there:
+/// domains and classes.
 ///
 /// # Errors
 /// If the folder cannot be listed or does not hold what the configuration names.
-pub fn complete(mut config: Config) -> Result<Config> {
+pub fn find(mut config: Config) -> Result<Found> {
     config.validate_for_training()?;
+    let listing = list(&config.data)?;
     let data = &mut config.data;
-    match data.source {
-        Source::Embedded | Source::Idx => return Ok(config),
-        Source::SyntheticCells => {
-            if data.classes.is_empty() {
+    match &listing {
+        None => {
+            if data.source == Source::SyntheticCells && data.classes.is_empty() {
                 data.classes = malaria::CLASS_NAMES.map(str::to_owned).to_vec();
             }
         }
-        Source::Folders | Source::Malaria => {
-            let found = list(data)?;
+        Some(found) => {
             if data.classes.is_empty() {
                 data.classes.clone_from(&found.class_names);
             }
@@ -91,11 +118,11 @@ pub fn complete(mut config: Config) -> Result<Config> {
         }
     }
     config.validate_for_training()?;
-    Ok(config)
+    Ok(Found { config, listing })
 }
 
 fn of_split(split: Split) -> Images {
-    Images { split, original_sizes: None, unreadable: Vec::new(), notices: Vec::new() }
+    Images { split, original_sizes: None, unreadable: Vec::new(), left_out: None, notices: Vec::new() }
 }
 
 fn digits(config: &Config) -> Result<Split> {
@@ -131,16 +158,17 @@ fn angle(domain: &DomainName) -> Result<f64> {
     }
 }
 
-/// The files that the configuration means.
-fn list(data: &DataConfig) -> Result<Listing> {
-    let root = Path::new(data.path.as_deref().expect("pictures have a path, once validated"));
+/// The files that the configuration means, if its images are pictures.
+fn list(data: &DataConfig) -> Result<Option<Listing>> {
+    let root = || Path::new(data.path.as_deref().expect("pictures have a path, once validated"));
     match data.source {
-        Source::Malaria => malaria::list(root, data.least_images),
-        _ => folders::list(root),
+        Source::Malaria => malaria::list(root(), data.least_images).map(Some),
+        Source::Folders => folders::list(root()).map(Some),
+        Source::Embedded | Source::Idx | Source::SyntheticCells => Ok(None),
     }
 }
 
-fn pictures(config: &Config, cache: Option<&Path>) -> Result<Images> {
+fn pictures(config: &Config, listing: Listing, cache: Option<&Path>) -> Result<Images> {
     let (data, model) = (&config.data, &config.model);
     let options = pictures::Options {
         size: [model.image_size; 2],
@@ -148,10 +176,12 @@ fn pictures(config: &Config, cache: Option<&Path>) -> Result<Images> {
         skip_unreadable: data.skip_unreadable,
         cache,
     };
-    let loaded = pictures::load(list(data)?, &options)?;
+    let files = listing.files.len();
+    let loaded = pictures::load(listing, &options)?;
     Ok(Images {
         split: held_out(config, loaded.collection)?,
         original_sizes: Some(loaded.original_sizes),
+        left_out: pictures::left_out(files, &loaded.unreadable),
         unreadable: loaded.unreadable,
         notices: loaded.notices,
     })

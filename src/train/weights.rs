@@ -46,6 +46,16 @@ pub fn check(params: &Params, file: &TensorFile, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// `params` with the numbers of a weight file in their place.
+///
+/// # Errors
+/// If the file cannot be read, or as [`import`].
+pub fn read(params: &Params, path: &Path) -> Result<Params> {
+    let mut read = params.clone();
+    import(&mut read, &TensorFile::read(path)?, path)?;
+    Ok(read)
+}
+
 /// Replaces all parameters by those of a weight file; `path` is for messages.
 ///
 /// # Errors

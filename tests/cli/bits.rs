@@ -65,6 +65,7 @@ fn matrix(arguments: &[&str]) {
     for expected in [
         "checkpoint.safetensors",
         "result.json",
+        "unlike.json",
         "metrics.jsonl",
         "accuracy.png",
         "evaluation",

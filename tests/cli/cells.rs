@@ -19,13 +19,13 @@ const CELLS: [&str; 7] = [
 ];
 
 /// `diva train --out OUT` with these settings, then `more`.
-fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let settings = CELLS.into_iter().chain([epochs]).flat_map(|setting| ["--set", setting]);
     let start = ["train", "--preset", "quick-cells", "--out", out];
     start.into_iter().chain(settings).chain(more.iter().copied()).collect()
 }
 
-const TWO: &str = "train.epochs=2";
+pub(super) const TWO: &str = "train.epochs=2";
 
 #[test]
 fn every_kind_trains_and_a_share_of_each_patient_chooses_the_epoch() {
@@ -215,7 +215,7 @@ fn of_folders(epochs: &str) -> Vec<&str> {
 }
 
 /// Colour pictures of 20 x 24 pixels: ROOT/DOMAIN/CLASS/picture, red ones and blue ones.
-fn folders(here: &Folder, domains: &[&str]) {
+pub(super) fn folders(here: &Folder, domains: &[&str]) {
     for (number, domain) in domains.iter().enumerate() {
         for (class, colour) in [("red cells", [200, 40, 60]), ("blue", [40, 60, 200])] {
             let folder = here.join(&format!("data/{domain}/{class}"));
@@ -272,8 +272,8 @@ fn folders_of_pictures_say_their_domains_and_classes() {
     assert_eq!(predictions.len(), 9);
     assert_eq!(predictions[8]["file"], "data/A 1/red cells/0 é.png");
     let table = here.succeed(&["predict", "run", "data/C/blue", "--csv"]);
-    let head =
-        "file,class,class_name,probability,class blue,class red cells,domain,domain A 1,domain B,domain D";
+    let head = "file,class,class_name,probability,class blue,class red cells,domain,domain A 1,domain B,domain D,\
+                elbo,unlike_training";
     assert_eq!((table.lines().next(), table.lines().count()), (Some(head), 9));
     for (line, prediction) in table.lines().skip(1).zip(predictions) {
         let fields: Vec<&str> = line.split(',').collect();
@@ -293,16 +293,56 @@ fn what_cannot_be_read_is_named_or_left_out() {
     let train = [&["train", "--preset", "quick-cells", "--out", "run"], &with[..]].concat();
     here.refuse(&train, 2, &["data/B/blue/broken.png"]);
     assert!(!here.join("run").exists());
-    let said = here.succeed(&[&train[..], &["--set", "data.skip_unreadable=true"]].concat());
-    assert!(said.contains("data/B/blue/broken.png"), "{said}");
-    here.refuse(&["predict", "run", "data/B/blue/broken.png"], 2, &["data/B/blue/broken.png"]);
+    let said = here.succeed(&[&train[..], &["--skip-unreadable"]].concat());
+    let left_out = |said: &str| said.lines().filter(|line| line.contains("left out")).count();
+    assert!(said.contains("1 of 43 files is left out: cannot read data/B/blue/broken.png: "), "{said}");
+    assert_eq!(left_out(&said), 1);
+    assert!(text(&here.read("run/config.toml")).contains("skip_unreadable = true"));
+
+    // The flag is short for the key, and each command counts what it leaves out.
+    fs::write(here.join("data/B/blue/empty.png"), b"").unwrap();
+    let set = ["--set", "data.skip_unreadable=true", "--out", "other"];
+    let said = here.succeed(&[&["train", "--preset", "quick-cells"], &with[..], &set].concat());
+    let line = "2 of 44 files are left out, of which the first: cannot read data/B/blue/broken.png: ";
+    assert!(said.contains(line), "{said}");
+    assert_eq!(left_out(&said), 1);
+    fs::remove_dir_all(here.join("other")).unwrap();
+    let info = [&["data", "info", "--preset", "quick-cells"], &with[..]].concat();
+    here.refuse(&info, 2, &["data/B/blue/broken.png", "so it is with 1 more of 44 files"]);
+    let said = here.succeed(&[&info[..], &["--skip-unreadable"]].concat());
+    assert!(
+        said.contains("\n2 files cannot be read and are left out:\ncannot read data/B/blue/broken.png: ")
+    );
+    let object = here.json(&[&info[..], &["--skip-unreadable", "--json"]].concat());
+    assert!(object["unreadable"][1].as_str().unwrap().contains("data/B/blue/empty.png"), "{object}");
+    let counted: u64 =
+        (object["domains"].as_array().unwrap().iter()).map(|row| row["images"].as_u64().unwrap()).sum();
+    assert_eq!(counted, 12 + 14 + 16);
+
+    let predict = ["predict", "run", "data/B/blue"];
+    here.refuse(&predict, 2, &["data/B/blue/broken.png"]);
+    let object = here.json(&[&predict[..], &["--skip-unreadable", "--json"]].concat());
+    assert_eq!(object["predictions"].as_array().unwrap().len(), 7);
+    assert!(object["unreadable"][0].as_str().unwrap().contains("data/B/blue/broken.png"), "{object}");
+    assert_eq!(object["unreadable"].as_array().unwrap().len(), 2);
+    for (output, lines) in [(&[][..], 7), (&["--csv"], 8)] {
+        let output = here.run(&[&predict[..], &["--skip-unreadable"], output].concat());
+        assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(0), lines));
+        let said = text(&output.stderr);
+        let expected =
+            "diva: 2 of 9 files are left out, of which the first: cannot read data/B/blue/broken.png: ";
+        assert!(said.starts_with(expected) && said.lines().count() == 1, "{said}");
+    }
+    let none = ["predict", "run", "data/B/blue/broken.png", "data/B/blue/empty.png", "--skip-unreadable"];
+    here.refuse(&none, 2, &["none of 2 files can be read", "data/B/blue/broken.png"]);
+    here.refuse(&["predict", "run", "nothing.png", "--skip-unreadable"], 2, &["cannot read nothing.png: "]);
     for (settings, parts) in [
         (&["--set", "data.test_domain=Z"][..], &["Z", "A, B, C"][..]),
         (&["--set", "data.domains=[\"A\",\"Z\"]", "--set", "data.test_domain=A"], &["Z", "A, B, C"]),
         (&["--set", "data.classes=[\"blue\"]"], &["red cells"]),
         (&["--set", "data.path=nowhere"], &["nowhere"]),
     ] {
-        let skipping = ["--set", "data.skip_unreadable=true", "--out", "other"];
+        let skipping = ["--skip-unreadable", "--out", "other"];
         let start = ["train", "--preset", "quick-cells"];
         here.refuse(&[&start[..], &with, &skipping, settings].concat(), 2, parts);
         assert!(!here.join("other").exists());

@@ -20,6 +20,7 @@ mod runs;
 mod sweep;
 mod tensorboard;
 mod tools;
+mod unlike;
 
 use program::program;
 use serde_json::Value;
@@ -179,6 +180,9 @@ fn assert_same_run(here: &Folder, one: &str, other: &str) {
         let (a, b) = (here.read(&format!("{one}/{name}")), here.read(&format!("{other}/{name}")));
         assert!(a == b, "{name} of {one} and {other} differ");
     }
+    // Models without a decoder have none.
+    let limit = |folder: &str| fs::read(here.join(folder).join("unlike.json")).ok();
+    assert_eq!(limit(one), limit(other), "unlike.json of {one} and {other}");
     let metrics = |folder: &str| metrics_without_clock(&here.read(&format!("{folder}/metrics.jsonl")));
     assert_eq!(metrics(one), metrics(other));
 }

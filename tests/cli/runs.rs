@@ -10,8 +10,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
 
-const FILES: [&str; 5] =
-    ["best.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl", "result.json"];
+const FILES: [&str; 6] = [
+    "best.safetensors",
+    "checkpoint.safetensors",
+    "config.toml",
+    "metrics.jsonl",
+    "result.json",
+    "unlike.json",
+];
 
 #[test]
 fn a_run_leaves_its_files_and_plain_lines() {

@@ -1,7 +1,7 @@
 //! Sweeps by the built program: alone, side by side, interrupted, on a full disk; and files that are none.
 
 use super::full_disk::SmallDisk;
-use super::{Folder, assert_same_run, refused, success, text};
+use super::{Folder, assert_same_run, cells, refused, success, text};
 use diva::config::Config;
 use serde_json::Value;
 use std::fs;
@@ -322,4 +322,54 @@ fn arms_change_several_keys_at_once() {
         table.contains("| arm | test 75 | average | source |\n") && table.contains("\n| +1 | "),
         "{table}"
     );
+}
+
+/// Of the jobs over a folder of pictures everything that decides their results stands in the file.
+#[test]
+fn a_sweep_over_pictures_names_their_domains_and_classes() {
+    let here = Folder::new();
+    cells::folders(&here, &["A", "B", "C"]);
+    let unlabelled = here.join("data/D/unlabelled");
+    fs::create_dir_all(&unlabelled).unwrap();
+    for picture in fs::read_dir(here.join("data/B/blue")).unwrap() {
+        let picture = picture.unwrap();
+        fs::copy(picture.path(), unlabelled.join(picture.file_name())).unwrap();
+    }
+    let write = |more: &str| {
+        let text = format!(
+            "preset = \"quick-cells\"\nout = \"out\"\ndata.source = \"folders\"\ndata.path = \"data\"\n\
+             data.test_domain = \"C\"\nmodel.kind = \"dann\"\nmodel.image_size = 16\nmodel.width = 0.0625\n\
+             train.batch = 6\ntrain.epochs = 1\n{more}[grid]\nseed = [0]\n"
+        );
+        fs::write(here.join("sweep.toml"), text).unwrap();
+    };
+    let domains = "data.domains = [\"A\", \"B\", \"C\"]\n";
+    for (lists, found) in [
+        ("data.domains = []\ndata.classes = []\n".to_owned(), "data.domains = [] and data.classes = []"),
+        (
+            format!("{domains}data.classes = []\n"),
+            "data.domains = [\"A\", \"B\", \"C\"] and data.classes = []",
+        ),
+    ] {
+        write(&lists);
+        let sentence = format!("{found} are not usable in a sweep; both are to be written out");
+        for command in ["plan", "run", "status", "collect"] {
+            here.refuse(
+                &["sweep", command, "sweep.toml"],
+                2,
+                &["cannot use the sweep sweep.toml: ", &sentence],
+            );
+        }
+    }
+    // What only the folder tells: that no class is known of a domain.
+    let classes = "data.classes = [\"blue\", \"red cells\"]\n";
+    write(&format!("data.domains = [\"A\", \"B\", \"C\", \"D\"]\n{classes}"));
+    let output = here.run(&["sweep", "run", "sweep.toml"]);
+    refused(&without_output(&output), 2, &["is to be written out here: data.unlabelled.domains = [\"D\"]"]);
+
+    write(&format!("{domains}{classes}"));
+    fs::remove_dir_all(here.join("out")).unwrap();
+    here.succeed(&["sweep", "run", "sweep.toml"]);
+    let again = here.succeed(&["sweep", "run", "sweep.toml"]);
+    assert_eq!(again, "0 jobs trained, 1 were done; everything is in out\n");
 }

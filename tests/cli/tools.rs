@@ -99,6 +99,9 @@ fn what_is_no_digit_is_refused() {
         // Nothing is printed for the good image either.
         here.refuse(&["predict", "run", "good.png", name], 2, &[name, part]);
     }
+    let object = here.json(&["predict", "run", "text.png", "good.png", "--skip-unreadable", "--json"]);
+    assert_eq!(object["predictions"][0]["file"], "good.png");
+    assert!(object["unreadable"][0].as_str().unwrap().contains("text.png: "), "{object}");
     here.refuse(&["predict", "run", "empty"], 2, &["empty: it holds no *.png file"]);
     here.refuse(&["predict", "run", "missing.png"], 2, &["cannot read missing.png: "]);
     here.refuse(&["predict", "empty", "good.png"], 2, &["empty holds no best.safetensors"]);

@@ -8,7 +8,6 @@
 //! Symbolic links are followed; one that leads to a folder around it is refused. Names are sorted by their bytes, which
 //! no setting of the system changes.
 
-use crate::data::collection::UNLABELLED;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -35,7 +34,7 @@ pub struct PictureFile {
     pub path: PathBuf,
     /// Its domain, an index into [`Listing::domain_names`].
     pub domain: u32,
-    /// Its class, an index into [`Listing::class_names`] or [`UNLABELLED`].
+    /// Its class, an index into [`Listing::class_names`] or [`UNLABELLED`](crate::data::collection::UNLABELLED).
     pub class: u32,
 }
 
@@ -48,11 +47,6 @@ impl Listing {
         let path = &self.files[index].path;
         let inside = path.strip_prefix(&self.root).unwrap_or(path);
         inside.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/")
-    }
-
-    /// The number of files without a class.
-    pub fn unlabelled(&self) -> usize {
-        self.files.iter().filter(|file| file.class == UNLABELLED).count()
     }
 }
 

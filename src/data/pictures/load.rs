@@ -135,6 +135,18 @@ fn decode_all(listing: &Listing, size: [usize; 3], names: usize) -> Result<Packe
     Ok(Packed { size, pixels, records })
 }
 
+/// How many of so many files are left out because they cannot be read (a sentence each), and why the first is; nothing if all
+/// can.
+pub fn left_out(files: usize, unreadable: &[String]) -> Option<String> {
+    match unreadable {
+        [] => None,
+        [only] => Some(format!("1 of {files} files is left out: {only}")),
+        [first, ..] => {
+            Some(format!("{} of {files} files are left out, of which the first: {first}", unreadable.len()))
+        }
+    }
+}
+
 /// The pixels of one picture, made `size` (height, width, channels) as [`load()`] makes them.
 ///
 /// # Errors

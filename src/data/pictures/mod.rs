@@ -15,4 +15,4 @@ pub mod packed;
 pub mod resize;
 
 pub use listing::{Listing, PictureFile, pictures};
-pub use load::{LONGEST_FILE, Loaded, Options, load, read_picture};
+pub use load::{LONGEST_FILE, Loaded, Options, left_out, load, read_picture};

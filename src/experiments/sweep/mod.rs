@@ -22,7 +22,8 @@
 //! seed = [0, 1, 2]
 //! ```
 //!
-//! A job is known by its id, a hash of everything that decides its result. So a job is found again after the file has
+//! A job is known by its id, a hash of everything that decides its result. What a single run may leave to be found in a
+//! folder of pictures, its domains and classes, is therefore written out in the file. So a job is found again after the file has
 //! grown, after `data.path` has moved and on another machine, and a folder of results never mixes two configurations.
 //! There is no other bookkeeping: what a job has done stands in the run's folder `OUT/ID`, and a job belongs to whoever
 //! holds the lock of that folder. Any number of processes may therefore [`work`](work::run) on one sweep.
@@ -34,7 +35,7 @@ pub mod render;
 pub mod table;
 pub mod work;
 
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::sha256_hex;
 use file::SweepFile;
@@ -220,6 +221,7 @@ fn job(path: &Path, file: &SweepFile, number: usize, arm: usize, chosen: &[usize
         let config =
             Config::resolve(Some((&path.display().to_string(), &file.base)), None, &overrides, None)?;
         config.validate_for_training()?;
+        refuse_what_is_left_to_be_found(&config)?;
         Ok(config)
     };
     let config = resolve().map_err(|error: Error| Error::request(format!("{error} (job {name})")))?;
@@ -228,6 +230,23 @@ fn job(path: &Path, file: &SweepFile, number: usize, arm: usize, chosen: &[usize
         Some(place) => bare(in_grid[place].1),
     };
     Ok(Job { number, id: id(&config), name, labels: labels(file).map(label).collect(), config })
+}
+
+/// Refuses a job over pictures whose domains or classes are those that its folder happens to hold: it would be known by
+/// another configuration than its run.
+fn refuse_what_is_left_to_be_found(config: &Config) -> Result<()> {
+    let data = &config.data;
+    let is_found = matches!(data.source, Source::Folders | Source::Malaria | Source::SyntheticCells)
+        && (data.domains.is_empty() || data.classes.is_empty());
+    if is_found {
+        return Err(Error::request(format!(
+            "data.domains = [{}] and data.classes = {:?} are not usable in a sweep; both are to be written out, since a job is \
+             known by what decides its result (`diva data info` says what a folder holds)",
+            data.domains.iter().map(|name| format!("{:?}", name.to_string())).collect::<Vec<_>>().join(", "),
+            data.classes
+        )));
+    }
+    Ok(())
 }
 
 /// A value in one line: a text without quotation marks, unless it holds what must not reach a terminal as it is.

@@ -134,6 +134,15 @@ fn files_that_are_no_sweeps_are_refused_in_one_sentence() {
             "seed stands both in [grid] and in the arm \"a\"",
         ),
         ("[[arms]]\nname = \"a\"\n[[arms]]\nname = \"b\"", "the jobs arm=a and arm=b are the same"),
+        (
+            "data.source = \"folders\"\ndata.path = \"cells\"\ndata.domains = []\ndata.test_domain = \"A\"\n[grid]\nseed = [0]",
+            "data.domains = [] and data.classes = [] are not usable in a sweep; both are to be written out",
+        ),
+        (
+            "data.source = \"folders\"\ndata.path = \"cells\"\ndata.test_domain = \"A\"\n[grid]\n\
+             data.domains = [[\"A\", \"B\"], []]",
+            "data.domains = [\"A\", \"B\"] and data.classes = [] are not usable in a sweep",
+        ),
     ];
     for (text, expected) in cases {
         let preset = if text.contains("preset") { "" } else { "preset = \"quick\"\n" };

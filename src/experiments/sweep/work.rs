@@ -146,7 +146,7 @@ fn attempt(sweep: &Sweep, job: &Job, supervisor: &dyn Supervisor) -> Attempt {
         Err(error) => return Attempt::Failed(error),
     }
     let mut watcher = JobWatcher { sweep, job, supervisor };
-    let options = Options { resume: true, detect_anomaly: false };
+    let options = Options { resume: true, detect_anomaly: false, as_written: true };
     // A mistake of the program in one job is no reason to lose the others; the panic has been reported.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         run::train(job.config.clone(), &sweep.run_folder(job), options, &mut watcher)

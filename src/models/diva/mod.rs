@@ -18,7 +18,7 @@ mod elbo;
 pub use elbo::Noise;
 
 use super::networks::{AuxiliaryClassifier, ConditionalPrior, Decoder, Encoder};
-use super::{LabelPredictor, Latent, LatentVariableModel, Latents, ModelKind, Settings};
+use super::{LabelPredictor, Latent, LatentVariableModel, ModelKind, Settings};
 use crate::autograd::{Builder, Params, Tape, Var};
 use crate::prob::Normal;
 use std::sync::Arc;
@@ -85,11 +85,6 @@ impl Diva {
         Diva { settings, decoder, domain, residual: q_zx, class }
     }
 
-    /// The settings that it was made with.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// The class logits of images (batch, height, width, channels), from the mean of q(zy|x): (batch, classes).
     #[track_caller]
     pub fn class_logits<'t>(&self, images: Var<'t>) -> Var<'t> {
@@ -121,6 +116,10 @@ impl Diva {
 }
 
 impl LatentVariableModel for Diva {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     fn latents(&self) -> Vec<Latent> {
         self.encoders().map(|(latent, _)| latent).collect()
     }
@@ -133,8 +132,8 @@ impl LatentVariableModel for Diva {
         }
     }
 
-    fn posterior_means<'t>(&self, images: Var<'t>) -> Latents<'t> {
-        self.encoders().map(|(latent, encoder)| (latent, encoder.forward(images).mean)).collect()
+    fn posteriors<'t>(&self, images: Var<'t>) -> Vec<(Latent, Normal<'t>)> {
+        self.encoders().map(|(latent, encoder)| (latent, encoder.forward(images))).collect()
     }
 
     fn prior<'t>(&self, tape: &'t Tape<'t>, latent: Latent, labels: &Arc<[u32]>) -> Normal<'t> {

@@ -179,6 +179,15 @@ impl Decoder {
         }
     }
 
+    /// -log p(x|z) of every pixel, row by row, image after image: (pixels).
+    #[track_caller]
+    pub fn pixel_losses<'t>(&self, z: Var<'t>, levels: &Arc<[u32]>) -> Var<'t> {
+        match self {
+            Decoder::Lenet(decoder, layout) => decoder.pixel_logits(z, *layout).cross_entropy(levels.clone()),
+            Decoder::Resnet(decoder) => decoder.mixtures(z).negative_log_prob(levels),
+        }
+    }
+
     /// -log p(x|z) of all images together.
     #[track_caller]
     pub fn negative_log_likelihood<'t>(&self, z: Var<'t>, batch: &Batch) -> Var<'t> {

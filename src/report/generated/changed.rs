@@ -5,7 +5,8 @@
 //! domain   decode(E p(zd|d), E q(zx|x), E q(zy|x))    for each training domain d
 //! ```
 
-use super::{Generator, SCALE, is_numbered, row};
+use super::{Generator, SCALE, row};
+use crate::data::are_numbered;
 use crate::models::Latent;
 use crate::report::Grid;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(super) fn grid(generator: &Generator<'_>, changed: Latent) -> Option<Grid> {
         ),
         _ => (
             "The class changed",
-            if is_numbered(generator.split) {
+            if are_numbered(&generator.split.class_names) {
                 "Under the number of a class y: zy is replaced by the mean of p(zy|y)."
             } else {
                 "Under the name of a class y: zy is replaced by the mean of p(zy|y)."

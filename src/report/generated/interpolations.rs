@@ -6,7 +6,8 @@
 //!
 //! The other latents stay those of the first image.
 
-use super::{Generator, SCALE, class, original, row};
+use super::{Generator, SCALE, original, row};
+use crate::data::class_in_words;
 use crate::report::Grid;
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
             });
             let mut images = row(a, generator.decode(&between));
             images.push(Some(original(b)));
-            let (name, start) = (moving.name(), class(generator.split, a.class()));
+            let (name, start) = (moving.name(), class_in_words(&generator.split.class_names, a.class()));
             let end = &generator.split.class_names[b.class() as usize];
             grid = grid.row(format!("{name}, {start} to {end}"), images);
         }

@@ -16,7 +16,7 @@ mod tests;
 use super::text::degrees;
 use super::{Grid, Picture};
 use crate::autograd::{Engine, Params, Tape};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, class_in_words};
 use crate::models::networks::Decoder;
 use crate::models::{Latent, LatentVariableModel, Latents, Model};
 use crate::train::dataset;
@@ -135,19 +135,8 @@ impl Example<'_> {
     }
 
     fn name(&self, split: &Split) -> String {
-        format!("{}, {}", class(split, self.class()), self.domain)
+        format!("{}, {}", class_in_words(&split.class_names, self.class()), self.domain)
     }
-}
-
-/// A class in words: its name, and if that is a number what it is the number of.
-fn class(split: &Split, class: u32) -> String {
-    let name = &split.class_names[class as usize];
-    if is_numbered(split) { format!("class {name}") } else { name.clone() }
-}
-
-/// Whether classes are called by their number.
-fn is_numbered(split: &Split) -> bool {
-    split.class_names.iter().enumerate().all(|(number, name)| *name == number.to_string())
 }
 
 impl<'a> Generator<'a> {

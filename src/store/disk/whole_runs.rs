@@ -44,7 +44,10 @@ impl Watcher for Quiet {
         None
     }
 
-    fn started(&mut self, _: &Trainer, _: &RunFolder) {}
+    fn started(&mut self, _: &Trainer, folder: &RunFolder) {
+        assert!(!folder.unlike().exists(), "the limit of parameters that may be replaced");
+    }
+
     fn notice(&mut self, _: &str) {}
 
     fn step(&mut self, _: &Trainer, _: &StepLoss, _: usize, _: usize) {}
@@ -54,6 +57,7 @@ impl Watcher for Quiet {
     }
 
     fn trained(&mut self, _: &Trainer, folder: &RunFolder) -> Result<()> {
+        durable::write(&folder.unlike(), b"a limit")?;
         durable::write(&folder.path().join("loss.png"), b"a picture")
     }
 }

@@ -1,0 +1,215 @@
+//! The mark of images that look unlike the training images: whom it meets, what prints it, and runs that have none.
+
+use super::cells;
+use super::{Folder, finished_run, refused, text, train};
+use diva::config::Config;
+use diva::data::Dataset;
+use diva::data::image::{encode_grey, encode_rgb};
+use diva::rng::Stream;
+use diva::train::dataset;
+use serde_json::Value;
+use std::fs;
+
+/// The images that the run in the folder `run` was trained on.
+fn training_images(here: &Folder, run: &str) -> Dataset {
+    let config = text(&here.read(&format!("{run}/config.toml")));
+    let config = Config::resolve(Some(("config.toml", &config)), None, &[], None).unwrap();
+    let mut split = dataset::load(&config).unwrap();
+    if let Some(unlabelled) = split.unlabelled.take() {
+        split.train.append(unlabelled);
+    }
+    split.train
+}
+
+/// Writes images as PNG files of the folder `name`, in their order.
+fn write_pictures<'a>(here: &Folder, name: &str, size: [usize; 3], images: impl Iterator<Item = &'a [u8]>) {
+    let [height, width, channels] = size;
+    fs::create_dir(here.join(name)).unwrap();
+    for (number, image) in images.enumerate() {
+        let png =
+            if channels == 1 { encode_grey(width, height, image) } else { encode_rgb(width, height, image) };
+        fs::write(here.join(&format!("{name}/{number:03}.png")), png).unwrap();
+    }
+}
+
+/// Forty images of uniform noise.
+fn noise(values: usize) -> Vec<Vec<u8>> {
+    let image = |number: u64| {
+        let mut noise = vec![0.0; values];
+        Stream::new(1, "noise", &[number]).fill_uniform(0.0, 256.0, &mut noise);
+        noise.into_iter().map(|level| level.min(255.0) as u8).collect()
+    };
+    (0..40).map(image).collect()
+}
+
+/// The ELBO of each prediction, and whether it is marked.
+fn judged(predictions: &Value) -> Vec<(f64, bool)> {
+    let judged = |p: &Value| (p["elbo"].as_f64().unwrap(), p["unlike_training"].as_bool().unwrap());
+    predictions.as_array().unwrap().iter().map(judged).collect()
+}
+
+/// Predicts the training images of a run and noise of their size, and looks at who is marked. Returns the predictions of the
+/// training images.
+fn look_at_marks(here: &Folder, run: &str) -> Value {
+    let data = training_images(here, run);
+    let folder = format!("{run}-noise");
+    let size = [data.height, data.width, data.channels];
+    write_pictures(here, &folder, size, noise(data.values()).iter().map(Vec::as_slice));
+    let of_noise = judged(&here.json(&["predict", run, &folder, "--json"])["predictions"]);
+    let marked = of_noise.iter().filter(|(_, marked)| *marked).count();
+    assert!(marked >= 36, "{marked} of {} images of noise are marked", of_noise.len());
+    look_at_training_images(here, run)
+}
+
+/// The same without noise: the limit is the quantile of the ELBOs that prediction finds.
+fn look_at_training_images(here: &Folder, run: &str) -> Value {
+    let data = training_images(here, run);
+    let size = [data.height, data.width, data.channels];
+    let trained = format!("{run}-trained");
+    write_pictures(here, &trained, size, (0..data.len()).map(|index| data.image(index)));
+
+    let found = here.json(&["predict", run, &trained, "--json"]);
+    let file: Value = serde_json::from_slice(&here.read(&format!("{run}/unlike.json"))).unwrap();
+    assert_eq!(found["unlike"], file);
+    assert_eq!((&file["quantile"], &file["images"]), (&0.01.into(), &data.len().into()));
+    let threshold = file["threshold"].as_f64().unwrap();
+    let marks = judged(&found["predictions"]);
+    assert_eq!(marks.len(), data.len());
+    // The quantile of n numbers lies 0.01 (n - 1) places above the lowest.
+    let mut elbos: Vec<f64> = marks.iter().map(|(elbo, _)| *elbo).collect();
+    elbos.sort_by(f64::total_cmp);
+    let place = 0.01 * (data.len() - 1) as f64;
+    let (below, share) = (place as usize, place.fract());
+    let expected = elbos[below] + share * (elbos[below + 1] - elbos[below]);
+    assert!((threshold - expected).abs() < 1e-9 * expected.abs(), "{threshold}, expected {expected}");
+    let marked = marks.iter().filter(|(_, marked)| *marked).count();
+    assert_eq!(marked, below + 1, "of {} training images", data.len());
+    assert!(marks.iter().all(|&(elbo, marked)| marked == (elbo < threshold)));
+    found
+}
+
+#[test]
+fn noise_is_marked_and_digits_are_as_often_as_the_quantile_says() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let found = look_at_marks(&here, "run");
+
+    // All three outputs say the same.
+    let predictions = found["predictions"].as_array().unwrap();
+    let table = here.succeed(&["predict", "run", "run-trained", "--csv"]);
+    let mut rows = table.lines();
+    let head: Vec<&str> = rows.next().unwrap().split(',').collect();
+    assert_eq!(head[head.len() - 2..], ["elbo", "unlike_training"]);
+    for (row, prediction) in rows.zip(predictions) {
+        let fields: Vec<&str> = row.split(',').collect();
+        assert_eq!(fields.len(), head.len(), "{row}");
+        let elbo: f64 = fields[fields.len() - 2].parse().unwrap();
+        assert_eq!(elbo, prediction["elbo"], "{row}");
+        assert_eq!(fields.last().unwrap(), &prediction["unlike_training"].to_string(), "{row}");
+    }
+    let lines = here.succeed(&["predict", "run", "run-trained"]);
+    for (line, prediction) in lines.lines().zip(predictions) {
+        assert_eq!(
+            line.ends_with(", looks unlike the training images"),
+            prediction["unlike_training"],
+            "{line}"
+        );
+    }
+    assert_eq!(lines.matches("unlike").count(), 1);
+
+    // Whatever else is asked for, and however it is computed.
+    let some = ["predict", "run", "run-trained/007.png", "run-noise", "--json"];
+    let first = here.json(&some);
+    assert_eq!(first["predictions"][0], predictions[7]);
+    for (threads, isa) in [("1", "portable"), ("3", "portable"), ("2", "")] {
+        let mut command = here.diva(&[&some[..], &["--threads", threads]].concat());
+        if !isa.is_empty() {
+            command.env("DIVA_ISA", isa);
+        }
+        let again: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        assert_eq!(again, first, "{threads} threads, {isa}");
+    }
+}
+
+#[test]
+fn cells_are_marked_too() {
+    let here = Folder::new();
+    // As long as it takes to learn that pixels beside each other are alike: 36 steps.
+    let learning = ["--set", "train.learning_rate=0.01"];
+    here.succeed(&cells::train("run", "train.epochs=12", &learning));
+    look_at_marks(&here, "run");
+    let unlabelled = ["--set", "data.unlabelled.domains=[\"P02\"]", "--set", "model.kind=vae"];
+    here.succeed(&cells::train("vae", "train.epochs=12", &[&learning[..], &unlabelled].concat()));
+    look_at_marks(&here, "vae");
+}
+
+/// p(y) may be a frequency that nobody can count any more: it is kept.
+#[test]
+fn class_frequencies_of_the_training_stay_known() {
+    let here = Folder::new();
+    here.succeed(&cells::train("run", cells::TWO, &["--set", "model.prior_y=training"]));
+    let classes = training_images(&here, "run").classes;
+    let share = |class| classes.iter().filter(|&&c| c == class).count() as f64 / classes.len() as f64;
+    assert_ne!(share(0), share(1));
+    let file: Value = serde_json::from_slice(&here.read("run/unlike.json")).unwrap();
+    assert_eq!(file["prior_y"], serde_json::json!([share(0), share(1)]));
+    // Predictions use it: the images that were trained on have the ELBOs that they had there.
+    look_at_training_images(&here, "run");
+}
+
+#[test]
+fn a_run_without_a_limit_marks_nothing_and_says_so() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    fs::write(here.join("one.png"), encode_grey(28, 28, &[7; 784])).unwrap();
+    let with = here.json(&["predict", "run", "one.png", "--json"]);
+    let file = here.read("run/unlike.json");
+    fs::remove_file(here.join("run/unlike.json")).unwrap();
+    for arguments in [&[][..], &["--csv"], &["--json"]] {
+        let output = here.run(&[&["predict", "run", "one.png"], arguments].concat());
+        assert!(output.status.success());
+        let said = text(&output.stderr);
+        let start = "diva: no image is marked as unlike the training images: there is no run/unlike.json";
+        assert!(said.starts_with(start) && said.lines().count() == 1, "{said}");
+        let out = text(&output.stdout);
+        assert!(!out.contains("unlike") && !out.contains("elbo"), "{out}");
+        if arguments == ["--json"] {
+            let found: Value = serde_json::from_str(&out).unwrap();
+            let probabilities = |value: &Value| value["predictions"][0]["class_probabilities"].clone();
+            assert_eq!(probabilities(&found), probabilities(&with));
+        }
+    }
+
+    // A baseline has no ELBO, and nothing is missing.
+    here.succeed(&train("classifier", &["--set", "model.kind=classifier"]));
+    assert!(!here.join("classifier/unlike.json").exists());
+    let found = here.json(&["predict", "classifier", "one.png", "--json"]);
+    assert!(found.get("unlike").is_none() && found["predictions"][0].get("elbo").is_none(), "{found}");
+
+    // A file that is none is named, and so is one of another model.
+    for (bytes, part) in [
+        (&file[..file.len() / 2], "it is not the threshold of unlike images"),
+        (
+            br#"{"quantile":0.01,"threshold":-1.0,"images":5,"prior_y":[0.5,0.5]}"#,
+            "prior_y has 2 probabilities",
+        ),
+        (b"\xff\xfe", "run/unlike.json"),
+    ] {
+        fs::write(here.join("run/unlike.json"), bytes).unwrap();
+        let output = here.run(&["predict", "run", "one.png"]);
+        refused(&output, 2, &["run/unlike.json", part]);
+    }
+}
+
+#[test]
+fn a_run_has_the_same_limit_each_time() {
+    let here = Folder::new();
+    let file = fs::read(finished_run().join("unlike.json")).unwrap();
+    here.succeed(&train("portable", &["--threads", "3", "--set", "train.epochs=1"]));
+    let of_one_epoch = here.read("portable/unlike.json");
+    assert!(of_one_epoch != file);
+    let longer = train("portable", &["--resume", "--threads", "1"]);
+    let output = here.diva(&longer).env("DIVA_ISA", "portable").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(here.read("portable/unlike.json") == file);
+}
