@@ -26,14 +26,14 @@ const BATCH: usize = 100;
 /// lower bound of the logarithm of the density that the model gives to the image, in nats, at the means of its latents and
 /// whatever its domain and class.
 ///
-/// What the mark is: a sign that the image is not of the kind that the model was made from, such as another stain, a fragment, a
-/// blurred or empty picture. Its probabilities then rest on nothing, however near to 0 or 1 they are. About 1 in 100 images
-/// like the training images are marked as well, more where the model has learned these by heart; for a whole new domain, look
-/// at the share that is marked.
+/// What the mark is: a sign that the image is not of the kind that the model was made from, such as another stain, bright on dark
+/// instead of dark on bright, noise. Its probabilities then rest on nothing, however near to 0 or 1 they are. About 1 in 100
+/// images like the training images are marked as well, more where the model has learned these by heart; for a whole new
+/// domain, look at the share that is marked.
 ///
 /// What it is not: a sign that the answer is wrong; and no mark does not mean that the answer is right or the domain known.
-/// Plainer images of quite another kind can have a higher ELBO than the training images, and what shows in few pixels, such
-/// as a new kind of parasite, does not move it.
+/// Plainer images of quite another kind, an empty or a blurred one among them, can have a higher ELBO than the training
+/// images, and what shows in few pixels, such as a new kind of parasite, does not move it.
 ///
 /// The limit is in the run's unlike.json. Models without a decoder (classifier, dann), runs that are not finished and those of
 /// earlier versions have none, and mark nothing.

@@ -121,6 +121,14 @@ pub struct Split {
     pub class_names: Vec<String>,
 }
 
+impl Split {
+    /// The images that are trained on, with what they are called: "training" and, if there are any, "unlabelled".
+    pub fn trained_on(&self) -> impl Iterator<Item = (&'static str, &Dataset)> {
+        let unlabelled = self.unlabelled.as_ref().map(|data| ("unlabelled", data));
+        std::iter::once(("training", &self.train)).chain(unlabelled)
+    }
+}
+
 /// Whether classes are called by their number.
 pub fn are_numbered(class_names: &[String]) -> bool {
     class_names.iter().enumerate().all(|(number, name)| *name == number.to_string())
@@ -133,14 +141,6 @@ pub fn are_numbered(class_names: &[String]) -> bool {
 pub fn class_in_words(class_names: &[String], class: u32) -> String {
     let name = &class_names[class as usize];
     if are_numbered(class_names) { format!("class {name}") } else { name.clone() }
-}
-
-impl Split {
-    /// The images that are trained on, with what they are called: "training" and, if there are any, "unlabelled".
-    pub fn trained_on(&self) -> impl Iterator<Item = (&'static str, &Dataset)> {
-        let unlabelled = self.unlabelled.as_ref().map(|data| ("unlabelled", data));
-        std::iter::once(("training", &self.train)).chain(unlabelled)
-    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@
 //! drawn by the run's seed from all that were trained on, with and without a class, as they are on the disk (not flipped or
 //! turned): a thousand forward passes are little beside a training, and a hundredth of them is still ten images.
 //!
-//! What that is. A sign that the image is not of the kind that the model was made from: another stain, a fragment, a
-//! blurred or empty picture. Its class probabilities then rest on nothing, however near to 0 or 1 they are. By
+//! What that is. A sign that the image is not of the kind that the model was made from: another stain, bright on dark
+//! instead of dark on bright, noise. Its class probabilities then rest on nothing, however near to 0 or 1 they are. By
 //! construction about the share `quantile` of images like the training images get the flag as well.
 //!
 //! What it is not. It does not say that the answer is wrong, and its absence does not say that the answer is right or the
 //! domain known: densities of deep models can be higher for plainer images of quite another kind than for their own
 //! (Nalisnick, Matsukawa, Teh, Gorur, Lakshminarayanan: "Do deep generative models know what they don't know?", ICLR
-//! 2019). Images that differ in what few pixels show, such as a new kind of parasite, do not move it. It is no test with a
-//! level of significance for a whole new patient; for that, compare the share of flagged images with `quantile`. The model
-//! has seen the training images, so of new ones of the same kind more than that share get the flag where it has learned
-//! its images by heart.
+//! 2019). So an empty or a blurred picture may get no flag: there is little in it to be surprised at. Images that differ in
+//! what few pixels show, such as a new kind of parasite, do not move it. It is no test with a level of significance for a
+//! whole new patient; for that, compare the share of flagged images with `quantile`. The model has seen the training images,
+//! so of new ones of the same kind more than that share get the flag where it has learned its images by heart.
 
 use crate::autograd::Params;
 use crate::data::Split;
