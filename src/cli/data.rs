@@ -111,7 +111,7 @@ impl Data {
             say(&format!("{:>8}  {:<14}{:>8}  {}", row.domain, row.role, row.images, by_class.join(" ")))?;
         }
         if !info.unreadable.is_empty() {
-            say(&format!("{} files cannot be read and are left out:", info.unreadable.len()))?;
+            say(&format!("files that cannot be read and are left out: {}", info.unreadable.len()))?;
         }
         info.unreadable.iter().chain(&info.notices).try_for_each(|sentence| say(sentence))?;
         Ok(())

@@ -1,7 +1,7 @@
 //! `diva evaluate`
 
 use super::saved_run::{Elsewhere, SavedRun, refuse_other_classes};
-use super::{percent, say, say_json};
+use super::{note, percent, say, say_json};
 use crate::error::Result;
 use crate::scores::Scores;
 use crate::train::evaluate::Evaluation;
@@ -36,7 +36,9 @@ struct Output {
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
         let saved = SavedRun::load(&self.run, &self.elsewhere)?;
-        let split = sources::read(&saved.config, Some(sources::beside(&self.run)))?.split;
+        let images = sources::read(&saved.config, Some(sources::beside(&self.run)))?;
+        images.left_out.iter().for_each(|sentence| note(sentence));
+        let split = images.split;
         let predictor = saved.model.class_predictor(&saved.params);
         refuse_other_classes("evaluate", &self.run, predictor.labels(), split.classes)?;
         let evaluation = Evaluation::of(&predictor, &split)?;

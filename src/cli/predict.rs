@@ -35,8 +35,8 @@ const BATCH: usize = 100;
 /// Plainer images of quite another kind, an empty or a blurred one among them, can have a higher ELBO than the training
 /// images, and what shows in few pixels, such as a new kind of parasite, does not move it.
 ///
-/// The limit is in the run's unlike.json. Models without a decoder (classifier, dann), runs that are not finished and those of
-/// earlier versions have none, and mark nothing.
+/// The limit is in the run's unlike.json. Models without a decoder (classifier, dann), imported weights, runs that are not finished
+/// and those of earlier versions have none, and mark nothing.
 #[derive(Args, Debug)]
 pub(super) struct Predict {
     /// The run's folder.
@@ -54,6 +54,9 @@ pub(super) struct Predict {
     /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first.
     #[arg(long)]
     skip_unreadable: bool,
+    /// Do not ask whether images are unlike the training images, which takes three quarters of the time.
+    #[arg(long)]
+    no_unlike: bool,
 }
 
 #[derive(Serialize)]
@@ -172,12 +175,14 @@ impl Predict {
         images: &[Vec<u8>],
         predictions: &mut [Prediction],
     ) -> Result<Option<UnlikeTraining>> {
-        let Some(model) = saved.model.latent_variables() else { return Ok(None) };
+        let Some(model) = saved.model.latent_variables().filter(|_| !self.no_unlike) else {
+            return Ok(None);
+        };
         let path = RunFolder::new(&self.run).unlike();
         let Some(unlike) = UnlikeTraining::read(&path)? else {
             note(&format!(
-                "no image is marked as unlike the training images: there is no {}, as the run is not finished or was \
-                 made by an earlier version",
+                "no image is marked as unlike the training images: there is no {}; imported weights, unfinished runs and \
+                 those of earlier versions have none",
                 path.display()
             ));
             return Ok(None);

@@ -81,7 +81,10 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
         return Ok(report);
     }
     let split = match sources::read(&report.config, Some(sources::beside(folder))) {
-        Ok(images) => images.split,
+        Ok(images) => {
+            report.notices.extend(images.left_out);
+            images.split
+        }
         Err(error) => {
             report.notices.push(format!(
                 "The model could not be asked: {error}. With --set data.path=... its images are looked for elsewhere."

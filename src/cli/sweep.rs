@@ -168,6 +168,7 @@ impl Supervisor for Desk {
 
     fn report(&self, job: &Job, news: &News<'_>) {
         let what = match news {
+            News::Notice(sentence) => (*sentence).to_owned(),
             News::Started { epochs: 0 } => "begins".to_owned(),
             News::Started { epochs } => {
                 format!("goes on after epoch {epochs} of {}", job.config.train.epochs)

@@ -33,7 +33,7 @@ pub struct DataConfig {
     pub classes: Vec<String>,
     /// Images that are made up for each domain, where they are.
     pub per_domain: usize,
-    /// Found domains with fewer images are left out.
+    /// Of the layout of the malaria cells: patients with fewer are left out.
     pub least_images: usize,
     /// The share of the images of each training domain that is not trained on: epochs are selected by it. 0: none, and
     /// epochs are selected by the training images.

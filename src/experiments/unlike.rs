@@ -96,8 +96,9 @@ impl UnlikeTraining {
         if !is_probability(&found.quantile) || !found.threshold.is_finite() {
             return Err(wrong("a quantile is from 0 to 1, a threshold is finite"));
         }
-        if !found.prior_y.iter().all(is_probability) || !found.prior_y.iter().any(|&p| p > 0.0) {
-            return Err(wrong("prior_y holds probabilities of classes, not all 0"));
+        if !found.prior_y.iter().all(is_probability) || (found.prior_y.iter().sum::<f64>() - 1.0).abs() > 1e-6
+        {
+            return Err(wrong("prior_y holds probabilities of classes, which add up to 1"));
         }
         Ok(found)
     }

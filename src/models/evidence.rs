@@ -99,8 +99,10 @@ fn divergences<'t>(
     q: Normal<'t>,
     probabilities: &[f64],
 ) -> Vec<f32> {
-    let possible: Vec<(u32, f64)> =
-        (0..).zip(probabilities.iter().copied()).filter(|&(_, probability)| probability > 0.0).collect();
+    let possible: Vec<(u32, f64)> = (0..)
+        .zip(probabilities.iter().copied())
+        .filter(|&(_, probability)| probability as f32 > 0.0)
+        .collect();
     let (images, labels) = (q.mean.shape().rows(), possible.len());
     // Every image with every label: image 0 with all labels, then image 1, ...
     let image_of: Arc<[u32]> = (0..images * labels).map(|i| (i / labels) as u32).collect();

@@ -298,9 +298,6 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
 
 /// How good the selected epoch's probabilities are on the unseen domain, if there are two classes.
 fn test_scores(trainer: &Trainer, folder: &RunFolder) -> Result<Option<Summary>> {
-    if trainer.split().classes != 2 {
-        return Ok(None);
-    }
     let selected = weights::read(&trainer.state().params, &folder.best())?;
     evaluate::test_scores(&trainer.model().class_predictor(&selected), trainer.split())
 }

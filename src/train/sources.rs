@@ -1,6 +1,6 @@
 //! From a configuration to images: digits that are turned, pictures in folders, made-up cells.
 
-use crate::config::{Config, DataConfig, DomainName, Protocol, Source, UnlabelledImages};
+use crate::config::{Config, DataConfig, DomainName, ModelKind, Protocol, Source, UnlabelledImages};
 use crate::data::collection::{Collection, UNLABELLED};
 use crate::data::held_out::{HeldOut, leave_one_out};
 use crate::data::idx::{self, Half};
@@ -57,13 +57,21 @@ impl Found {
 }
 
 fn read_listed(config: &Config, listing: Option<Listing>, cache: Option<&Path>) -> Result<Images> {
-    let images = match config.data.source {
+    let mut images = match config.data.source {
         Source::Embedded | Source::Idx => of_split(digits(config)?),
         Source::Folders | Source::Malaria => {
             pictures(config, listing.expect("pictures have been listed"), cache)?
         }
         Source::SyntheticCells => of_split(held_out(config, synthetic(config)?)?),
     };
+    if config.model.kind == ModelKind::Classifier
+        && let Some(unlabelled) = images.split.unlabelled.take()
+    {
+        images.notices.push(format!(
+            "{} images without a class are left out: a classifier learns nothing from them",
+            unlabelled.len()
+        ));
+    }
     for (which, data) in images.split.trained_on() {
         if config.train.batch > data.len() {
             return Err(Error::request(format!(
@@ -100,15 +108,13 @@ pub fn find(mut config: Config) -> Result<Found> {
             if data.classes.is_empty() {
                 data.classes.clone_from(&found.class_names);
             }
-            let count = |domain: u32, is_counted: fn(u32) -> bool| {
-                found.files.iter().filter(|file| file.domain == domain && is_counted(file.class)).count()
-            };
-            let named = || (0..).zip(&found.domain_names);
             if data.domains.is_empty() {
-                let large = named().filter(|&(domain, _)| count(domain, |_| true) >= data.least_images);
-                data.domains = large.map(|(_, name)| DomainName::Name(name.clone())).collect();
+                data.domains = found.domain_names.iter().cloned().map(DomainName::Name).collect();
             }
-            for (_, name) in named().filter(|&(domain, _)| count(domain, |class| class != UNLABELLED) == 0) {
+            let has_classes = |domain: u32| {
+                found.files.iter().any(|file| file.domain == domain && file.class != UNLABELLED)
+            };
+            for (_, name) in (0..).zip(&found.domain_names).filter(|&(domain, _)| !has_classes(domain)) {
                 let name = DomainName::Name(name.clone());
                 let is_wanted = data.domains.contains(&name) && data.test_domain != name;
                 if is_wanted && !data.unlabelled.domains.contains(&name) {

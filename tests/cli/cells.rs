@@ -111,7 +111,7 @@ fn assert_counted(here: &Folder, out: &str, kept: &Value) {
     let folder = here.join("test");
     fs::create_dir_all(&folder).unwrap();
     for image in 0..test.len() {
-        let png = encode_rgb(test.height, test.width, test.image(image));
+        let png = encode_rgb(test.width, test.height, test.image(image));
         fs::write(folder.join(format!("{image:02}.png")), png).unwrap();
     }
     let table = here.succeed(&["predict", out, "test", "--csv"]);
@@ -285,6 +285,29 @@ fn folders_of_pictures_say_their_domains_and_classes() {
 }
 
 #[test]
+fn pictures_without_a_class_beside_others_train_what_can_learn_from_them() {
+    let here = Folder::new();
+    folders(&here, &["A", "B", "C"]);
+    fs::create_dir(here.join("data/A/unlabelled")).unwrap();
+    for picture in 0..8 {
+        let from = here.join(&format!("data/A/blue/{} é.png", picture % 6));
+        fs::copy(from, here.join(&format!("data/A/unlabelled/{picture}.png"))).unwrap();
+    }
+    let with = of_folders("train.epochs=1");
+    let sentence = "8 images without a class are left out: a classifier learns nothing from them";
+    for kind in ["classifier", "dann", "diva"] {
+        let start = ["train", "--preset", "quick-cells", "--out", kind];
+        let kind_key = format!("model.kind={kind}");
+        let said = here.succeed(&[&start[..], &with, &["--set", &kind_key]].concat());
+        assert_eq!(said.contains(sentence), kind == "classifier", "{said}");
+        let rows = here.json(&["evaluate", kind, "--json"]);
+        let roles: Vec<&str> =
+            rows["domains"].as_array().unwrap().iter().map(|row| row["role"].as_str().unwrap()).collect();
+        assert_eq!(roles.iter().filter(|&&role| role == "training").count(), 2, "{kind}: {roles:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_named_or_left_out() {
     let here = Folder::new();
     folders(&here, &["A", "B", "C"]);
@@ -311,7 +334,9 @@ fn what_cannot_be_read_is_named_or_left_out() {
     here.refuse(&info, 2, &["data/B/blue/broken.png", "so it is with 1 more of 44 files"]);
     let said = here.succeed(&[&info[..], &["--skip-unreadable"]].concat());
     assert!(
-        said.contains("\n2 files cannot be read and are left out:\ncannot read data/B/blue/broken.png: ")
+        said.contains(
+            "\nfiles that cannot be read and are left out: 2\ncannot read data/B/blue/broken.png: "
+        )
     );
     let object = here.json(&[&info[..], &["--skip-unreadable", "--json"]].concat());
     assert!(object["unreadable"][1].as_str().unwrap().contains("data/B/blue/empty.png"), "{object}");

@@ -42,6 +42,8 @@ pub enum News<'a> {
         /// Epochs that were done before.
         epochs: usize,
     },
+    /// Something to know of its images.
+    Notice(&'a str),
     /// An epoch is done; `selected` if it is the best so far.
     Epoch {
         /// The epoch.
@@ -185,8 +187,9 @@ impl Watcher for JobWatcher<'_> {
         self.supervisor.report(self.job, &News::Started { epochs: trainer.state().progress.epochs });
     }
 
-    // What there is to know of the images is the same for all jobs: `diva data info` says it.
-    fn notice(&mut self, _: &str) {}
+    fn notice(&mut self, sentence: &str) {
+        self.supervisor.report(self.job, &News::Notice(sentence));
+    }
 
     fn step(&mut self, _trainer: &Trainer, _loss: &StepLoss, _done: usize, _steps: usize) {}
 

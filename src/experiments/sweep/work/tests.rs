@@ -43,6 +43,7 @@ impl Supervisor for Script {
 
     fn report(&self, job: &Job, news: &News<'_>) {
         let what = match news {
+            News::Notice(sentence) => (*sentence).to_owned(),
             News::Started { epochs } => format!("started after {epochs}"),
             News::Epoch { metrics, .. } => {
                 if self.stops == Some(job.config.seed) {
