@@ -80,7 +80,7 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
         // The part of the image that the window of each place reaches over.
         let mut places = [&self.x[..0]; Q];
         let (step, across) = match CORNERS {
-            4 => (2, (width - kernel + 1) / 2),
+            4 => (2, (width - kernel).div_ceil(2)),
             _ => (stride, (width - kernel) / stride + 1),
         };
         let (mut row, mut column) = (pixel / across, pixel % across);
