@@ -2,6 +2,7 @@
 
 mod program;
 
+use diva::autograd::Params;
 use diva::config::Config;
 use diva::error::{Error, Result};
 use diva::parallel;
@@ -49,10 +50,10 @@ impl Watcher for Artist {
     fn notice(&mut self, _: &str) {}
     fn step(&mut self, _: &Trainer, _: &StepLoss, _: usize, _: usize) {}
     fn epoch(&mut self, _: &Trainer, _: &EpochMetrics, _: bool) {}
-    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
+    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
         self.called += 1;
         assert!(!folder.result().exists(), "a run that is not finished has a result");
-        run_pictures::draw(trainer, folder)?;
+        run_pictures::draw(trainer, folder, selected)?;
         if self.fails { Err(Error::work("the process ended")) } else { Ok(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! What a training run shows: a progress bar on a terminal, otherwise one plain line per epoch.
 
 use super::percent;
+use crate::autograd::Params;
 use crate::error::Result;
 use crate::experiments::unlike::UnlikeTraining;
 use crate::report::run_pictures;
@@ -10,7 +11,6 @@ use crate::store::run_folder::RunFolder;
 use crate::train::metrics::EpochMetrics;
 use crate::train::run::Watcher;
 use crate::train::trainer::{StepLoss, Trainer};
-use crate::train::weights;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -127,19 +127,23 @@ pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, se
     )
 }
 
-/// Adds to the folder of a trained run what belongs in it besides its result: the threshold of images unlike those that it
-/// was trained on, where the model has one, and pictures.
-pub(super) fn finish(trainer: &Trainer, folder: &RunFolder, say: impl Fn(&str)) -> Result<()> {
+/// Adds to the folder of a trained run what belongs in it besides its result, of the selected parameters: the threshold of
+/// images unlike those that it was trained on, where the model has one, and pictures.
+pub(super) fn finish(
+    trainer: &Trainer,
+    folder: &RunFolder,
+    selected: &Params,
+    say: impl Fn(&str),
+) -> Result<()> {
     if let Some(model) = trainer.model().latent_variables() {
-        let selected = weights::read(&trainer.state().params, &folder.best())?;
-        match UnlikeTraining::of_trained(model, &selected, trainer.split(), trainer.config().seed) {
+        match UnlikeTraining::of_trained(model, selected, trainer.split(), trainer.config().seed) {
             Ok(unlike) => durable::write(&folder.unlike(), unlike.to_json().as_bytes())?,
             Err(cause) => {
                 say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
             }
         }
     }
-    run_pictures::draw(trainer, folder)
+    run_pictures::draw(trainer, folder, selected)
 }
 
 impl Watcher for Console {
@@ -206,8 +210,8 @@ impl Watcher for Console {
         }
     }
 
-    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-        finish(trainer, folder, |line| self.say(line))?;
+    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
+        finish(trainer, folder, selected, |line| self.say(line))?;
         match self.events.take() {
             None => Ok(()),
             Some(events) => events?.pictures(folder, trainer.state().progress.epochs, seconds_since_1970()),

@@ -2,6 +2,7 @@
 
 use super::console::{Ear, about, finish, print};
 use super::{percent, say};
+use crate::autograd::Params;
 use crate::error::{Error, Result};
 use crate::experiments::sweep::folder::JobState;
 use crate::experiments::sweep::table::collect;
@@ -153,6 +154,12 @@ struct Desk {
     jobs: usize,
 }
 
+impl Desk {
+    fn say(&self, job: &Job, what: &str) {
+        print(&format!("[{}/{} {} {}] {what}", job.number, self.jobs, job.id, job.name));
+    }
+}
+
 impl Supervisor for Desk {
     fn seconds(&self) -> f64 {
         self.ear.seconds()
@@ -186,10 +193,10 @@ impl Supervisor for Desk {
             News::LeftToOthers => "another process works on it".to_owned(),
             News::Failed(error) => format!("failed: {error}"),
         };
-        print(&format!("[{}/{} {} {}] {what}", job.number, self.jobs, job.id, job.name));
+        self.say(job, &what);
     }
 
-    fn trained(&self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-        finish(trainer, folder, print)
+    fn trained(&self, job: &Job, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
+        finish(trainer, folder, selected, |what| self.say(job, what))
     }
 }

@@ -5,11 +5,12 @@
 
 use super::curves;
 use super::generated::{self, Kind};
+use crate::autograd::Params;
 use crate::error::Result;
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
+use crate::train::run;
 use crate::train::trainer::Trainer;
-use crate::train::{run, weights};
 
 /// The accuracies after each epoch.
 pub const ACCURACY: &str = "accuracy.png";
@@ -22,18 +23,17 @@ pub fn files() -> impl Iterator<Item = String> {
     Kind::ALL.into_iter().map(Kind::file).chain([ACCURACY, LOSS].map(String::from))
 }
 
-/// Draws all pictures into the folder of a trained run, replacing older ones: of what the model generates, those that it
-/// has what it takes for.
+/// Draws all pictures into the folder of a trained run, replacing older ones: of what the model with the selected parameters
+/// generates, those that it has what it takes for.
 ///
 /// # Errors
-/// If the selected parameters or the metrics cannot be read, or a picture cannot be written.
-pub fn draw(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-    let selected = weights::read(&trainer.state().params, &folder.best())?;
+/// If the metrics cannot be read, or a picture cannot be written.
+pub fn draw(trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
     let metrics = run::read_metrics(&folder.metrics())?;
     let (split, config) = (trainer.split(), trainer.config());
     let write = |name: &str, png: &[u8]| durable::write(&folder.path().join(name), png);
     for kind in Kind::ALL {
-        if let Ok(png) = generated::draw(kind, trainer.model(), &selected, split, config.seed) {
+        if let Ok(png) = generated::draw(kind, trainer.model(), selected, split, config.seed) {
             write(&kind.file(), &png)?;
         }
     }

@@ -7,12 +7,12 @@
 //! Killed before it, a resumed run repeats what follows the last checkpoint and writes the same bytes again.
 //! After the last epoch the watcher adds what else belongs in the folder, and `result.json` says that all is there.
 
-use super::metrics::{EpochMetrics, RunResult};
+use super::metrics::{EpochMetrics, RunResult, SelectedEpoch};
 use super::trainer::{StepLoss, Trainer};
 use super::{evaluate, sources, weights};
+use crate::autograd::Params;
 use crate::config::{Config, DomainName};
 use crate::error::{Error, Result};
-use crate::scores::Summary;
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use crate::store::durable;
 use crate::store::run_folder::{RunFolder, State as FolderState};
@@ -34,11 +34,12 @@ pub trait Watcher {
     /// An epoch is done; `selected` if it is the best so far.
     fn epoch(&mut self, trainer: &Trainer, metrics: &EpochMetrics, selected: bool);
     /// All epochs are done and saved, and `result.json` is about to be written: what else a finished run has in its
-    /// folder is written here. A run that was killed meanwhile comes here again when it is resumed.
+    /// folder is written here, of the parameters of the selected epoch. A run that was killed meanwhile comes here again
+    /// when it is resumed.
     ///
     /// # Errors
     /// Whatever keeps the run from being finished; there is then no `result.json`.
-    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()>;
+    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()>;
 }
 
 /// How a run ended.
@@ -154,8 +155,12 @@ pub fn train(
             return Err(Error::Interrupted { signal });
         }
     }
-    let result = result(&trainer, folder)?;
-    watcher.trained(&trainer, folder)?;
+    let Some(best) = trainer.state().progress.best.clone() else {
+        return Err(Error::work("no epoch was trained, so none can be selected"));
+    };
+    let selected = weights::read(&trainer.state().params, &folder.best())?;
+    let result = result(&trainer, folder, best, &selected)?;
+    watcher.trained(&trainer, folder, &selected)?;
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     durable::write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
@@ -296,17 +301,13 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
-/// How good the selected epoch's probabilities are on the unseen domain, if there are two classes.
-fn test_scores(trainer: &Trainer, folder: &RunFolder) -> Result<Option<Summary>> {
-    let selected = weights::read(&trainer.state().params, &folder.best())?;
-    evaluate::test_scores(&trainer.model().class_predictor(&selected), trainer.split())
-}
-
-fn result(trainer: &Trainer, folder: &RunFolder) -> Result<RunResult> {
+fn result(
+    trainer: &Trainer,
+    folder: &RunFolder,
+    selected: SelectedEpoch,
+    params: &Params,
+) -> Result<RunResult> {
     let (config, progress) = (trainer.config(), &trainer.state().progress);
-    let Some(selected) = progress.best.clone() else {
-        return Err(Error::work("no epoch was trained, so none can be selected"));
-    };
     let path = folder.checkpoint();
     let checkpoint = fs::read(&path).map_err(|cause| Error::reading(&path, &cause))?;
     Ok(RunResult {
@@ -316,7 +317,7 @@ fn result(trainer: &Trainer, folder: &RunFolder) -> Result<RunResult> {
         epochs: progress.epochs,
         ended_by: if progress.out_of_patience { "patience" } else { "epochs" }.into(),
         test_accuracy: selected.test_accuracy,
-        test_scores: test_scores(trainer, folder)?,
+        test_scores: evaluate::test_scores(&trainer.model().class_predictor(params), trainer.split())?,
         selected,
         parameters: trainer.state().params.trained(),
         checkpoint_sha256: sha256_hex(&checkpoint),

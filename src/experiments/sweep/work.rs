@@ -7,6 +7,7 @@
 
 use super::folder::JobState;
 use super::{Job, Shard, Sweep};
+use crate::autograd::Params;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::store::run_folder::RunFolder;
@@ -31,7 +32,7 @@ pub trait Supervisor: Sync {
     ///
     /// # Errors
     /// Whatever keeps the job from being finished.
-    fn trained(&self, trainer: &Trainer, folder: &RunFolder) -> Result<()>;
+    fn trained(&self, job: &Job, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()>;
 }
 
 /// What can happen to a job.
@@ -197,8 +198,8 @@ impl Watcher for JobWatcher<'_> {
         self.supervisor.report(self.job, &News::Epoch { metrics, selected });
     }
 
-    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder) -> Result<()> {
-        self.supervisor.trained(trainer, folder)
+    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
+        self.supervisor.trained(self.job, trainer, folder, selected)
     }
 }
 

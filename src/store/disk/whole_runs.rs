@@ -6,6 +6,7 @@
 use super::faults::assert_sentence;
 use super::power_cut::{Model, Tree, build, tree_of};
 use super::trial::{Fault, Kind, Manner, Trial, faults_of};
+use crate::autograd::Params;
 use crate::config::Config;
 use crate::data::embedded;
 use crate::error::Result;
@@ -56,7 +57,7 @@ impl Watcher for Quiet {
         self.saved.push((self.disk.position(), metrics.epoch));
     }
 
-    fn trained(&mut self, _: &Trainer, folder: &RunFolder) -> Result<()> {
+    fn trained(&mut self, _: &Trainer, folder: &RunFolder, _: &Params) -> Result<()> {
         durable::write(&folder.unlike(), b"a limit")?;
         durable::write(&folder.path().join("loss.png"), b"a picture")
     }

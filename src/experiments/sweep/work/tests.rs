@@ -2,6 +2,7 @@
 
 use super::super::folder::JobState;
 use super::*;
+use crate::autograd::Params;
 use crate::store::lock::Lock;
 use crate::store::scratch::Scratch;
 use std::fs;
@@ -58,7 +59,7 @@ impl Supervisor for Script {
         held(&self.said).push(format!("{} {what}", job.name));
     }
 
-    fn trained(&self, trainer: &Trainer, _folder: &RunFolder) -> Result<()> {
+    fn trained(&self, _: &Job, trainer: &Trainer, _: &RunFolder, _: &Params) -> Result<()> {
         match self.fails.filter(|(seed, _)| *seed == trainer.config().seed) {
             None => Ok(()),
             Some((_, true)) => panic!("a panic on purpose"),
