@@ -106,7 +106,6 @@ struct Pictures {
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
         let saved = SavedRun::load(&self.run, &Elsewhere::default())?;
-        let domains = saved.domain_names();
         // All are read before the first answer: a wrong one is named before anything is printed.
         let Pictures { files, images, unreadable } = match saved.config.data.source {
             Source::Embedded | Source::Idx => {
@@ -126,20 +125,26 @@ impl Predict {
             .map(|class| class_name(class).unwrap_or_else(|| class.to_string()))
             .collect();
         let of_domain = saved.model.domain_predictor(&saved.params);
+        let mut domains = saved.domain_names();
+        if let Some(labels) = of_domain.as_ref().map(LabelPredictor::labels)
+            && labels != domains.len()
+        {
+            // Imported weights need not be of the configuration's domains, which then name none of theirs.
+            domains = (0..labels).map(|domain| domain.to_string()).collect();
+        }
         let mut predictions = Vec::new();
         for (files, images) in files.chunks(BATCH).zip(images.chunks(BATCH)) {
             let pixels: Vec<f32> = images.iter().flatten().map(|&level| f32::from(level) / 255.0).collect();
             let mut nearest = of_domain.as_ref().map(|of_domain| answers(of_domain, &pixels).into_iter());
             for (file, class) in files.iter().zip(answers(&of_class, &pixels)) {
                 let domain = nearest.as_mut().and_then(Iterator::next);
-                let name = |label: u32| domains.get(label as usize).map_or(label.to_string(), String::clone);
                 predictions.push(Prediction {
                     file: file.display().to_string(),
                     class: class.label,
                     class_name: classes[class.label as usize].clone(),
                     probability: class.probabilities[class.label as usize],
                     class_probabilities: class.probabilities,
-                    domain: domain.as_ref().map(|domain| name(domain.label)),
+                    domain: domain.as_ref().map(|domain| domains[domain.label as usize].clone()),
                     domain_probabilities: domain.map(|domain| domain.probabilities),
                     elbo: None,
                     unlike_training: None,

@@ -93,8 +93,10 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
     let disjoint = selected
         .disjoint_test_accuracy
         .map_or(String::new(), |share| format!("; {} of other digits, seen at no angle", percent(share)));
-    let area = result.test_scores.as_ref().and_then(|scores| Some((scores.roc_auc?, &scores.positive_class)));
-    let area = area.map_or(String::new(), |(area, class)| format!("; ROC AUC of {class} {area}"));
+    let area = result.test_scores.as_ref().map_or(String::new(), |scores| match scores.roc_auc {
+        Some(area) => format!("; ROC AUC of {} {area}", scores.positive_class),
+        None => "; no ROC curve, since its images are of one class".into(),
+    });
     say(&format!(
         "unseen domain {}: {} recognised{disjoint}{area}",
         result.test_domain,

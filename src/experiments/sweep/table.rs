@@ -284,6 +284,7 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
             positive.join(" or ")
         ));
     }
+    notes.extend(without_area(figures));
     Collection {
         jobs: sweep.jobs.len(),
         missing: missing
@@ -295,6 +296,22 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
         published,
         notes,
     }
+}
+
+/// Why runs have no area under the ROC curve, where it could be expected of them.
+fn without_area(figures: &[Option<Figures>]) -> Vec<String> {
+    let runs = figures.iter().flatten();
+    if runs.clone().all(|run| run.positive_class.is_none()) {
+        return Vec::new();
+    }
+    let without = runs.filter(|run| run.roc_auc.is_none());
+    let (of_one_class, unknown): (Vec<_>, Vec<_>) = without.partition(|run| run.positive_class.is_some());
+    let note = |runs: usize, why: &str| (runs > 0).then(|| format!("Runs without an area: {runs}, {why}."));
+    let notes = [
+        note(of_one_class.len(), "since the unseen domain has images of one class only"),
+        note(unknown.len(), "which are not of two classes or were made by an earlier version of the program"),
+    ];
+    notes.into_iter().flatten().collect()
 }
 
 fn test_domain(job: &Job) -> String {

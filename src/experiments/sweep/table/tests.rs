@@ -124,5 +124,24 @@ fn areas_stand_beside_accuracies_and_single_ones_with_their_interval() {
     // The result of an earlier version has an accuracy and no area.
     assert_cell(&dann.cells[0], None, None, 0);
     assert_cell(&collection.tables[0].rows[1].cells[0], Some(0.5), None, 1);
-    assert!(collection.notes.last().unwrap().starts_with("The ROC curve is about the class ill;"));
+    let [.., about, why] = &collection.notes[..] else { panic!("{:?}", collection.notes) };
+    assert!(about.starts_with("The ROC curve is about the class ill;"), "{about}");
+    assert_eq!(
+        why,
+        "Runs without an area: 1, which are not of two classes or were made by an earlier version of the program."
+    );
+    // The test domain of two more has images of one class only; where all runs are of that kind there is no table.
+    let of_one_class = || Some(Figures { roc_auc: None, ..area(0.5) });
+    (all[7], all[8]) = (of_one_class(), of_one_class());
+    let collection = tabulate(&sweep(), &all);
+    let why = "Runs without an area: 2, since the unseen domain has images of one class only.";
+    assert_eq!(collection.notes.iter().filter(|note| *note == why).count(), 1, "{:?}", collection.notes);
+    let alone: Vec<_> = (0..12).map(|job| of_one_class().filter(|_| job == 7)).collect();
+    let collection = tabulate(&sweep(), &alone);
+    assert!(collection.tables.iter().all(|table| table.figure != "test_roc_auc"));
+    assert!(
+        collection.notes.last().unwrap().starts_with("Runs without an area: 1, since "),
+        "{:?}",
+        collection.notes
+    );
 }
