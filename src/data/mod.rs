@@ -20,6 +20,10 @@ pub mod rotated;
 pub mod subset;
 pub mod synthetic_cells;
 
+use crate::parallel;
+use crate::store::checkpoint::sha256_hex;
+use sha2::{Digest, Sha256};
+
 /// Images of one size, each with its class and its domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
@@ -126,6 +130,29 @@ impl Split {
     pub fn trained_on(&self) -> impl Iterator<Item = (&'static str, &Dataset)> {
         let unlabelled = self.unlabelled.as_ref().map(|data| ("unlabelled", data));
         std::iter::once(("training", &self.train)).chain(unlabelled)
+    }
+
+    /// The SHA-256 of all images with their sizes, classes, domains and parts, in hexadecimal digits.
+    pub fn sha256(&self) -> String {
+        let parts = [
+            Some(&self.train),
+            self.validation.as_ref(),
+            self.unlabelled.as_ref(),
+            Some(&self.test),
+            self.disjoint_test.as_ref(),
+        ];
+        let mut all = Vec::new();
+        for data in parts {
+            let Some(data) = data else {
+                all.extend(0_u64.to_le_bytes());
+                continue;
+            };
+            let sizes = [data.len(), data.height, data.width, data.channels];
+            all.extend(sizes.iter().flat_map(|&size| (size as u64).to_le_bytes()));
+            all.extend(data.classes.iter().chain(&data.domains).flat_map(|label| label.to_le_bytes()));
+            all.extend(parallel::map(data.len(), |image| Sha256::digest(data.image(image))).iter().flatten());
+        }
+        sha256_hex(&all)
     }
 }
 

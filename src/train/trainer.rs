@@ -4,7 +4,7 @@ use super::metrics::{EpochMetrics, SelectedEpoch};
 use super::state::{Progress, State};
 use super::{dataset, evaluate};
 use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::data::batches::{Epoch, Turns};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -49,7 +49,9 @@ impl Trainer {
         let model = Model::new(&mut Builder::new(&mut params, config.seed), settings);
         let adam = Adam::new(&params, config.train.learning_rate);
         let gradients = Gradients::new(&params);
-        let state = State { params, adam, progress: Progress::default() };
+        let are_files = matches!(config.data.source, Source::Folders | Source::Malaria);
+        let images = are_files.then(|| split.sha256());
+        let state = State { params, adam, progress: Progress::default(), images };
         Ok(Trainer { config, split, model, state, engine: Engine::new(), gradients })
     }
 

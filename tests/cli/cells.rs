@@ -375,6 +375,76 @@ fn what_cannot_be_read_is_named_or_left_out() {
 }
 
 #[test]
+fn a_training_does_not_go_on_with_other_pictures() {
+    let here = Folder::new();
+    folders(&here, &["A", "B", "C"]);
+    let train_on_folders = |out, epochs, more: &[&'static str]| -> Vec<&str> {
+        [&["train", "--preset", "quick-cells", "--out", out], &of_folders(epochs)[..], more].concat()
+    };
+    here.succeed(&train_on_folders("whole", TWO, &[]));
+    here.succeed(&train_on_folders("run", "train.epochs=1", &[]));
+    let checkpoint = here.read("run/checkpoint.safetensors");
+    let refused = || {
+        let sentence = "cannot continue from run/checkpoint.safetensors: the pictures are not those that it was trained on";
+        here.refuse(&train_on_folders("run", TWO, &["--resume"]), 2, &[sentence]);
+        assert!(
+            here.read("run/checkpoint.safetensors") == checkpoint && here.join("run/result.json").exists()
+        );
+    };
+    let (one, other) = (here.join("data/A/blue/0 é.png"), here.join("data/A/blue/new.png"));
+    // Another picture of the same name, one more, one less; of the test domain too, since what is selected is scored there.
+    let pixels = fs::read(&one).unwrap();
+    fs::copy(here.join("data/A/red cells/3 é.png"), &one).unwrap();
+    refused();
+    fs::write(&one, &pixels).unwrap();
+    fs::copy(&one, &other).unwrap();
+    refused();
+    fs::remove_file(&other).unwrap();
+    let of_test = here.join("data/C/blue/0 é.png");
+    fs::rename(&of_test, here.join("kept.png")).unwrap();
+    refused();
+    fs::rename(here.join("kept.png"), &of_test).unwrap();
+    // The same in another place are the same, and so they are where what cannot be read is left out.
+    fs::rename(here.join("data"), here.join("moved")).unwrap();
+    fs::write(here.join("moved/B/blue/broken.png"), b"no picture").unwrap();
+    let more = ["--resume", "--set", "data.path=moved", "--skip-unreadable"];
+    assert!(here.succeed(&train_on_folders("run", TWO, &more)).contains("1 of 43 files is left out"));
+    assert_same_run(&here, "whole", "run");
+}
+
+#[test]
+fn a_test_domain_of_one_class_has_no_roc_curve_and_that_is_said() {
+    let here = Folder::new();
+    folders(&here, &["A", "B", "C"]);
+    fs::remove_dir_all(here.join("data/C/blue")).unwrap();
+    let train = ["train", "--preset", "quick-cells", "--out", "run", "--set", "model.kind=classifier"];
+    let said = here.succeed(&[&train[..], &of_folders("train.epochs=1")].concat());
+    let line = said.lines().find(|line| line.starts_with("unseen domain C: ")).unwrap();
+    assert!(line.ends_with(" recognised; no ROC curve, since its images are of one class"), "{said}");
+}
+
+#[test]
+fn domains_of_weights_from_elsewhere_are_called_by_their_number() {
+    let here = Folder::new();
+    folders(&here, &["A", "B", "C"]);
+    here.succeed(
+        &[&["train", "--preset", "quick-cells", "--out", "run"], &of_folders("train.epochs=1")[..]].concat(),
+    );
+    // The weights know two training domains, the configuration names four.
+    let import = ["weights", "import", "run/best.safetensors", "run/config.toml", "--out", "imported"];
+    let domains = ["--set", "data.domains=[\"A\",\"B\",\"C\",\"D\",\"E\"]"];
+    here.succeed(&[&import[..], &domains].concat());
+    let predict = ["predict", "imported", "data/C/blue", "--no-unlike"];
+    let table = here.succeed(&[&predict[..], &["--csv"]].concat());
+    let head = "file,class,class_name,probability,class blue,class red cells,domain,domain 0,domain 1";
+    let columns = |line: &str| line.split(',').count();
+    assert_eq!((table.lines().next(), table.lines().count()), (Some(head), 9));
+    assert!(table.lines().all(|line| columns(line) == columns(head)), "{table}");
+    let found = here.json(&[&predict[..], &["--json"]].concat());
+    assert_eq!(found["domains"], json!(["0", "1"]));
+}
+
+#[test]
 fn sweeps_show_areas_of_single_runs_with_their_interval_and_of_several_with_their_error() {
     let here = Folder::new();
     let settings =
