@@ -5,7 +5,9 @@
 //! [`validate_for_training`] whether it can also be obtained.
 
 use super::write::shown;
-use super::{Config, DomainName, Likelihood, ModelConfig, ModelKind, Networks, PriorY, Source};
+use super::{
+    Config, DomainName, Likelihood, ModelConfig, ModelKind, Networks, PriorY, Source, UnlabelledImages,
+};
 use crate::error::{Error, Result};
 use toml::Value;
 
@@ -94,10 +96,11 @@ pub(super) fn validate_for_training(config: &Config) -> Result<()> {
         )));
     }
     let has_unlabelled = data.unlabelled.subsets > 0 || !data.unlabelled.domains.is_empty();
-    if config.model.kind == ModelKind::Classifier && has_unlabelled {
+    let is_used = has_unlabelled && data.unlabelled.images == UnlabelledImages::Used;
+    if config.model.kind == ModelKind::Classifier && is_used {
         return Err(Error::request(
             "model.kind = \"classifier\" is not usable with data.unlabelled: it learns nothing from images without \
-             their class",
+             their class; data.unlabelled.images = \"left-out\" leaves them out",
         ));
     }
     Ok(())

@@ -159,6 +159,40 @@ fn assert_counted(here: &Folder, out: &str, kept: &Value) {
     }
 }
 
+/// A domain whose images are left out leaves a classifier as one that never heard of the domain.
+#[test]
+fn a_classifier_leaves_a_domain_out() {
+    let here = Folder::new();
+    let kind = ["--set", "model.kind=classifier", "--set"];
+    let unlabelled = [&kind[..], &["data.unlabelled.domains=[\"P02\"]"]].concat();
+    here.refuse(
+        &train("left", TWO, &unlabelled),
+        2,
+        &["data.unlabelled.images = \"left-out\" leaves them out"],
+    );
+    here.succeed(&train(
+        "left",
+        TWO,
+        &[&unlabelled[..], &["--set", "data.unlabelled.images=left-out"]].concat(),
+    ));
+    let rows = here.json(&["evaluate", "left", "--json"])["domains"].take();
+    let rows: Vec<_> = rows.as_array().unwrap().iter().map(|row| (&row["domain"], &row["role"])).collect();
+    let [p01, p03] = [json!("P01"), json!("P03")];
+    let expected = [(&p01, &json!("training")), (&p01, &json!("validation")), (&p03, &json!("test"))];
+    assert_eq!(rows, expected);
+    // The made-up cells of P03 are others where it is the second patient, so pictures tell.
+    folders(&here, &["A", "B", "C"]);
+    for (out, more) in [
+        ("left-out", &["data.unlabelled.domains=[\"B\"]", "data.unlabelled.images=left-out"][..]),
+        ("unknown", &["data.domains=[\"A\",\"C\"]"]),
+    ] {
+        let start = ["train", "--preset", "quick-cells", "--out", out, "--set", "model.kind=classifier"];
+        let more = more.iter().flat_map(|setting| ["--set", setting]);
+        here.succeed(&start.into_iter().chain(of_folders("train.epochs=1")).chain(more).collect::<Vec<_>>());
+    }
+    assert!(here.read("left-out/best.safetensors") == here.read("unknown/best.safetensors"));
+}
+
 #[test]
 fn threads_instruction_sets_and_interruptions_change_no_bit() {
     let here = Folder::new();

@@ -345,7 +345,7 @@ fn what_training_cannot_obtain_is_refused_for_training_alone() {
         (
             "data.source = \"embedded\"\nmodel.kind = \"classifier\"\ndata.unlabelled.subsets = 1",
             "model.kind = \"classifier\" is not usable with data.unlabelled: it learns nothing from images without \
-             their class",
+             their class; data.unlabelled.images = \"left-out\" leaves them out",
         ),
         (
             "data.source = \"embedded\"\nmodel.prior_y = [0.12, 0.88]",
