@@ -78,6 +78,11 @@ pub(super) fn decode(
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     accept(decoder.read_header_info().map_err(|cause| explain(&cause))?)?;
     let mut reader = decoder.read_info().map_err(|cause| explain(&cause))?;
+    let palette = reader.info().palette.as_ref().map_or(0, |palette| palette.len());
+    if reader.info().color_type == ColorType::Indexed && !palette.is_multiple_of(3) {
+        // The crate png of version 0.18.1 would panic: https://github.com/image-rs/image-png/issues/694.
+        return Err(format!("it is damaged (a palette of {palette} bytes, expected 3 for each colour)"));
+    }
     let size = reader.output_buffer_size().ok_or("its pixels do not fit into memory")?;
     let mut pixels = vec![0; size];
     let frame = reader.next_frame(&mut pixels).map_err(|cause| explain(&cause))?;
@@ -338,6 +343,25 @@ mod tests {
             assert!(message.contains(expected), "{message:?} does not contain {expected:?}");
         }
         assert_eq!(decode(&good, 28, 32).unwrap_err(), "it is 28x28 pixels, expected 28x32");
+    }
+
+    #[test]
+    fn a_palette_is_of_whole_colours() {
+        let colours = [10, 20, 30, 200, 100, 0, 7, 7, 7];
+        for bytes in 1..=colours.len() {
+            let found = decode(
+                &file(ColorType::Indexed, BitDepth::Eight, [1, 2], &[0, 0], &colours[..bytes], &[]),
+                1,
+                2,
+            );
+            match bytes % 3 {
+                0 => assert_eq!(found, Ok(vec![luma(10, 20, 30); 2])),
+                _ => assert!(found.unwrap_err().contains("is damaged ("), "{bytes} bytes"),
+            }
+        }
+        // Where it only suggests colours, nothing depends on it.
+        let suggested = file(ColorType::Rgb, BitDepth::Eight, [1, 1], &[10, 20, 30], &colours[..4], &[]);
+        assert_eq!(decode(&suggested, 1, 1), Ok(vec![luma(10, 20, 30)]));
     }
 
     #[test]
