@@ -3,7 +3,6 @@
 //! `cargo run --example make_seeds`, in `fuzz/`. The same seeds come out every time.
 
 use diva::data::idx::PIXELS;
-use diva::data::image;
 use diva::store::tensors::TensorFile;
 use diva::train::weights as weight_files;
 use diva_fuzz::{IDENTITY, parameters, seal, state};
@@ -12,6 +11,8 @@ use flate2::write::GzEncoder;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+
+mod pictures;
 
 fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -23,8 +24,8 @@ fn main() {
     };
     write("idx", idx());
     write("indices", indices());
-    write("png", png());
-    write("picture", picture());
+    write("png", pictures::png());
+    write("picture", pictures::picture());
     write("config", config());
     write("sweep", sweep());
     write("weights", weights());
@@ -113,95 +114,6 @@ fn indices() -> Vec<(&'static str, Vec<u8>)> {
         ("text-overflow", text("9223372036854775808")),
         ("text-empty", text("# nothing\n")),
         ("no-text", vec![0, 0xe8, 3, 0xff, 0xfe]),
-    ]
-}
-
-fn png() -> Vec<(&'static str, Vec<u8>)> {
-    use png::{BitDepth, ColorType};
-    let file = |color: ColorType, depth: BitDepth, more: &dyn Fn(&mut png::Encoder<'_, &mut Vec<u8>>)| {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, 28, 28);
-        encoder.set_color(color);
-        encoder.set_depth(depth);
-        more(&mut encoder);
-        let mut writer = encoder.write_header().expect("memory takes every byte");
-        let length = (28 * color.samples() * depth as usize).div_ceil(8) * 28;
-        let values: Vec<u8> = (0..length).map(|i| (i / 9 % 2) as u8).collect();
-        writer.write_image_data(&values).expect("memory takes every byte");
-        writer.finish().expect("memory takes every byte");
-        bytes
-    };
-    let plain = |_: &mut png::Encoder<'_, &mut Vec<u8>>| ();
-    let grey = image::encode_grey(28, 28, &[99; PIXELS]);
-    let mut damaged = grey.clone();
-    let middle = damaged.len() / 2;
-    damaged[middle] ^= 0x55;
-    let mut huge = grey.clone();
-    huge[16..24].fill(0x7f);
-    let mut crc = flate2::Crc::new();
-    crc.update(&huge[12..29]);
-    huge[29..33].copy_from_slice(&crc.sum().to_be_bytes());
-    vec![
-        ("grey", grey.clone()),
-        ("grey-1", file(ColorType::Grayscale, BitDepth::One, &plain)),
-        ("grey-16", file(ColorType::Grayscale, BitDepth::Sixteen, &plain)),
-        ("grey-transparent", file(ColorType::Grayscale, BitDepth::Eight, &|e| e.set_trns(vec![0, 7]))),
-        ("grey-alpha", file(ColorType::GrayscaleAlpha, BitDepth::Eight, &plain)),
-        ("colour", image::encode_rgb(28, 28, &[77; 3 * PIXELS])),
-        ("colour-16", file(ColorType::Rgb, BitDepth::Sixteen, &plain)),
-        ("colour-alpha", file(ColorType::Rgba, BitDepth::Eight, &plain)),
-        (
-            "palette-2",
-            file(ColorType::Indexed, BitDepth::Two, &|e| {
-                e.set_palette(vec![1, 2, 3, 200, 100, 50]);
-                e.set_trns(vec![3]);
-            }),
-        ),
-        (
-            "animated",
-            file(ColorType::Grayscale, BitDepth::Eight, &|e| e.set_animated(1, 0).expect("one frame")),
-        ),
-        (
-            "text",
-            file(ColorType::Grayscale, BitDepth::Eight, &|e| {
-                e.add_ztxt_chunk("Title".into(), "a title ".repeat(40)).expect("letters");
-            }),
-        ),
-        ("other-size", image::encode_grey(28, 27, &[9; 28 * 27])),
-        ("cut-short", grey[..grey.len() - 20].to_vec()),
-        ("no-end", grey[..grey.len() - 12].to_vec()),
-        ("in-the-header", grey[..20].to_vec()),
-        ("damaged", damaged),
-        ("huge", huge),
-        ("another-format", b"GIF89a and more of that kind".to_vec()),
-    ]
-}
-
-/// One of each kind from the tests' pictures, and what damage there is.
-fn picture() -> Vec<(&'static str, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pictures");
-    let read = |name: &str| fs::read(folder.join(name)).expect("a picture of the tests");
-    let (colour, progressive) = (read("colour.jpg"), read("progressive.jpg"));
-    let mut huge = colour.clone();
-    let frame = huge.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame");
-    huge[frame + 5..frame + 9].fill(0x7f);
-    vec![
-        ("cmyk", read("cmyk.jpg")),
-        ("colour-420", read("colour-420.jpg")),
-        ("grey", read("grey.jpg")),
-        ("restarts", read("restarts.jpg")),
-        ("turned-6", read("turned-6.jpg")),
-        ("ycck", read("ycck.jpg")),
-        ("turned-png", read("turned-5.png")),
-        ("palette-png", read("palette.png")),
-        ("bilevel-png", read("bilevel.png")),
-        ("progressive", progressive.clone()),
-        ("progressive-cut-short", progressive[..progressive.len() / 2].to_vec()),
-        ("in-the-header", colour[..100].to_vec()),
-        ("cut-short", colour[..colour.len() - 40].to_vec()),
-        ("colour", colour),
-        ("huge", huge),
-        ("nothing", vec![]),
     ]
 }
 
@@ -429,6 +341,9 @@ fn checkpoint() -> Vec<(&'static str, Vec<u8>)> {
     far.progress.steps = u64::MAX;
     far.adam.decays = [1e-300, 0.5];
     let far = far.to_checkpoint(IDENTITY).to_bytes();
+    let mut changed = state();
+    changed.images = Some("other pictures".into());
+    let changed = changed.to_checkpoint(IDENTITY).to_bytes();
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
     let best = r#"{\"configuration\":\"fuzz\",\"progress\":{\"epochs\":3,\"batches\":1,\"steps\":9,\"sums\":[[\"loss\",2.5]],\"images\":20,\"unlabelled_images\":0,\"best\":{\"epoch\":2,\"train_accuracy\":0.5,\"ce_y\":1.5,\"domain_accuracy\":{\"0\":0.5},\"test_accuracy\":0.25},\"out_of_patience\":true},\"decays\":[0.5,0.25]}"}"#;
@@ -447,6 +362,7 @@ fn checkpoint() -> Vec<(&'static str, Vec<u8>)> {
         ("parts", in_parts(2, &good, note - 8)),
         ("far", in_parts(2, &far, note - 8)),
         ("best", by_hand),
+        ("other-pictures", in_parts(2, &changed, note - 8)),
         ("another-configuration", in_parts(2, &other, note - 8)),
         ("no-note", b"\x02\"}}\xff".to_vec()),
         ("no-json", b"\x02note\"}}\xff".to_vec()),
