@@ -69,7 +69,15 @@ impl Drop for Lock {
             // A file that stays locks nothing.
             let _ = in_force().remove_file(&self.0.path);
         }
+        free(&self.0.file);
     }
+}
+
+/// Lifts the lock of an open file. Closing it would not do: a process that is started meanwhile has the open file too, and with
+/// it the lock, for the moment until it becomes another program.
+fn free(file: &File) {
+    // What cannot be lifted is lifted with the process.
+    let _ = file.unlock();
 }
 
 /// Whoever holds the lock, in words; the id may not be written yet, or not be readable on this system.
@@ -98,7 +106,11 @@ fn is_at(open: &OpenFile) -> bool {
 /// Whether a process holds the lock of a folder at this moment: for reports, as it may have changed before the report is
 /// read. Looking takes a part in the lock for as long as it takes to look.
 pub fn is_held(folder: &Path) -> bool {
-    let look = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let look = |file: File| {
+        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        free(&file);
+        is_held
+    };
     File::open(folder.join(LOCK)).is_ok_and(look)
 }
 
@@ -129,6 +141,18 @@ mod tests {
         drop(first);
         assert!(scratch.names().is_empty() && !is_held(scratch.path()));
         let _second = Lock::take(scratch.path()).unwrap();
+    }
+
+    /// A copy of the handle is what a process has that was just started.
+    #[test]
+    fn a_dropped_lock_is_lifted_whoever_has_the_file_open() {
+        let scratch = Scratch::new();
+        let lock = Lock::take(scratch.path()).unwrap();
+        let _copy = lock.0.file.try_clone().unwrap();
+        let other = File::open(scratch.join(LOCK)).unwrap();
+        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(lock);
+        other.try_lock().unwrap();
     }
 
     #[test]
