@@ -72,7 +72,7 @@ fn last_parameters(files: &RunFolder, config: &crate::config::Config) -> Result<
     let (_, params) =
         empty_model(config, &TensorFile::read(&path)?, &path, |classes| Some(vec![1; classes]))?;
     let adam = Adam::new(&params, config.train.learning_rate);
-    let mut state = State { params, adam, progress: Progress::default(), images: None };
+    let mut state = State { params, adam, progress: Progress::default(), images_sha256: None };
     let path = files.checkpoint();
     state.restore(&Checkpoint::load(&path)?, &config.identity(), &path)?;
     Ok(weights::export(&state.params, state.progress.steps))

@@ -91,7 +91,7 @@ pub(super) const KEYS: &[Key] = &[
     younger_key("data.least_images", Takes::Whole(0, 1_000_000_000), "0"),
     younger_key("data.validation", Takes::Number(0.0, 0.9), "0.0"),
     younger_key("data.augment", Takes::Switch, "false"),
-    free_key("data.skip_unreadable", Takes::Switch),
+    younger_key("data.skip_unreadable", Takes::Switch, "false"),
     // Ten seeds have ten subsets; an eleventh would be the first again.
     key("data.unlabelled.subsets", Takes::Whole(0, 9)),
     key("data.unlabelled.domains", Takes::Domains(0)),

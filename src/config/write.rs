@@ -32,9 +32,8 @@ impl Config {
     /// Canonical text of all that decides what a run has computed after a given number of epochs: where it is
     /// equal, two runs agree bit for bit as far as both go.
     ///
-    /// It leaves out `data.path` and `data.skip_unreadable` (what is read decides, and checkpoints know pictures by their
-    /// checksum), `train.epochs` (the first epochs of a longer run are those of a shorter one, but for DANN),
-    /// `train.checkpoint_seconds` (when to save) and `preset` (a name);
+    /// It leaves out `data.path` (what lies there decides, not where), `train.epochs` (the first epochs of a
+    /// longer run are those of a shorter one, but for DANN), `train.checkpoint_seconds` (when to save) and `preset` (a name);
     /// and of keys that came later, those with which everything is as before: old runs keep their identity.
     ///
     /// # Panics

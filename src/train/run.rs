@@ -98,11 +98,12 @@ pub fn train(
         FolderState::Resume => {
             refuse_another_configuration("continue", &folder.config(), trainer.config())?;
             let (path, identity) = (folder.checkpoint(), trainer.config().identity());
-            trainer.state_mut().restore(&Checkpoint::load(&path)?, &identity, &path)?;
+            let images_sha256 = trainer.state_mut().restore(&Checkpoint::load(&path)?, &identity, &path)?;
             if let Some(result) = finished(&trainer, folder)? {
                 return Ok(Outcome::AlreadyDone(result));
             }
             refuse_fewer_epochs(&trainer, folder)?;
+            refuse_other_images(&trainer, images_sha256.as_deref(), &path)?;
             // What can fail for a reason in the folder comes first: the result of a run stays as long as nothing
             // has begun to replace it.
             let epochs = trainer.state().progress.epochs;
@@ -301,11 +302,24 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to go on with images of another checksum than the checkpoint at `path` knows.
+fn refuse_other_images(trainer: &Trainer, known: Option<&str>, path: &Path) -> Result<()> {
+    let found = trainer.state().images_sha256.as_deref();
+    if known.is_none() || found.is_none() || known == found {
+        return Ok(());
+    }
+    Err(Error::request(format!(
+        "cannot continue from {}: the pictures are not those that it began with; put them back as they were, or begin anew in \
+         another folder (files have been added, removed, renamed or changed, or this version decodes them otherwise)",
+        path.display()
+    )))
+}
+
 fn result(
     trainer: &Trainer,
     folder: &RunFolder,
-    selected: SelectedEpoch,
-    params: &Params,
+    best: SelectedEpoch,
+    selected: &Params,
 ) -> Result<RunResult> {
     let (config, progress) = (trainer.config(), &trainer.state().progress);
     let path = folder.checkpoint();
@@ -316,9 +330,9 @@ fn result(
         test_domain: trainer.split().test_domain.clone(),
         epochs: progress.epochs,
         ended_by: if progress.out_of_patience { "patience" } else { "epochs" }.into(),
-        test_accuracy: selected.test_accuracy,
-        test_scores: evaluate::test_scores(&trainer.model().class_predictor(params), trainer.split())?,
-        selected,
+        test_accuracy: best.test_accuracy,
+        test_scores: evaluate::test_scores(&trainer.model().class_predictor(selected), trainer.split())?,
+        selected: best,
         parameters: trainer.state().params.trained(),
         checkpoint_sha256: sha256_hex(&checkpoint),
     })

@@ -50,8 +50,8 @@ impl Trainer {
         let adam = Adam::new(&params, config.train.learning_rate);
         let gradients = Gradients::new(&params);
         let are_files = matches!(config.data.source, Source::Folders | Source::Malaria);
-        let images = are_files.then(|| split.sha256());
-        let state = State { params, adam, progress: Progress::default(), images };
+        let images_sha256 = are_files.then(|| split.sha256());
+        let state = State { params, adam, progress: Progress::default(), images_sha256 };
         Ok(Trainer { config, split, model, state, engine: Engine::new(), gradients })
     }
 

@@ -246,7 +246,6 @@ fn the_identity_leaves_out_what_may_change_on_resumption() {
     let mut there = here.clone();
     there.preset = "quick".into();
     there.data.path = Some("elsewhere".into());
-    there.data.skip_unreadable = true;
     there.train.epochs = 600;
     there.train.checkpoint_seconds = 0.5;
     assert_eq!(there.identity(), identity);
@@ -269,6 +268,7 @@ fn every_other_key_is_a_difference_that_matters() {
         ("data.least_images=10", "0", "10"),
         ("data.validation=0.25", "0.0", "0.25"),
         ("data.augment=true", "false", "true"),
+        ("data.skip_unreadable=true", "false", "true"),
         ("data.unlabelled.subsets=1", "0", "1"),
         ("data.unlabelled.domains=[20]", "[]", "[20]"),
         ("data.unlabelled.images=left-out", "\"used\"", "\"left-out\""),
@@ -295,7 +295,7 @@ fn every_other_key_is_a_difference_that_matters() {
         assert_eq!(here.differences_that_matter(&there), [expected]);
         assert_ne!(here.identity(), there.identity(), "{change}");
     }
-    let free = ["preset", "data.path", "data.skip_unreadable", "train.epochs", "train.checkpoint_seconds"];
+    let free = ["preset", "data.path", "train.epochs", "train.checkpoint_seconds"];
     // These come together.
     let of_cells = ["model.networks", "model.image_size", "model.channels", "model.likelihood"];
     let changes_to_cells: Vec<String> = of_cells
