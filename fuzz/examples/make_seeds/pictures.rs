@@ -25,11 +25,7 @@ pub fn png() -> Vec<(&'static str, Vec<u8>)> {
     let mut damaged = grey.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0x55;
-    let mut huge = grey.clone();
-    huge[16..24].fill(0x7f);
-    let mut crc = flate2::Crc::new();
-    crc.update(&huge[12..29]);
-    huge[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    let huge = promising(0x7f, grey.clone());
     vec![
         ("grey", grey.clone()),
         ("grey-1", file(ColorType::Grayscale, BitDepth::One, &plain)),
@@ -70,6 +66,15 @@ pub fn png() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// A PNG file whose header promises a height and a width of four times this byte.
+fn promising(byte: u8, mut png: Vec<u8>) -> Vec<u8> {
+    png[16..24].fill(byte);
+    let mut crc = flate2::Crc::new();
+    crc.update(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    png
+}
+
 /// One of each kind from the tests' pictures, and what damage there is.
 pub fn picture() -> Vec<(&'static str, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pictures");
@@ -78,6 +83,7 @@ pub fn picture() -> Vec<(&'static str, Vec<u8>)> {
     let mut huge = colour.clone();
     let frame = huge.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame");
     huge[frame + 5..frame + 9].fill(0x7f);
+    let huge_png = promising(0xff, image::encode_rgb(2, 2, &[5; 12]));
     vec![
         ("cmyk", read("cmyk.jpg")),
         ("colour-420", read("colour-420.jpg")),
@@ -94,6 +100,7 @@ pub fn picture() -> Vec<(&'static str, Vec<u8>)> {
         ("cut-short", colour[..colour.len() - 40].to_vec()),
         ("colour", colour),
         ("huge", huge),
+        ("huge-png", huge_png),
         ("nothing", vec![]),
     ]
 }

@@ -97,7 +97,9 @@ fn check_size(
 fn decode_png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
     let png = image::decode(Cursor::new(bytes), |header| {
         let size = [header.height, header.width].map(|side| side as usize);
-        check_size(size, header.raw_bytes(), bytes.len(), MOST_INFLATION)
+        // Not `raw_bytes`, whose product overflows for the largest sizes that a header can name.
+        let raw_bytes = size[0].saturating_mul(header.raw_row_length());
+        check_size(size, raw_bytes, bytes.len(), MOST_INFLATION)
     })?;
     let (size, orientation) = ([png.height, png.width], png.orientation);
     Ok(match png.color {

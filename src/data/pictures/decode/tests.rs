@@ -1,7 +1,7 @@
 //! Files made by Pillow (`scripts/pillow_pictures.py`), and what Pillow reads from them.
 
 use super::*;
-use crate::data::image::{encode_grey, encode_rgb};
+use crate::data::image::encode_rgb;
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ fn of_sixteen_bits_the_upper_ones_are_kept() {
 
 /// A PNG file whose header promises another size, its checksum right.
 fn png_promising(height: u32, width: u32, length: usize) -> Vec<u8> {
-    let mut bytes = encode_grey(2, 2, &[0; 4]);
+    let mut bytes = encode_rgb(2, 2, &[0; 12]);
     bytes[16..20].copy_from_slice(&width.to_be_bytes());
     bytes[20..24].copy_from_slice(&height.to_be_bytes());
     let mut crc = flate2::Crc::new();
@@ -111,6 +111,10 @@ fn bad_pictures_say_why() {
         (
             jpeg_promising(20_000, 20_000, 1 << 20),
             "it is 20000x20000 pixels, expected at most 67108864 in all",
+        ),
+        (
+            png_promising(u32::MAX, u32::MAX, 100),
+            "it is 4294967295x4294967295 pixels, expected at most 67108864 in all",
         ),
         (
             png_promising(8_000, 8_000, 10_000),
