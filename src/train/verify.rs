@@ -1,7 +1,7 @@
 //! Whether a run repeats: its first epochs again, compared with what its lines of metrics recorded.
 //!
-//! The hash of an epoch covers parameters, moments, progress, configuration and, of pictures, their checksum. Two runs with equal hashes after an epoch are equal in
-//! every bit, and so they stay: the state is all that the next epoch begins with.
+//! The hash of an epoch covers parameters, moments, progress, configuration and, of pictures, their checksum. Two runs with
+//! equal hashes after an epoch are equal in every bit, and so they stay: the state is all that the next epoch begins with.
 
 use super::dataset;
 use super::metrics::EpochMetrics;

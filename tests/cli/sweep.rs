@@ -1,7 +1,7 @@
 //! Sweeps by the built program: alone, side by side, interrupted, on a full disk; and files that are none.
 
 use super::full_disk::SmallDisk;
-use super::{Folder, assert_same_run, cells, refused, success, text};
+use super::{Folder, assert_same_run, folders, refused, success, text};
 use diva::config::Config;
 use serde_json::Value;
 use std::fs;
@@ -328,7 +328,7 @@ fn arms_change_several_keys_at_once() {
 #[test]
 fn a_sweep_over_pictures_names_their_domains_and_classes() {
     let here = Folder::new();
-    cells::folders(&here, &["A", "B", "C"]);
+    folders::make(&here, &["A", "B", "C"]);
     let unlabelled = here.join("data/D/unlabelled");
     fs::create_dir_all(&unlabelled).unwrap();
     for picture in fs::read_dir(here.join("data/B/blue")).unwrap() {

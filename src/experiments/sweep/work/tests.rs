@@ -2,7 +2,6 @@
 
 use super::super::folder::JobState;
 use super::*;
-use crate::autograd::Params;
 use crate::store::lock::Lock;
 use crate::store::scratch::Scratch;
 use std::fs;
