@@ -52,7 +52,7 @@ struct Info {
 impl Data {
     pub(super) fn run(&self) -> Result<()> {
         let Data::Info { config, json } = self;
-        let (_, images) = sources::find(config.resolve()?)?.read(Some(Path::new("runs")))?;
+        let (_, images) = sources::find(config.resolve()?)?.read(Some(Path::new("runs")), None)?;
         let Images { split, original_sizes, unreadable, notices, .. } = images;
         let row = |domain: &str, role, data: &Dataset, label: u32| {
             let mine = data.domains.iter().zip(&data.classes).filter(|(d, _)| **d == label);

@@ -1,11 +1,10 @@
 //! `diva evaluate`
 
 use super::saved_run::{Elsewhere, SavedRun, refuse_other_classes};
-use super::{note, percent, say, say_json};
+use super::{percent, say, say_json};
 use crate::error::Result;
 use crate::scores::Scores;
 use crate::train::evaluate::Evaluation;
-use crate::train::sources;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -36,8 +35,7 @@ struct Output {
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
         let saved = SavedRun::load(&self.run, &self.elsewhere)?;
-        let images = sources::read(&saved.config, Some(sources::beside(&self.run)))?;
-        images.left_out.iter().for_each(|sentence| note(sentence));
+        let images = saved.images("evaluate", &self.run)?;
         let split = images.split;
         let predictor = saved.model.class_predictor(&saved.params);
         refuse_other_classes("evaluate", &self.run, predictor.labels(), split.classes)?;

@@ -5,7 +5,6 @@ use super::say;
 use crate::error::{Error, Result};
 use crate::report::generated::{self, Kind};
 use crate::store::durable;
-use crate::train::sources;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -42,7 +41,7 @@ impl Generate {
             )));
         }
         let saved = SavedRun::load(&self.run, &self.elsewhere)?;
-        let split = sources::read(&saved.config, Some(sources::beside(&self.run)))?.split;
+        let split = saved.images("draw from", &self.run)?.split;
         let seed = saved.config.seed;
         let drawn: Vec<_> = kinds
             .into_iter()

@@ -17,7 +17,7 @@ use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use crate::tensor::Tensor;
 use crate::train::evaluate::{self, Evaluation};
-use crate::train::{run, sources};
+use crate::train::{recorded, run};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -80,9 +80,9 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
     if !files.best().exists() {
         return Ok(report);
     }
-    let split = match sources::read(&report.config, Some(sources::beside(folder))) {
+    let split = match recorded::read(&format!("report {}", folder.display()), &report.config, &files) {
         Ok(images) => {
-            report.notices.extend(images.left_out);
+            report.notices.extend(images.left_out.into_iter().chain(images.notices));
             images.split
         }
         Err(error) => {

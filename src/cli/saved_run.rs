@@ -1,12 +1,14 @@
 //! The selected model of a run's folder, ready for use.
 
+use super::note;
 use crate::autograd::{Builder, Params};
 use crate::config::{Config, ModelKind};
 use crate::error::{Error, Result};
 use crate::models::{HIDDEN, Model, single_latent};
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
-use crate::train::{dataset, run, weights};
+use crate::train::sources::Images;
+use crate::train::{dataset, recorded, run, weights};
 use clap::Args;
 use std::path::Path;
 
@@ -51,6 +53,14 @@ impl SavedRun {
         // p(y) enters the loss of unlabelled images only, and no saved model is asked for a loss: any will do.
         let (model, params) = load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
         Ok(SavedRun { config, model, params })
+    }
+
+    /// The images of the run, as it divided them; what is to be known of them is said. `verb` says what cannot be done with others.
+    pub(super) fn images(&self, verb: &str, folder: &Path) -> Result<Images> {
+        let images =
+            recorded::read(&format!("{verb} {}", folder.display()), &self.config, &RunFolder::new(folder))?;
+        images.left_out.iter().chain(&images.notices).for_each(|sentence| note(sentence));
+        Ok(images)
     }
 
     /// The names of the training domains, in the order of their labels.

@@ -4,8 +4,8 @@ use super::saved_run::Elsewhere;
 use super::{say, say_json};
 use crate::error::{Error, Result};
 use crate::store::run_folder::RunFolder;
-use crate::train::run;
 use crate::train::verify::{self, RepeatedEpoch};
+use crate::train::{recorded, run};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -41,14 +41,14 @@ impl Verify {
     pub(super) fn run(&self) -> Result<()> {
         let (folder, run) = (RunFolder::new(&self.run), self.run.display().to_string());
         let config = self.elsewhere.config("repeat", &folder)?;
-        let mut recorded = run::read_metrics(&folder.metrics())?;
-        if !(1..=recorded.len()).contains(&self.epochs) {
-            let (asked, there) = (self.epochs, recorded.len());
+        let mut lines = run::read_metrics(&folder.metrics())?;
+        if !(1..=lines.len()).contains(&self.epochs) {
+            let (asked, there) = (self.epochs, lines.len());
             return Err(Error::request(format!(
                 "cannot repeat {asked} epochs of {run}: it has recorded {there}, and at least 1 is repeated"
             )));
         }
-        recorded.truncate(self.epochs);
+        lines.truncate(self.epochs);
         let tell = |done: &RepeatedEpoch| {
             let RepeatedEpoch { epoch, recorded_sha256: recorded, found_sha256: found } = done;
             match (self.json, done.repeats()) {
@@ -57,7 +57,8 @@ impl Verify {
                 (false, false) => say(&format!("epoch {epoch} differs: {found}, recorded was {recorded}")),
             }
         };
-        let epochs = verify::verify(config, &recorded, tell)?;
+        let images = recorded::read_unchanged(&format!("repeat {run}"), &config, &folder)?;
+        let epochs = verify::verify(config, images.split, &lines, tell)?;
         let first_difference = epochs.iter().find(|epoch| !epoch.repeats()).map(|epoch| epoch.epoch);
         let repeats = first_difference.is_none();
         if self.json {

@@ -9,7 +9,7 @@ use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::state::{Progress, State};
-use crate::train::{run, weights};
+use crate::train::{recorded, run, weights};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 
@@ -89,6 +89,7 @@ fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
         )));
     }
     durable::create_folder(out)?;
+    let config = recorded::from_anywhere(config);
     durable::write(&folder.config(), config.to_toml().as_bytes())?;
     TensorFile::read(file)?.write(&folder.best())?;
     say(&format!(

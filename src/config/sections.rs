@@ -35,7 +35,7 @@ pub struct DataConfig {
     pub per_domain: usize,
     /// Of the layout of the malaria cells: patients with fewer are left out.
     pub least_images: usize,
-    /// The share of the images of each training domain that is not trained on: epochs are selected by it. 0: none, and
+    /// The share of the images of each class of a training domain that is not trained on: epochs are selected by it. 0: none, and
     /// epochs are selected by the training images.
     pub validation: f64,
     /// Whether training images are flipped and turned by quarters, each epoch anew.

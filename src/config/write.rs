@@ -3,6 +3,8 @@
 
 use super::Config;
 use super::keys::{KEYS, Key};
+use std::ffi::OsStr;
+use std::path::Path;
 use toml::{Table, Value};
 
 impl Config {
@@ -32,17 +34,21 @@ impl Config {
     /// Canonical text of all that decides what a run has computed after a given number of epochs: where it is
     /// equal, two runs agree bit for bit as far as both go.
     ///
-    /// It leaves out `data.path` (what lies there decides, not where), `train.epochs` (the first epochs of a
+    /// It leaves out `data.path` and the folders in `data.subset_file` (what lies there decides, not where), `train.epochs` (the first epochs of a
     /// longer run are those of a shorter one, but for DANN), `train.checkpoint_seconds` (when to save) and `preset` (a name);
     /// and of keys that came later, those with which everything is as before: old runs keep their identity.
     ///
     /// # Panics
     /// As [`Config::to_toml`].
     pub fn identity(&self) -> String {
-        self.deciding().into_iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+        let mut named = self.clone();
+        if let Some(file) = &mut named.data.subset_file {
+            *file = file_name(file).to_owned();
+        }
+        named.deciding().into_iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
     }
 
-    /// The keys of [`Config::identity`] with their values as TOML.
+    /// The keys of [`Config::identity`] with their values as TOML; `data.subset_file` with its folders.
     ///
     /// # Panics
     /// As [`Config::to_toml`].
@@ -66,7 +72,12 @@ impl Config {
         let deciding = KEYS.iter().filter(|key| key.decides_results_of(self.model.kind));
         deciding
             .map(|key| (key.name, look_up(&here, key), look_up(&there, key)))
-            .filter(|(_, here, there)| here != there)
+            .filter(|(name, here, there)| match (here, there) {
+                (Value::String(here), Value::String(there)) if *name == "data.subset_file" => {
+                    file_name(here) != file_name(there)
+                }
+                _ => here != there,
+            })
             .map(|(name, here, there)| {
                 format!("{name} is {} in the run's folder, but {} was asked for", shown(here), shown(there))
             })
@@ -77,6 +88,11 @@ impl Config {
     pub(super) fn to_table(&self) -> Table {
         Table::try_from(self).expect("a configuration holds nothing that TOML lacks")
     }
+}
+
+/// What a file is called, without the folders.
+fn file_name(path: &str) -> &str {
+    Path::new(path).file_name().and_then(OsStr::to_str).unwrap_or(path)
 }
 
 /// The value of a key in a complete configuration.

@@ -2,6 +2,8 @@
 
 use super::Dataset;
 use crate::error::{Error, Result};
+use crate::parallel;
+use sha2::{Digest, Sha256};
 
 /// The class of an image of which no class is known. No class has this number, so that it matches none.
 pub const UNLABELLED: u32 = u32::MAX;
@@ -11,10 +13,21 @@ pub const UNLABELLED: u32 = u32::MAX;
 pub struct Collection {
     /// The images; their `domains` are indices into `domain_names`, their `classes` into `class_names` or [`UNLABELLED`].
     pub images: Dataset,
+    /// What each image is known by.
+    pub origins: Vec<Origin>,
     /// What the domains are called: patients, hospitals, microscopes.
     pub domain_names: Vec<String>,
     /// What the classes are called.
     pub class_names: Vec<String>,
+}
+
+/// What an image is known by, whatever becomes of the folder that it lies in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, below the folder of all, with slashes; empty of an image that no file holds.
+    pub file: String,
+    /// The SHA-256 of the file's bytes, or of the image's where there is no file.
+    pub sha256: [u8; 32],
 }
 
 /// How many images a domain has.
@@ -34,18 +47,36 @@ impl DomainCounts {
 }
 
 impl Collection {
-    /// Images with the names of what their labels count.
+    /// Images that no file holds, with the names of what their labels count.
     ///
     /// # Panics
     /// If an image has a domain or a class without a name.
     #[track_caller]
     pub fn new(images: Dataset, domain_names: Vec<String>, class_names: Vec<String>) -> Self {
+        let origin =
+            |i: usize| Origin { file: String::new(), sha256: Sha256::digest(images.image(i)).into() };
+        let origins = parallel::map(images.len(), origin);
+        Collection::of_files(images, origins, domain_names, class_names)
+    }
+
+    /// Images of files, with the names of what their labels count.
+    ///
+    /// # Panics
+    /// If there is not an origin for each image, or an image has a domain or a class without a name.
+    #[track_caller]
+    pub fn of_files(
+        images: Dataset,
+        origins: Vec<Origin>,
+        domain_names: Vec<String>,
+        class_names: Vec<String>,
+    ) -> Self {
+        assert_eq!(origins.len(), images.len(), "an origin for each image");
         let (domains, classes) = (domain_names.len(), class_names.len());
         for (&domain, &class) in images.domains.iter().zip(&images.classes) {
             assert!((domain as usize) < domains, "domain {domain} of {domains}");
             assert!(class == UNLABELLED || (class as usize) < classes, "class {class} of {classes}");
         }
-        Collection { images, domain_names, class_names }
+        Collection { images, origins, domain_names, class_names }
     }
 
     /// The images of the domains of these names, numbered in this order, with classes numbered in the order of these
@@ -79,17 +110,31 @@ impl Collection {
                 })?,
             };
             (of_domain[kept], of_class[kept]) = (domain, class);
+            self.origins.swap(kept, image);
             pixels.copy_within(image * values..(image + 1) * values, kept * values);
             kept += 1;
         }
         pixels.truncate(kept * values);
         of_class.truncate(kept);
         of_domain.truncate(kept);
+        self.origins.truncate(kept);
         Ok(Collection {
             images: self.images,
+            origins: self.origins,
             domain_names: domain_names.to_vec(),
             class_names: class_names.to_vec(),
         })
+    }
+
+    /// Puts image `order[i]` in place i, for all i, with what it is known by.
+    ///
+    /// # Panics
+    /// If `order` does not name each image once.
+    #[track_caller]
+    pub fn rearrange(&mut self, order: &[usize]) {
+        self.images.rearrange(order);
+        let mut old: Vec<Option<Origin>> = std::mem::take(&mut self.origins).into_iter().map(Some).collect();
+        self.origins = order.iter().map(|&image| old[image].take().expect("each image once")).collect();
     }
 
     /// How many images of each kind every domain has, in the order of `domain_names`.

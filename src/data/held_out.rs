@@ -1,17 +1,19 @@
 //! Leave one domain out: train on some patients, test on another.
 //!
 //! The images of the test domain are tested on, all of them, and on nothing else of them is looked at. Of the labelled
-//! images of every other domain a share, a fifth as published, chooses the epoch and the others are trained on, drawn within each domain, so
-//! that every domain has its say. Which images these are is a function of the seed, the domain's name and how many
-//! labelled images it has: a patient's training images stay the same whichever other patient is held out or loses its
-//! labels, so that such runs can be compared.
+//! images of every other domain a share, a fifth as published, chooses the epoch and the others are trained on. It is drawn
+//! within each domain and class, so that every one has its say: the images are ranked by a hash of the seed and of what
+//! their files hold, and the first are held back. So a patient's training images stay the same whichever other patient is
+//! held out or loses its labels, whatever files are called, and nearly all of them where some are added or removed. Still
+//! the draw serves only once: a run keeps its own [`Division`](super::division::Division).
 
 use super::collection::{Collection, UNLABELLED};
+use super::division::Role;
 use super::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::rng::Stream;
+use sha2::{Digest, Sha256};
 
-/// What [`leave_one_out`] is to make.
+/// Which images are held out, and which are held back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldOut {
     /// The domain that is never seen in training, by name.
@@ -20,40 +22,26 @@ pub struct HeldOut {
     pub unlabelled_domains: Vec<String>,
     /// Whether there are to be unlabelled images at all; without, their domains still count.
     pub with_unlabelled: bool,
-    /// The share of the labelled images of each training domain that chooses the epoch, in 0..1; with 0 there are none.
+    /// The share of the labelled images of each class of a training domain that chooses the epoch, in 0..1; with 0 there are none.
     pub validation: f64,
     /// What the images that choose the epoch are drawn by.
     pub seed: u64,
 }
 
-/// Where an image goes, in the order of the parts in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Train,
-    Validation,
-    Unlabelled,
-    Test,
-    Nowhere,
-}
-
-/// Divides the images; in each part they keep their order.
+/// The role of each image.
 ///
-/// The domains are numbered anew: those with labelled training images in order, from 0, then the unlabelled ones
-/// (those named, in the order in which they are named, and others without any class), then the test domain. Images without a class in a domain with labels are
-/// trained on too, under its number; those of the test domain have no use. A fifth is rounded to the nearest number, a
-/// domain with one or two labelled images gives none.
-///
-/// Memory: the images of all parts but the training one are moved to memory of their own; there is no other copy.
+/// Images without a class in a domain with labels are trained on too; those of the test domain have no use. The share
+/// that is held back of a class in a domain is rounded to the nearest number, and one image at least is left to be trained
+/// on: of a class with one or two images a fifth is none. Files of the same content rank as they stand.
 ///
 /// # Errors
 /// If there is no domain of a name, the test domain is to be trained on or has no image with a class, no domain with
-/// labels is left, or they are too small to give a fifth.
-pub fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split> {
-    let counts = collection.counts();
-    let Collection { mut images, domain_names, class_names } = collection;
-    let test = place_of(&domain_names, &options.test_domain, "the test domain")?;
+/// labels is left, or all classes are too small to give a fifth.
+pub fn draw(collection: &Collection, options: &HeldOut) -> Result<Vec<Role>> {
+    let Collection { images, origins, domain_names, .. } = collection;
+    let test = place_of(domain_names, &options.test_domain, "the test domain")?;
     let mut is_unlabelled: Vec<bool> =
-        counts.iter().map(|counts| counts.all() == counts.unlabelled).collect();
+        collection.counts().iter().map(|counts| counts.all() == counts.unlabelled).collect();
     if is_unlabelled[test] {
         let name = &options.test_domain;
         return Err(Error::request(format!(
@@ -61,7 +49,7 @@ pub fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split>
         )));
     }
     for name in &options.unlabelled_domains {
-        let place = place_of(&domain_names, name, "the unlabelled domain")?;
+        let place = place_of(domain_names, name, "the unlabelled domain")?;
         if place == test {
             return Err(Error::request(format!(
                 "cannot train on the domain {name} without labels: it is the test domain"
@@ -69,59 +57,83 @@ pub fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split>
         }
         is_unlabelled[place] = true;
     }
-    let others = |unlabelled: bool| {
-        let is_unlabelled = &is_unlabelled;
-        (0..domain_names.len()).filter(move |&domain| domain != test && is_unlabelled[domain] == unlabelled)
-    };
-    if others(false).next().is_none() {
+    if (0..domain_names.len()).all(|domain| domain == test || is_unlabelled[domain]) {
         let name = &options.test_domain;
         return Err(Error::request(format!(
             "cannot leave the domain {name} out: no other domain with labels is left"
         )));
     }
+    let without_class = if options.with_unlabelled { Role::Unlabelled } else { Role::LeftOut };
+    let mut roles: Vec<Role> = (images.domains.iter().zip(&images.classes))
+        .map(|(&domain, &class)| match (domain as usize == test, class == UNLABELLED) {
+            (true, false) => Role::Test,
+            (true, true) => Role::LeftOut,
+            (false, without) if without || is_unlabelled[domain as usize] => without_class,
+            (false, _) => Role::Training,
+        })
+        .collect();
+    let mut ranked: Vec<(u32, u32, [u8; 32], usize)> = (0..images.len())
+        .filter(|&image| roles[image] == Role::Training)
+        .map(|image| {
+            let rank = rank(options.seed, &origins[image].sha256);
+            (images.domains[image], images.classes[image], rank, image)
+        })
+        .collect();
+    ranked.sort_unstable();
+    for group in ranked.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let share = (options.validation * group.len() as f64).round() as usize;
+        let held_back = share.min(group.len() - 1);
+        group[..held_back].iter().for_each(|&(.., image)| roles[image] = Role::Validation);
+    }
+    if options.validation > 0.0 && !roles.contains(&Role::Validation) {
+        return Err(Error::request(
+            "cannot choose an epoch: no class of a training domain has the 3 labelled images of which one can be left for \
+             that",
+        ));
+    }
+    Ok(roles)
+}
+
+/// What an image is ranked by: SHA-256 of the seed, eight bytes with the least first, and the SHA-256 of the content.
+fn rank(seed: u64, content: &[u8; 32]) -> [u8; 32] {
+    Sha256::new().chain_update(seed.to_le_bytes()).chain_update(content).finalize().into()
+}
+
+/// Puts each image where its role says; in each part they keep their order.
+///
+/// The domains are numbered anew: those of `labelled` in order, from 0, then the unlabelled ones (those named in the options,
+/// in the order in which they are named, and others), then the test domain. `labelled` says of each domain of the collection
+/// whether images of it are, or were when the division was made, trained on with their classes.
+///
+/// Memory: the images of all parts but the training one are moved to memory of their own; there is no other copy.
+///
+/// # Errors
+/// If there is no test domain of that name.
+///
+/// # Panics
+/// If there is not a role for each image and a mark for each domain.
+#[track_caller]
+pub fn divide(collection: Collection, roles: &[Role], labelled: &[bool], options: &HeldOut) -> Result<Split> {
+    let Collection { mut images, domain_names, class_names, .. } = collection;
+    assert_eq!((roles.len(), labelled.len()), (images.len(), domain_names.len()), "roles and domains");
+    let test = place_of(&domain_names, &options.test_domain, "the test domain")?;
+    let others = |with_labels: bool| {
+        (0..domain_names.len()).filter(move |&domain| domain != test && labelled[domain] == with_labels)
+    };
     let named: Vec<usize> = options
         .unlabelled_domains
         .iter()
         .filter_map(|name| domain_names.iter().position(|other| other == name))
         .collect();
-    let unnamed = others(true).filter(|domain| !named.contains(domain));
-    let order: Vec<usize> = others(false).chain(named.iter().copied()).chain(unnamed).chain([test]).collect();
+    let unnamed = others(false).filter(|domain| !named.contains(domain));
+    let order: Vec<usize> = others(true).chain(named.iter().copied()).chain(unnamed).chain([test]).collect();
     let names = order[..order.len() - 1].iter().map(|&domain| domain_names[domain].clone()).collect();
-
-    let mut parts = vec![Part::Nowhere; images.len()];
-    let mut numbers = vec![0; images.len()];
+    let mut numbers = vec![0; domain_names.len()];
     for (number, &domain) in (0..).zip(&order) {
-        let mine = |image: &usize| images.domains[*image] as usize == domain;
-        let mine: Vec<usize> = (0..images.len()).filter(mine).collect();
-        let (without, labelled): (Vec<usize>, Vec<usize>) = if is_unlabelled[domain] {
-            (mine, vec![])
-        } else {
-            mine.into_iter().partition(|&image| images.classes[image] == UNLABELLED)
-        };
-        for &image in without.iter().filter(|_| options.with_unlabelled && domain != test) {
-            parts[image] = Part::Unlabelled;
-        }
-        if domain == test {
-            labelled.iter().for_each(|&image| parts[image] = Part::Test);
-        } else {
-            let chosen = (options.validation * labelled.len() as f64).round() as usize;
-            let purpose = format!("validation images of {}", domain_names[domain]);
-            let drawn = Stream::new(options.seed, &purpose, &[]).permutation(labelled.len());
-            for (rank, place) in drawn.into_iter().enumerate() {
-                parts[labelled[place]] = if rank < chosen { Part::Validation } else { Part::Train };
-            }
-        }
-        for image in without.into_iter().chain(labelled) {
-            numbers[image] = number;
-        }
+        numbers[domain] = number;
     }
-    images.domains = numbers;
-    let [train, validation, unlabelled, test_images] = divided(images, &parts);
-    if validation.is_empty() && options.validation > 0.0 {
-        return Err(Error::request(
-            "cannot choose an epoch: no training domain has the 3 labelled images of which one can be left for that",
-        ));
-    }
+    images.domains.iter_mut().for_each(|domain| *domain = numbers[*domain as usize]);
+    let [train, validation, unlabelled, test_images] = divided(images, roles);
     Ok(Split {
         train,
         validation: Some(validation).filter(|data| !data.is_empty()),
@@ -146,43 +158,17 @@ fn place_of(names: &[String], name: &str, what: &str) -> Result<usize> {
     })
 }
 
-/// The images of each part but [`Part::Nowhere`].
-fn divided(mut images: Dataset, parts: &[Part]) -> [Dataset; 4] {
+/// The images of each role but the last.
+fn divided(mut images: Dataset, roles: &[Role]) -> [Dataset; 4] {
     let mut order: Vec<usize> = (0..images.len()).collect();
-    order.sort_by_key(|&image| parts[image]); // stable
-    rearrange(&mut images, &order);
-    let end = |last: Part| parts.iter().filter(|&&part| part <= last).count();
-    images.split_off(end(Part::Test));
-    let test = images.split_off(end(Part::Unlabelled));
-    let unlabelled = images.split_off(end(Part::Validation));
-    let validation = images.split_off(end(Part::Train));
+    order.sort_by_key(|&image| roles[image]); // stable
+    images.rearrange(&order);
+    let end = |last: Role| roles.iter().filter(|&&role| role <= last).count();
+    images.split_off(end(Role::Test));
+    let test = images.split_off(end(Role::Unlabelled));
+    let unlabelled = images.split_off(end(Role::Validation));
+    let validation = images.split_off(end(Role::Training));
     [images, validation, unlabelled, test]
-}
-
-/// Puts image `order[i]` in place i, for all i, along the cycles of the permutation.
-fn rearrange(images: &mut Dataset, order: &[usize]) {
-    let values = images.values();
-    let mut done = vec![false; order.len()];
-    let mut kept = vec![0; values];
-    for start in 0..order.len() {
-        if done[start] || order[start] == start {
-            continue;
-        }
-        kept.copy_from_slice(images.image(start));
-        let mut place = start;
-        loop {
-            done[place] = true;
-            let from = order[place];
-            if from == start {
-                images.pixels[place * values..][..values].copy_from_slice(&kept);
-                break;
-            }
-            images.pixels.copy_within(from * values..(from + 1) * values, place * values);
-            place = from;
-        }
-    }
-    images.classes = order.iter().map(|&image| images.classes[image]).collect();
-    images.domains = order.iter().map(|&image| images.domains[image]).collect();
 }
 
 impl Dataset {
@@ -198,7 +184,9 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use crate::data::division::Division;
+    use crate::rng::Stream;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
@@ -232,6 +220,12 @@ mod tests {
         }
     }
 
+    fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split> {
+        let roles = draw(&collection, options)?;
+        let labelled = Division::new(&collection, &roles).labelled(&collection.domain_names);
+        divide(collection, &roles, &labelled, options)
+    }
+
     const FIVE: [(&str, usize); 5] = [("P1", 40), ("P2", 1), ("P3", 103), ("P4", 7), ("P5", 30)];
 
     #[test]
@@ -261,8 +255,12 @@ mod tests {
         let of = |data: &Dataset| {
             (0..5).map(|d| data.domains.iter().filter(|&&e| e == d).count()).collect::<Vec<_>>()
         };
-        assert_eq!(of(&split.train), [1, 6, 24, 0, 0]);
-        assert_eq!(of(validation), [0, 1, 6, 0, 0]);
+        let counts = all.counts();
+        let fifths =
+            |domain: usize| counts[domain].of_class.iter().map(|&n| (n as f64 / 5.0).round() as usize).sum();
+        let held_back: [usize; 5] = [fifths(1), fifths(3), fifths(4), 0, 0];
+        assert_eq!(of(validation), held_back);
+        assert_eq!(of(&split.train), [1 - held_back[0], 7 - held_back[1], 30 - held_back[2], 0, 0]);
         assert_eq!(of(unlabelled), [0, 0, 0, 40, 0]);
         assert_eq!(of(&split.test), [0, 0, 0, 0, 103]);
     }
@@ -278,7 +276,7 @@ mod tests {
             all.filter(|&(_, &d)| d == domain).map(|(image, _)| image).collect::<Vec<_>>()
         };
         let first = of("P3", &[], true, 3);
-        assert_eq!(first.len(), 24);
+        assert!((23..=25).contains(&first.len()), "a fifth of each of two classes, {}", first.len());
         for (test, unlabelled, with) in
             [("P1", &[][..], true), ("P3", &["P1", "P4"], true), ("P3", &["P1"], false)]
         {
@@ -287,14 +285,56 @@ mod tests {
         assert_ne!(of("P3", &[], true, 4), first);
     }
 
-    /// The first fifth of an order by another implementation of Philox and Fisher-Yates, in Python; a later version must
-    /// do the same.
+    /// The first fifth of each class by Python's hashlib; a later version must do the same.
     #[test]
     fn the_fifth_is_that_of_another_implementation() {
         let mut data = collection(&[("P07", 12), ("P08", 12)]);
         data.images.domains = [[0; 12], [1; 12]].concat();
         let split = leave_one_out(data, &options("P08", &[])).unwrap();
-        assert_eq!(numbers(&split.validation.unwrap()), [5, 10]);
+        assert_eq!(numbers(&split.validation.unwrap()), [6, 8, 10]);
+    }
+
+    #[test]
+    fn one_image_at_least_of_a_class_is_trained_on() {
+        for (images, share, expected) in
+            [(2, 0.9, 1), (1, 0.9, 0), (10, 0.9, 9), (10, 0.2, 2), (2, 0.2, 0), (3, 0.2, 1)]
+        {
+            let pixels = (0..images + 30).flat_map(|i| [i as u8; 4]).collect();
+            let classes = [vec![1; images], vec![0; 30]].concat();
+            let domains = [vec![0; images], vec![0; 20], vec![1; 10]].concat();
+            let data = Dataset::new([2, 2, 1], pixels, classes, domains);
+            let data = Collection::new(data, names(&["A", "B"]), names(&["many", "few"]));
+            let options = HeldOut { validation: share, ..options("B", &[]) };
+            let roles = draw(&data, &options).unwrap();
+            let held_back = roles[..images].iter().filter(|&&role| role == Role::Validation).count();
+            assert_eq!(held_back, expected, "{share} of {images}");
+        }
+    }
+
+    /// The order and the names of files change nothing; one more or one less moves at most one image of its class across.
+    #[test]
+    fn the_draw_is_of_contents() {
+        let all = collection(&[("P1", 200), ("P2", 5)]);
+        let roles = draw(&all, &options("P2", &[])).unwrap();
+        let held_back = |data: &Collection, roles: &[Role]| {
+            let mine = (0..roles.len()).filter(|&i| roles[i] == Role::Validation);
+            mine.map(|i| data.origins[i].sha256).collect::<BTreeSet<_>>()
+        };
+        let first = held_back(&all, &roles);
+        let mut mixed = all.clone();
+        mixed.rearrange(&Stream::new(7, "mixed", &[]).permutation(205));
+        mixed.origins.iter_mut().enumerate().for_each(|(i, origin)| origin.file = format!("{i}.png"));
+        assert_eq!(held_back(&mixed, &draw(&mixed, &options("P2", &[])).unwrap()), first);
+        for image in 0..205 {
+            let mut order: Vec<usize> = (0..205).collect();
+            order.swap(image, 204);
+            let mut fewer = all.clone();
+            fewer.rearrange(&order);
+            fewer.images.split_off(204);
+            fewer.origins.pop();
+            let now = held_back(&fewer, &draw(&fewer, &options("P2", &[])).unwrap());
+            assert!(now.symmetric_difference(&first).count() <= 2, "without image {image}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod augment;
 pub mod batches;
 pub mod collection;
+pub mod division;
 pub mod embedded;
 pub mod held_out;
 pub mod idx;
@@ -72,6 +73,32 @@ impl Dataset {
         self.pixels.extend(more.pixels);
         self.classes.extend(more.classes);
         self.domains.extend(more.domains);
+    }
+
+    /// Puts image `order[i]` in place i, for all i, along the cycles of the permutation.
+    pub(crate) fn rearrange(&mut self, order: &[usize]) {
+        let values = self.values();
+        let mut done = vec![false; order.len()];
+        let mut kept = vec![0; values];
+        for start in 0..order.len() {
+            if done[start] || order[start] == start {
+                continue;
+            }
+            kept.copy_from_slice(self.image(start));
+            let mut place = start;
+            loop {
+                done[place] = true;
+                let from = order[place];
+                if from == start {
+                    self.pixels[place * values..][..values].copy_from_slice(&kept);
+                    break;
+                }
+                self.pixels.copy_within(from * values..(from + 1) * values, place * values);
+                place = from;
+            }
+        }
+        self.classes = order.iter().map(|&image| self.classes[image]).collect();
+        self.domains = order.iter().map(|&image| self.domains[image]).collect();
     }
 
     /// The number of images.

@@ -27,6 +27,7 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const BEST: &str = "best.safetensors";
 const UNLIKE: &str = "unlike.json";
 const RESULT: &str = "result.json";
+const DIVISION: &str = "division.csv";
 
 /// The files by which a folder is known to hold a run, those that say the most first.
 const OF_A_RUN: [&str; 5] = [CHECKPOINT, RESULT, BEST, METRICS, CONFIG];
@@ -60,6 +61,11 @@ impl RunFolder {
     /// The resolved configuration, written first.
     pub fn config(&self) -> PathBuf {
         self.path.join(CONFIG)
+    }
+
+    /// Which picture plays which part, of runs on pictures; written before the first checkpoint and never changed.
+    pub fn division(&self) -> PathBuf {
+        self.path.join(DIVISION)
     }
 
     /// One line for each epoch.
@@ -118,6 +124,7 @@ impl RunFolder {
             durable::remove(&self.metrics())?;
             durable::remove(&self.best())?;
             durable::remove(&self.unlike())?;
+            durable::remove(&self.division())?;
         } else {
             // A process that was killed may have renamed a file and not have forced the folder to the disk. What it
             // left is gone on from now, or said to be finished: it must not vanish any more.

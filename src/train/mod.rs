@@ -7,6 +7,7 @@ pub mod dataset;
 pub mod evaluate;
 pub mod gradients;
 pub mod metrics;
+pub mod recorded;
 pub mod run;
 pub mod sources;
 pub mod state;

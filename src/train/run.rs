@@ -9,7 +9,7 @@
 
 use super::metrics::{EpochMetrics, RunResult, SelectedEpoch};
 use super::trainer::{StepLoss, Trainer};
-use super::{evaluate, sources, weights};
+use super::{evaluate, recorded, sources, weights};
 use crate::autograd::Params;
 use crate::config::{Config, DomainName};
 use crate::error::{Error, Result};
@@ -78,7 +78,9 @@ pub fn train(
     if let Some(asked) = asked.filter(|asked| asked.data != found.config.data) {
         return Err(left_to_be_found(&asked, &found.config));
     }
-    let (config, images) = found.read(Some(sources::beside(folder.path())))?;
+    let division = if options.resume { recorded::division(folder)? } else { None };
+    let (config, images) = found.read(Some(sources::beside(folder.path())), division)?;
+    let config = recorded::from_anywhere(config);
     let (found, _lock) = folder.prepare(options.resume)?;
     let mut trainer = Trainer::new(config, images.split)?;
     if options.detect_anomaly {
@@ -93,17 +95,22 @@ pub fn train(
     match found {
         FolderState::Fresh => {
             durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
+            if let Some(division) = &images.division {
+                durable::write(&folder.division(), division.to_csv().as_bytes())?;
+            }
             save(&trainer, &place(&trainer))?;
         }
         FolderState::Resume => {
             refuse_another_configuration("continue", &folder.config(), trainer.config())?;
             let (path, identity) = (folder.checkpoint(), trainer.config().identity());
-            let images_sha256 = trainer.state_mut().restore(&Checkpoint::load(&path)?, &identity, &path)?;
+            let known = trainer.state_mut().restore(&Checkpoint::load(&path)?, &identity, &path)?;
             if let Some(result) = finished(&trainer, folder)? {
                 return Ok(Outcome::AlreadyDone(result));
             }
             refuse_fewer_epochs(&trainer, folder)?;
-            refuse_other_images(&trainer, images_sha256.as_deref(), &path)?;
+            let attempt = format!("continue from {}", path.display());
+            recorded::refuse_changes(&attempt, &images.changes)?;
+            recorded::refuse_others(&attempt, folder, known.as_deref(), trainer.config(), trainer.split())?;
             // What can fail for a reason in the folder comes first: the result of a run stays as long as nothing
             // has begun to replace it.
             let epochs = trainer.state().progress.epochs;
@@ -300,19 +307,6 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// Refuses to go on with images of another checksum than the checkpoint at `path` knows.
-fn refuse_other_images(trainer: &Trainer, known: Option<&str>, path: &Path) -> Result<()> {
-    let found = trainer.state().images_sha256.as_deref();
-    if known.is_none() || found.is_none() || known == found {
-        return Ok(());
-    }
-    Err(Error::request(format!(
-        "cannot continue from {}: the pictures are not those that it began with; put them back as they were, or begin anew in \
-         another folder (files have been added, removed, renamed or changed, or this version decodes them otherwise)",
-        path.display()
-    )))
 }
 
 fn result(

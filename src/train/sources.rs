@@ -2,7 +2,8 @@
 
 use crate::config::{Config, DataConfig, DomainName, ModelKind, Protocol, Source, UnlabelledImages};
 use crate::data::collection::{Collection, UNLABELLED};
-use crate::data::held_out::{HeldOut, leave_one_out};
+use crate::data::division::{Changes, Division};
+use crate::data::held_out::{self, HeldOut};
 use crate::data::idx::{self, Half};
 use crate::data::pictures::{self, Listing, folders, malaria};
 use crate::data::rotated::{self, RotatedDigits};
@@ -16,6 +17,10 @@ use std::path::Path;
 pub struct Images {
     /// What is trained and tested on.
     pub split: Split,
+    /// Which file plays which part, where the images are files of their own.
+    pub division: Option<Division>,
+    /// What has changed since the division was made, if it is an earlier one.
+    pub changes: Changes,
     /// The smallest and the largest height and width of pictures before they were made one size:
     /// `[[lowest, narrowest], [highest, widest]]`.
     pub original_sizes: Option<[[u32; 2]; 2]>,
@@ -33,8 +38,16 @@ pub struct Images {
 /// # Errors
 /// If the configuration cannot be trained, or its data is missing, damaged or too small.
 pub fn read(config: &Config, cache: Option<&Path>) -> Result<Images> {
+    read_as_divided(config, cache, None)
+}
+
+/// The same, divided as an earlier division of these images has it, if there is one.
+///
+/// # Errors
+/// As [`read`], and if no image is left of a role that some had.
+pub fn read_as_divided(config: &Config, cache: Option<&Path>, division: Option<Division>) -> Result<Images> {
     config.validate_for_training()?;
-    read_listed(config, list(&config.data)?, cache)
+    read_listed(config, list(&config.data)?, cache, division)
 }
 
 /// What [`Found::read`] reads.
@@ -46,23 +59,29 @@ pub struct Found {
 }
 
 impl Found {
-    /// The images, as [`read`].
+    /// The images, as [`read_as_divided`].
     ///
     /// # Errors
-    /// As [`read`].
-    pub fn read(self, cache: Option<&Path>) -> Result<(Config, Images)> {
-        let images = read_listed(&self.config, self.listing, cache)?;
+    /// As [`read_as_divided`].
+    pub fn read(self, cache: Option<&Path>, division: Option<Division>) -> Result<(Config, Images)> {
+        let images = read_listed(&self.config, self.listing, cache, division)?;
         Ok((self.config, images))
     }
 }
 
-fn read_listed(config: &Config, listing: Option<Listing>, cache: Option<&Path>) -> Result<Images> {
+fn read_listed(
+    config: &Config,
+    listing: Option<Listing>,
+    cache: Option<&Path>,
+    division: Option<Division>,
+) -> Result<Images> {
     let mut images = match config.data.source {
         Source::Embedded | Source::Idx => of_split(digits(config)?),
         Source::Folders | Source::Malaria => {
-            pictures(config, listing.expect("pictures have been listed"), cache)?
+            pictures(config, listing.expect("pictures have been listed"), cache, division)?
         }
-        Source::SyntheticCells => of_split(held_out(config, synthetic(config)?)?),
+        // What the program makes up does not change: it is divided anew each time.
+        Source::SyntheticCells => of_split(held_out(config, synthetic(config)?, None)?.0),
     };
     if config.model.kind == ModelKind::Classifier
         && let Some(unlabelled) = images.split.unlabelled.take()
@@ -128,7 +147,15 @@ pub fn find(mut config: Config) -> Result<Found> {
 }
 
 fn of_split(split: Split) -> Images {
-    Images { split, original_sizes: None, unreadable: Vec::new(), left_out: None, notices: Vec::new() }
+    Images {
+        split,
+        division: None,
+        changes: Changes::default(),
+        original_sizes: None,
+        unreadable: Vec::new(),
+        left_out: None,
+        notices: Vec::new(),
+    }
 }
 
 fn digits(config: &Config) -> Result<Split> {
@@ -174,7 +201,12 @@ fn list(data: &DataConfig) -> Result<Option<Listing>> {
     }
 }
 
-fn pictures(config: &Config, listing: Listing, cache: Option<&Path>) -> Result<Images> {
+fn pictures(
+    config: &Config,
+    listing: Listing,
+    cache: Option<&Path>,
+    division: Option<Division>,
+) -> Result<Images> {
     let (data, model) = (&config.data, &config.model);
     let options = pictures::Options {
         size: [model.image_size; 2],
@@ -184,8 +216,11 @@ fn pictures(config: &Config, listing: Listing, cache: Option<&Path>) -> Result<I
     };
     let files = listing.files.len();
     let loaded = pictures::load(listing, &options)?;
+    let (split, division, changes) = held_out(config, loaded.collection, division)?;
     Ok(Images {
-        split: held_out(config, loaded.collection)?,
+        split,
+        division: Some(division),
+        changes,
         original_sizes: Some(loaded.original_sizes),
         left_out: pictures::left_out(files, &loaded.unreadable),
         unreadable: loaded.unreadable,
@@ -204,16 +239,35 @@ fn synthetic(config: &Config) -> Result<Collection> {
     cells.build()
 }
 
-/// The collection with the domains and classes that the configuration names, in its order, and one domain left out.
-fn held_out(config: &Config, collection: Collection) -> Result<Split> {
+/// The collection with the domains and classes that the configuration names, in its order, and one domain left out: divided
+/// as an earlier `division` has it, or drawn.
+fn held_out(
+    config: &Config,
+    collection: Collection,
+    division: Option<Division>,
+) -> Result<(Split, Division, Changes)> {
     let data = &config.data;
     let names = |domains: &[DomainName]| domains.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let is_used = data.unlabelled.images == UnlabelledImages::Used;
     let options = HeldOut {
         test_domain: data.test_domain.to_string(),
         unlabelled_domains: names(&data.unlabelled.domains),
-        with_unlabelled: data.unlabelled.images == UnlabelledImages::Used,
+        with_unlabelled: is_used,
         validation: data.validation,
         seed: config.seed,
     };
-    leave_one_out(collection.arranged(&names(&data.domains), &data.classes)?, &options)
+    let mut collection = collection.arranged(&names(&data.domains), &data.classes)?;
+    let (division, roles, changes) = match division {
+        Some(division) => {
+            let (roles, changes) = division.find(&mut collection)?;
+            (division, roles, changes)
+        }
+        None => {
+            let roles = held_out::draw(&collection, &options)?;
+            (Division::new(&collection, &roles), roles, Changes::default())
+        }
+    };
+    let labelled = division.labelled(&collection.domain_names);
+    let split = held_out::divide(collection, &roles, &labelled, &options)?;
+    Ok((split, division, changes))
 }

@@ -39,7 +39,7 @@ pub struct State {
     pub adam: Adam,
     /// How far the training is.
     pub progress: Progress,
-    /// The SHA-256 of the images, where these are files that can be changed between the parts of a training.
+    /// The SHA-256 of the images; none in checkpoints of earlier versions.
     pub images_sha256: Option<String>,
 }
 
@@ -51,9 +51,25 @@ struct Note {
     progress: Progress,
     /// Adam's b1^t and b2^t.
     decays: [f64; 2],
-    /// None for digits and made-up cells, and in checkpoints of earlier versions.
+    /// None in checkpoints of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     images_sha256: Option<String>,
+}
+
+impl Note {
+    fn of(checkpoint: &Checkpoint) -> std::result::Result<Note, String> {
+        serde_json::from_str(&checkpoint.note).map_err(|cause| format!("its note cannot be read ({cause})"))
+    }
+}
+
+/// The SHA-256 of the images that the run of the checkpoint at `path` trains and tests on, if it knows it.
+///
+/// # Errors
+/// If the checkpoint cannot be read.
+pub fn images_of(path: &Path) -> Result<Option<String>> {
+    let note = Note::of(&Checkpoint::load(path)?);
+    let note = note.map_err(|what| Error::request(format!("cannot use {}: {what}", path.display())))?;
+    Ok(note.images_sha256)
 }
 
 impl State {
@@ -90,8 +106,7 @@ impl State {
         path: &Path,
     ) -> Result<Option<String>> {
         let unfit = |what: &str| Error::request(format!("cannot continue from {}: {what}", path.display()));
-        let note: Note = serde_json::from_str(&checkpoint.note)
-            .map_err(|cause| unfit(&format!("its note cannot be read ({cause})")))?;
+        let note = Note::of(checkpoint).map_err(|cause| unfit(&cause))?;
         if note.configuration != identity {
             return Err(unfit("it is the checkpoint of another configuration"));
         }

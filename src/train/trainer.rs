@@ -4,7 +4,7 @@ use super::metrics::{EpochMetrics, SelectedEpoch};
 use super::state::{Progress, State};
 use super::{dataset, evaluate};
 use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
-use crate::config::{Config, Source};
+use crate::config::Config;
 use crate::data::batches::{Epoch, Turns};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -49,8 +49,7 @@ impl Trainer {
         let model = Model::new(&mut Builder::new(&mut params, config.seed), settings);
         let adam = Adam::new(&params, config.train.learning_rate);
         let gradients = Gradients::new(&params);
-        let are_files = matches!(config.data.source, Source::Folders | Source::Malaria);
-        let images_sha256 = are_files.then(|| split.sha256());
+        let images_sha256 = Some(split.sha256());
         let state = State { params, adam, progress: Progress::default(), images_sha256 };
         Ok(Trainer { config, split, model, state, engine: Engine::new(), gradients })
     }

@@ -1,12 +1,12 @@
 //! Whether a run repeats: its first epochs again, compared with what its lines of metrics recorded.
 //!
-//! The hash of an epoch covers parameters, moments, progress, configuration and, of pictures, their checksum. Two runs with
+//! The hash of an epoch covers parameters, moments, progress, configuration and images. Two runs with
 //! equal hashes after an epoch are equal in every bit, and so they stay: the state is all that the next epoch begins with.
 
-use super::dataset;
 use super::metrics::EpochMetrics;
 use super::trainer::Trainer;
 use crate::config::Config;
+use crate::data::Split;
 use crate::error::Result;
 use crate::store::checkpoint::sha256_hex;
 use serde::Serialize;
@@ -29,17 +29,17 @@ impl RepeatedEpoch {
     }
 }
 
-/// Trains `config` afresh, in memory, for as many epochs as there are `recorded` lines, or until one differs; tells
-/// `done` of each.
+/// Trains `config` afresh on the images of the run, in memory, for as many epochs as there are `recorded` lines, or until one
+/// differs; tells `done` of each.
 ///
 /// # Errors
-/// If the configuration or its data cannot be used, a number is not finite, or `done` fails.
+/// If the configuration cannot be used, a number is not finite, or `done` fails.
 pub fn verify(
     config: Config,
+    split: Split,
     recorded: &[EpochMetrics],
     mut done: impl FnMut(&RepeatedEpoch) -> Result<()>,
 ) -> Result<Vec<RepeatedEpoch>> {
-    let split = dataset::load(&config)?;
     let mut trainer = Trainer::new(config, split)?;
     let mut epochs = Vec::new();
     for line in recorded {

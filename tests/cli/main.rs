@@ -10,6 +10,7 @@ mod bits;
 mod cells;
 mod damage;
 mod divergence;
+mod divisions;
 mod folders;
 mod full_disk;
 mod interruption;

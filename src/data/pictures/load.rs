@@ -5,7 +5,7 @@ use super::listing::Listing;
 use super::packed::{Packed, Record};
 use super::resize::resize;
 use crate::data::Dataset;
-use crate::data::collection::Collection;
+use crate::data::collection::{Collection, Origin};
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::store::durable;
@@ -48,7 +48,7 @@ pub struct Loaded {
 /// The images of the listed files: decoded, upright, resized as Pillow does, in the order of the list, the same for any
 /// number of threads and with or without a cache.
 ///
-/// Memory: height x width x channels bytes for each file, and about 300 bytes and three times its path; while decoding,
+/// Memory: height x width x channels bytes for each file, and about 400 bytes and three times its path; while decoding,
 /// for each thread a file and what [`decode`] takes for it. Nothing is there twice: the cache is written from and read into
 /// the memory that becomes the pixels.
 ///
@@ -91,9 +91,8 @@ pub fn load(listing: Listing, options: &Options<'_>) -> Result<Loaded> {
             notices.push(format!("{cause}; the pictures will be decoded again next time"));
         }
     }
-    drop(names);
     let original_sizes = original_sizes(&packed.records);
-    let collection = labelled(listing, packed)?;
+    let collection = labelled(listing, names, packed)?;
     Ok(Loaded { collection, original_sizes, unreadable, notices, from_cache })
 }
 
@@ -219,11 +218,13 @@ fn original_sizes(records: &[Record]) -> [[u32; 2]; 2] {
 }
 
 /// The pixels with the labels of their files.
-fn labelled(listing: Listing, packed: Packed) -> Result<Collection> {
+fn labelled(listing: Listing, names: Vec<String>, packed: Packed) -> Result<Collection> {
     let Listing { root, files, domain_names, class_names, .. } = listing;
     let readable = files.iter().zip(&packed.records).filter(|(_, record)| record.is_readable());
     let (domains, classes): (Vec<u32>, Vec<u32>) =
         readable.map(|(file, _)| (file.domain, file.class)).unzip();
+    let known_by = names.into_iter().zip(&packed.records).filter(|(_, record)| record.is_readable());
+    let origins = known_by.map(|(file, record)| Origin { file, sha256: record.digest }).collect();
     for (domain, name) in (0..).zip(&domain_names) {
         // in the order of the list
         if domains.binary_search(&domain).is_err() {
@@ -234,7 +235,7 @@ fn labelled(listing: Listing, packed: Packed) -> Result<Collection> {
         }
     }
     let images = Dataset::new(packed.size, packed.pixels, classes, domains);
-    Ok(Collection::new(images, domain_names, class_names))
+    Ok(Collection::of_files(images, origins, domain_names, class_names))
 }
 
 #[cfg(test)]

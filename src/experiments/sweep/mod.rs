@@ -78,9 +78,11 @@ pub struct Job {
     pub config: Config,
 }
 
-/// Everything that decides the result of a run: what decides its epochs, and how many there are.
+/// Everything that decides the result of a run: what decides its epochs, and how many there are. Two lists of digits of one
+/// name in two folders are two lists.
 pub fn fingerprint(config: &Config) -> String {
-    format!("{}train.epochs = {}\n", config.identity(), config.train.epochs)
+    let deciding = config.deciding().into_iter().map(|(key, value)| format!("{key} = {value}\n"));
+    format!("{}train.epochs = {}\n", deciding.collect::<String>(), config.train.epochs)
 }
 
 /// The id of a job with this configuration: 12 hexadecimal digits.

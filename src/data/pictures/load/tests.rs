@@ -51,7 +51,7 @@ fn pictures_become_images_with_labels() {
     let scratch = example();
     for (size, channels) in [([6, 5], 3), ([6, 5], 1), ([16, 16], 3)] {
         let loaded = load_folders(scratch.path(), &Options { size, channels, ..PLAIN }).unwrap();
-        let Collection { images, domain_names, class_names } = &loaded.collection;
+        let Collection { images, domain_names, class_names, .. } = &loaded.collection;
         assert_eq!([images.height, images.width, images.channels], [size[0], size[1], channels]);
         assert!(images.pixels == expected_pixels(scratch.path(), size, channels));
         assert_eq!(images.domains, [0, 0, 0, 0, 1, 1]);

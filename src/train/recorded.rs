@@ -1,0 +1,124 @@
+//! The images of a run that has begun, as the run divided them, compared with what it recorded of them.
+//!
+//! What a run says of its images, which of them it was trained on above all, is true of those it began with. So whoever
+//! reads them again reads them here: the division is the run's own (`division.csv`), and as long as none of its files is
+//! missing, the images as a whole must have the SHA-256 that the checkpoint knows, which covers every pixel and label.
+
+use super::sources::{self, Images};
+use super::state;
+use crate::config::Config;
+use crate::data::Split;
+use crate::data::division::{Changes, Division};
+use crate::error::{Error, Result};
+use crate::store::run_folder::RunFolder;
+use std::path::Path;
+
+/// The images of the run in `folder`, of the configuration that it has there. What has changed since it began is told in
+/// [`Images::notices`]: renamed files are used as before, missing ones cannot be, and added ones are left out. `attempt` says what
+/// cannot be done with other images.
+///
+/// # Errors
+/// If the images cannot be read, no image is left of a role that some had, or they are others than those of the run.
+pub fn read(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images> {
+    let cache = sources::beside(folder.path());
+    let mut images = sources::read_as_divided(config, Some(cache), division(folder)?)?;
+    let Changes { renamed, missing, added } = &images.changes;
+    let run = folder.path().display();
+    let told = [
+        (
+            missing,
+            format!("of the pictures of {run} are not there as they were, so that they are missing here"),
+        ),
+        (renamed, format!("of the pictures of {run} have another name now")),
+        (added, format!("pictures were not there when {run} began: they are left out")),
+    ];
+    let told = told.into_iter().filter_map(|(files, what)| {
+        files.first().map(|first| format!("{} {what} ({})", files.len(), and_more(first, files.len())))
+    });
+    // What there was to know of them otherwise was said when the run began.
+    images.notices = told.collect();
+    if missing.is_empty() && folder.checkpoint().exists() {
+        let known = state::images_of(&folder.checkpoint())?;
+        refuse_others(attempt, folder, known.as_deref(), config, &images.split)?;
+    }
+    Ok(images)
+}
+
+/// The same for whoever repeats the run's computation: nothing may be missing or new.
+///
+/// # Errors
+/// As [`read`], and if files are missing or were added.
+pub fn read_unchanged(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images> {
+    let images = read(attempt, config, folder)?;
+    refuse_changes(attempt, &images.changes)?;
+    Ok(images)
+}
+
+/// The division of a run that has begun, if it has one.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn division(folder: &RunFolder) -> Result<Option<Division>> {
+    let path = folder.division();
+    // Without a checkpoint a run begins anew, and so does its division.
+    (folder.checkpoint().exists() && path.exists()).then(|| Division::read(&path)).transpose()
+}
+
+/// Refuses files that are missing, or that the run does not know; `attempt` says what cannot be done.
+pub(super) fn refuse_changes(attempt: &str, changes: &Changes) -> Result<()> {
+    let differing = changes.missing.iter().chain(&changes.added);
+    let count = changes.missing.len() + changes.added.len();
+    match differing.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(others(attempt, &and_more(first, count))),
+    }
+}
+
+/// Refuses images of another SHA-256 than the `known` one of the run's checkpoint.
+pub(super) fn refuse_others(
+    attempt: &str,
+    folder: &RunFolder,
+    known: Option<&str>,
+    config: &Config,
+    split: &Split,
+) -> Result<()> {
+    match known {
+        Some(known) if known == split.sha256() => Ok(()),
+        Some(_) if folder.division().exists() => {
+            Err(others(attempt, "this version decodes them otherwise, or division.csv was changed"))
+        }
+        Some(_) => {
+            Err(others(attempt, "other images lie there now, or an earlier version divided them otherwise"))
+        }
+        // Earlier versions did not record it; what they did not divide is divided as they did.
+        None if config.data.validation == 0.0 => Ok(()),
+        None => Err(others(attempt, "an earlier version divided them otherwise")),
+    }
+}
+
+fn others(attempt: &str, why: &str) -> Error {
+    Error::request(format!(
+        "cannot {attempt}: the pictures are not those that it began with; put them back as they were, say where they are with \
+         --set data.path=..., or begin anew in another folder ({why})"
+    ))
+}
+
+/// The first of so many.
+fn and_more(first: &str, count: usize) -> String {
+    match count - 1 {
+        0 => first.to_owned(),
+        more => format!("{first}; and {more} more"),
+    }
+}
+
+/// The configuration with its paths from the root, so that the run finds its data from whatever folder it is looked at.
+pub fn from_anywhere(mut config: Config) -> Config {
+    for path in [&mut config.data.path, &mut config.data.subset_file].into_iter().flatten() {
+        let absolute = std::path::absolute(Path::new(path.as_str())).ok();
+        // A working folder without a UTF-8 name has no place in a configuration.
+        if let Some(absolute) = absolute.and_then(|absolute| absolute.into_os_string().into_string().ok()) {
+            *path = absolute;
+        }
+    }
+    config
+}

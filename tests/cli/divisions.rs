@@ -1,0 +1,164 @@
+//! Folders of pictures that change after a training: which images were trained on stays the run's own, or it is refused.
+
+use super::cells::TWO;
+use super::folders::{make, train};
+use super::{Folder, text};
+use serde_json::Value;
+use std::fs;
+
+const CLASSIFIER: [&str; 2] = ["--set", "model.kind=classifier"];
+
+/// What `diva evaluate --json` says, and the notices beside it.
+fn evaluate(here: &Folder, run: &str) -> (Value, String) {
+    let output = here.run(&["evaluate", run, "--json"]);
+    let notices = text(&output.stderr);
+    assert!(output.status.success(), "{notices}");
+    let mut value: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    let said = value.as_object_mut().unwrap();
+    said.remove("notices");
+    (value, notices)
+}
+
+/// The lines of a run's division as (file, class, role).
+fn lines(here: &Folder, run: &str) -> Vec<(String, String, String)> {
+    let table = text(&here.read(&format!("{run}/division.csv")));
+    assert!(table.starts_with("file,sha256,domain,class,group,role\n"), "{table}");
+    let fields = |line: &str| {
+        let fields: Vec<String> = line.split(',').map(str::to_owned).collect();
+        assert_eq!((fields.len(), fields[1].len(), fields[4].as_str()), (6, 64, ""), "{line}");
+        (fields[0].clone(), fields[3].clone(), fields[5].clone())
+    };
+    table.lines().skip(1).map(fields).collect()
+}
+
+#[test]
+fn a_run_keeps_its_division_whatever_becomes_of_its_folder() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    here.succeed(&train("run", TWO, &CLASSIFIER));
+    let table = lines(&here, "run");
+    let count = |role: &str| table.iter().filter(|line| line.2 == role).count();
+    // A fifth of 6 and of 7 in each class of A and B, to the nearest number.
+    assert_eq!((count("training"), count("validation"), count("test")), (22, 4, 16));
+    let (before, notices) = evaluate(&here, "run");
+    assert_eq!(notices, "");
+    let of_role = |role: &str| table.iter().find(|line| line.2 == role).unwrap().0.clone();
+    let (trained_on, held_back) = (of_role("training"), of_role("validation"));
+
+    // Renamed: the same images play the same parts. The hashes are those of the run, so it can be repeated and continued.
+    let path = |name: &str| here.join("data").join(name);
+    let folder = |name: &str| path(name).parent().unwrap().to_owned();
+    fs::rename(path(&trained_on), folder(&trained_on).join("zzz.png")).unwrap();
+    let (after, notices) = evaluate(&here, "run");
+    assert_eq!(after, before);
+    let said = format!("1 of the pictures of run have another name now ({trained_on} is ");
+    assert!(notices.contains(&said) && notices.lines().count() == 1, "{notices}");
+    assert!(text(&here.run(&["verify", "run", "--epochs", "2"]).stdout).ends_with("repeats\n"));
+    here.succeed(&train("run", "train.epochs=3", &[&CLASSIFIER[..], &["--resume"]].concat()));
+    fs::rename(folder(&trained_on).join("zzz.png"), path(&trained_on)).unwrap();
+    here.succeed(&train("whole", "train.epochs=3", &CLASSIFIER));
+    super::assert_same_run(&here, "run", "whole");
+
+    // One more: it is left out, and nothing else moves.
+    let (before, _) = evaluate(&here, "run");
+    fs::copy(path(&held_back), folder(&held_back).join("0 new.png")).unwrap();
+    let (after, notices) = evaluate(&here, "run");
+    assert_eq!(after, before);
+    assert!(notices.contains("1 pictures were not there when run began: they are left out"), "{notices}");
+    here.refuse(
+        &["verify", "run"],
+        2,
+        &["cannot repeat run: the pictures are not those", "0 new.png was not there"],
+    );
+    fs::remove_file(folder(&held_back).join("0 new.png")).unwrap();
+
+    // One less: the others are what they were.
+    fs::rename(path(&trained_on), here.join("kept.png")).unwrap();
+    let (after, notices) = evaluate(&here, "run");
+    let rows = |all: &Value, role: &str| -> Vec<Value> {
+        all["domains"].as_array().unwrap().iter().filter(|row| row["role"] == role).cloned().collect()
+    };
+    for role in ["validation", "test"] {
+        assert_eq!(rows(&after, role), rows(&before, role), "{role}");
+    }
+    let images =
+        |all: &Value| rows(all, "training").iter().map(|row| row["images"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((images(&before), images(&after)), (22, 21));
+    let said = format!(
+        "1 of the pictures of run are not there as they were, so that they are missing here ({trained_on} is not there)"
+    );
+    assert!(notices.contains(&said), "{notices}");
+    here.refuse(&["verify", "run"], 2, &["cannot repeat run: ", &format!("{trained_on} is not there")]);
+    let report = here.run(&["report", "run"]);
+    assert!(report.status.success());
+    assert!(
+        text(&here.read("run/report.html")).contains("1 of the pictures of run are not there as they were")
+    );
+
+    // Damaged: named.
+    fs::write(path(&trained_on), b"\x89PNG\r\n\x1a\nno more").unwrap();
+    here.refuse(&["evaluate", "run"], 2, &[&trained_on]);
+    fs::rename(here.join("kept.png"), path(&trained_on)).unwrap();
+
+    // A line that was changed by hand: the images as a whole are no longer those of the run.
+    let division = text(&here.read("run/division.csv"));
+    fs::write(here.join("run/division.csv"), division.replacen(",validation", ",training", 1)).unwrap();
+    here.refuse(
+        &["evaluate", "run"],
+        2,
+        &["cannot evaluate run: the pictures are not those", "division.csv was changed"],
+    );
+    // Without the table the draw is repeated; it is used only if it gives the images of the run.
+    fs::remove_file(here.join("run/division.csv")).unwrap();
+    assert_eq!(evaluate(&here, "run"), (before, String::new()));
+    fs::rename(path(&trained_on), here.join("kept.png")).unwrap();
+    here.refuse(&["evaluate", "run"], 2, &["cannot evaluate run: the pictures are not those"]);
+}
+
+#[test]
+fn a_run_finds_its_pictures_from_any_folder() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    here.succeed(&train("run", TWO, &CLASSIFIER));
+    let (before, _) = evaluate(&here, "run");
+    // Other pictures lie under the same relative name.
+    let elsewhere = here.join("elsewhere");
+    for domain in ["A", "B", "C"] {
+        for class in ["red cells", "blue"] {
+            fs::create_dir_all(elsewhere.join(format!("data/{domain}/{class}"))).unwrap();
+            let picture = here.join(&format!("data/A/{class}/0 é.png"));
+            for number in 0..4 {
+                fs::copy(&picture, elsewhere.join(format!("data/{domain}/{class}/{number} é.png"))).unwrap();
+            }
+        }
+    }
+    let there = |arguments: &[&str]| here.diva(arguments).current_dir(&elsewhere).output().unwrap();
+    let after: Value =
+        serde_json::from_str(&super::success(&there(&["evaluate", "../run", "--json"]))).unwrap();
+    assert_eq!(after["domains"], before["domains"]);
+    // Whoever asks for these is told that they are others.
+    let asked = there(&["evaluate", "../run", "--json", "--set", "data.path=data"]);
+    super::refused(&asked, 2, &["no validation image is there as it was: "]);
+}
+
+#[test]
+fn digits_of_another_list_are_noticed() {
+    let here = Folder::new();
+    let list = |step: usize| (0..40).map(|i| format!("{}\n", i * 25 + step)).collect::<String>();
+    fs::create_dir(here.join("lists")).unwrap();
+    fs::write(here.join("lists/subset.txt"), list(0)).unwrap();
+    here.succeed(&super::train("run", &["--set", "data.subset_file=lists/subset.txt"]));
+    let (before, _) = evaluate(&here, "run");
+    // The list moves, and the same digits are asked for from elsewhere.
+    fs::rename(here.join("lists/subset.txt"), here.join("subset.txt")).unwrap();
+    here.refuse(&["evaluate", "run"], 2, &["subset.txt"]);
+    let moved = ["evaluate", "run", "--json", "--set", "data.subset_file=subset.txt"];
+    assert_eq!(here.json(&moved)["domains"], before["domains"]);
+    let resumed = ["--resume", "--set", "data.subset_file=subset.txt", "--set", "train.epochs=3"];
+    here.succeed(&super::train("run", &resumed));
+    // Other digits under the name.
+    fs::write(here.join("subset.txt"), list(1)).unwrap();
+    here.refuse(&moved[..], 2, &["cannot evaluate run: the pictures are not those that it began with"]);
+    let more = ["--resume", "--set", "data.subset_file=subset.txt", "--set", "train.epochs=4"];
+    here.refuse(&super::train("run", &more), 2, &["cannot continue from run/checkpoint.safetensors: "]);
+}
