@@ -10,7 +10,7 @@ pub mod targets;
 /// A target's function, and the seeds that it accepts, by alphabet; the others hold damage that is refused.
 type Target = (fn(&[u8]) -> bool, &'static str);
 
-const TARGETS: [(&str, Target); 11] = [
+const TARGETS: [(&str, Target); 12] = [
     ("idx", (targets::idx, "gzipped members plain")),
     ("indices", (targets::indices, "npy npy-2 text")),
     (
@@ -32,6 +32,7 @@ const TARGETS: [(&str, Target); 11] = [
     ("weights", (targets::weights, "file parts")),
     ("batch", (targets::batch, "file parts")),
     ("checkpoint", (targets::checkpoint, "best far file parts sealed")),
+    ("division", (targets::division, "columns-moved file no-lines nothing quoted")),
     ("metrics", (targets::metrics, "drawn huge-drawn lines near-drawn nothing one-drawn result unlike")),
     (
         "convolution",

@@ -8,6 +8,7 @@
 
 use diva::autograd::{Builder, Params};
 use diva::config::Config;
+use diva::data::division::Division;
 use diva::data::idx::{PIXELS, SIDE};
 use diva::data::pictures::decode::decode;
 use diva::data::pictures::packed::{Packed, Record};
@@ -439,6 +440,23 @@ fn checkpoints() {
     files.push(("a long note", seal(joined(&format!(r#"{begin}{}"}}}}"#, "\\n".repeat(MIB / 3)), &[]))));
     assert_bounded("checkpoint", TENSORS, files, |file| {
         drop(Checkpoint::from_bytes(file, Path::new("checkpoint")));
+    });
+}
+
+#[test]
+fn divisions() {
+    let head = "file,sha256,domain,class,group,role\n";
+    let hash = "00".repeat(32);
+    let many = |line: &str| format!("{head}{}", line.repeat(20_000)).into_bytes();
+    let files = vec![
+        ("lines as short as can be", many(&format!(",{hash},,,,test\n"))),
+        ("lines that are none", many("\n")),
+        ("one field", format!("{head}\"{}\",{hash},,,,test\n", "\"\"".repeat(1 << 20)).into_bytes()),
+        ("a wrong role of a mebibyte", format!("{head},{hash},,,,{}\n", "x".repeat(1 << 20)).into_bytes()),
+        ("many fields", format!("{head}{}\n", ",".repeat(1 << 20)).into_bytes()),
+    ];
+    assert_bounded("division", Bound(32, 64 * KIB), files, |file| {
+        drop(Division::parse(std::str::from_utf8(file).unwrap(), Path::new("division.csv")));
     });
 }
 

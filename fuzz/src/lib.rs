@@ -8,6 +8,7 @@
 mod config;
 mod convolution;
 mod data;
+mod division;
 mod metrics;
 mod sweep;
 mod tensors;
@@ -15,6 +16,7 @@ mod tensors;
 pub use config::config;
 pub use convolution::convolution;
 pub use data::{idx, indices, picture, png};
+pub use division::division;
 pub use metrics::metrics;
 pub use sweep::sweep;
 pub use tensors::{IDENTITY, batch, checkpoint, parameters, seal, state, weights};

@@ -32,6 +32,7 @@ fn main() {
     write("batch", batch());
     write("checkpoint", checkpoint());
     write("metrics", metrics());
+    write("division", division());
     write("convolution", convolution());
 }
 
@@ -367,6 +368,25 @@ fn checkpoint() -> Vec<(&'static str, Vec<u8>)> {
         ("too-long", whole(&[&good[..], &[0]].concat())),
         ("weights", whole(&weight_files::export(&parameters(), 7).to_bytes())),
         ("empty", whole(&[])),
+    ]
+}
+
+fn division() -> Vec<(&'static str, Vec<u8>)> {
+    let head = "file,sha256,domain,class,group,role\n";
+    let (hash, other) = ("00".repeat(32), "Ff".repeat(32));
+    let table = |lines: &[String]| [head.as_bytes(), lines.concat().as_bytes()].concat();
+    vec![
+        ("file", table(&[format!("A/x/1.png,{hash},A,x,,training\n"), format!("B/2.png,{other},B,,,left-out\n")])),
+        ("quoted", table(&[format!("\"A, \"\"1\"\"\n.png\",{hash},\"=A\r\n\",x,g,validation\r\n")])),
+        ("no-lines", table(&[])),
+        ("nothing", vec![]),
+        ("no-hash", table(&["1.png,00,A,x,,test\n".into()])),
+        ("no-digits", table(&[format!("1.png,{},A,x,,test\n", "é".repeat(32))])),
+        ("another-role", table(&[format!("1.png,{hash},A,x,,trained\n")])),
+        ("too-few", table(&[format!("1.png,{hash},A,x,test\n")])),
+        ("open-quote", table(&[format!("\"1.png,{hash},A,x,,test\n")])),
+        ("other-columns", b"file,role\n1.png,test\n".to_vec()),
+        ("columns-moved", format!("role,file,sha256,domain,class,group\ntest,1.png,{hash},A,x,\n").into_bytes()),
     ]
 }
 
