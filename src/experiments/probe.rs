@@ -123,7 +123,8 @@ fn moments(rows: &Tensor) -> (Vec<f64>, Vec<f64>) {
     (mean, sd)
 }
 
-/// Writes the probabilities of all labels for one row. Returns the largest logit, and ln sum exp(logit - largest).
+/// Writes the probabilities of all labels for one row. Returns the largest logit, and ln sum exp(logit - largest): their sum
+/// would lose the digits of the second beside a large logit.
 fn softmax(weights: &[f64], row: &[f64], probabilities: &mut [f64]) -> [f64; 2] {
     for (logit, weights) in probabilities.iter_mut().zip(weights.chunks_exact(row.len())) {
         *logit = dot(weights, row);
@@ -146,7 +147,7 @@ fn objective(weights: &[f64], inputs: &[f64], targets: &[usize], width: usize) -
         for i in rows {
             let row = &inputs[i * width..][..width];
             let [largest, rest] = softmax(weights, row, &mut probabilities);
-            loss += largest + rest - dot(&weights[targets[i] * width..][..width], row);
+            loss += (largest - dot(&weights[targets[i] * width..][..width], row)) + rest;
             probabilities[targets[i]] -= 1.0;
             for (slope, gradient) in probabilities.iter().zip(gradient.chunks_exact_mut(width)) {
                 for (sum, number) in gradient.iter_mut().zip(row) {

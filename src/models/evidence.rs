@@ -28,7 +28,7 @@
 //! bound itself as far as the decoder is linear within the posteriors' deviations.
 
 use super::latents::{Latent, LatentVariableModel, Latents};
-use crate::autograd::{Engine, Params, Tape};
+use crate::autograd::{Engine, Params, Tape, Var};
 use crate::prob::Normal;
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -78,13 +78,13 @@ pub fn elbos(
             let divergences = match (latent, model.labels(latent)) {
                 (_, None) => {
                     let p = model.prior(&tape, latent, &vec![0; images.len()].into());
-                    q.kl(&p).read(<[f32]>::to_vec)
+                    q.kl(&p).read(|numbers| numbers.iter().map(|&kl| f64::from(kl)).collect())
                 }
                 (Latent::Class, Some(_)) => divergences(model, &tape, latent, q, prior_y),
                 (_, Some(labels)) => divergences(model, &tape, latent, q, &vec![1.0 / labels as f64; labels]),
             };
             for (elbo, divergence) in elbos[first..].iter_mut().zip(divergences) {
-                *elbo -= f64::from(divergence);
+                *elbo -= divergence;
             }
         }
     }
@@ -98,7 +98,7 @@ fn divergences<'t>(
     latent: Latent,
     q: Normal<'t>,
     probabilities: &[f64],
-) -> Vec<f32> {
+) -> Vec<f64> {
     let possible: Vec<(u32, f64)> = (0..)
         .zip(probabilities.iter().copied())
         .filter(|&(_, probability)| probability as f32 > 0.0)
@@ -116,13 +116,18 @@ fn divergences<'t>(
                 .for_each(|(number, &(_, probability))| *number = probability as f32);
         }
     });
-    let terms = prior.ln() - kl;
-    // A term less its log-softmax is the logarithm of the sum, whichever term; of the largest nothing cancels.
+    negative_log_sums(prior.ln() - kl)
+}
+
+/// - log sum_l exp(terms(l)) of each row.
+fn negative_log_sums(terms: Var<'_>) -> Vec<f64> {
+    let labels = terms.shape().columns();
     let rows =
         |numbers: &[f32]| -> Vec<Vec<f32>> { numbers.chunks_exact(labels).map(<[f32]>::to_vec).collect() };
+    // Of whichever term, its log-softmax less the term. Of the largest nothing cancels; f64 takes in both, however far apart.
     let log_sum = |(terms, shares): (Vec<f32>, Vec<f32>)| {
         let largest = (0..labels).fold(0, |best, l| if terms[l] > terms[best] { l } else { best });
-        shares[largest] - terms[largest]
+        f64::from(shares[largest]) - f64::from(terms[largest])
     };
     terms.read(rows).into_iter().zip(terms.log_softmax().read(rows)).map(log_sum).collect()
 }
@@ -261,6 +266,21 @@ mod tests {
                         "{what}: {found}, not {expected}"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn labels_are_summed_out_however_far_all_priors_are() {
+        let (engine, params) = (Engine::new(), Params::new());
+        let tape = Tape::inference(&engine, &params);
+        for height in [0.0_f32, -1e4, -1e6, -1e8] {
+            for below in [[0.0_f32, 0.0, 0.0], [0.0, -8.0, -24.0], [-16.0, -8.0, 0.0]] {
+                let terms = below.map(|x| height + x);
+                let found = negative_log_sums(tape.input(&Tensor::new([1, 3], &terms)))[0];
+                let sum: f64 = below.iter().map(|&x| f64::from(x).exp()).sum();
+                let expected = -f64::from(height) - sum.ln();
+                assert!((found - expected).abs() < 3e-7, "{terms:?}: {found}, expected {expected}");
             }
         }
     }

@@ -5,6 +5,8 @@
 //! every row stands in `autograd/gradcheck.rs`.
 
 mod elementwise;
+#[cfg(test)]
+mod rows_of_logits;
 mod statistics;
 
 /// Declares the modules of the ops, and for tests the table of their cases.

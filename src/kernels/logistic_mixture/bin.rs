@@ -21,7 +21,8 @@
 use super::LEVELS;
 use crate::simd::{LANES, Simd, math};
 
-/// Below this a log-scale counts as this, and has no gradient.
+/// Below this a log-scale counts as this, and has no gradient. At exactly this the gradient passes, as that of PyTorch's clamp
+/// does.
 pub(super) const LEAST_LOG_SCALE: f32 = -7.0;
 
 /// Half the distance of two levels.

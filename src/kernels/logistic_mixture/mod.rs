@@ -9,10 +9,14 @@
 //! probabilities of single levels as in `bin.rs`,
 //!
 //! ```text
-//! f[i] = the sum over the channels of ln p(level | mean[i], log-scale[i]),   t[i] = f[i] + logit[i]
-//! -ln p = ln(sum over i of exp logit[i]) - ln(sum over i of exp t[i])
+//! f[i] = the sum over the channels of ln p(level | mean[i], log-scale[i]),   t[i] = f[i] + logit[i] - the largest logit
+//! -ln p = ln(sum over i of exp(logit[i] - the largest logit)) - ln(sum over i of exp t[i])
 //! d(-ln p)/dlogit[i] = softmax(logit)[i] - softmax(t)[i],   d(-ln p)/df[i] = -softmax(t)[i]
 //! ```
+//!
+//! The largest logit is taken off first, for beside a large one f would lose its digits. Of the sums all but the largest
+//! power are kept (`kernels/softmax.rs`); of a component that is the likeliest both before and after the level is seen, the
+//! slope is the difference of what the others have.
 //!
 //! Sixteen pixels go through it side by side, one in each lane, so that any number of components fills the vectors and
 //! the sums over them need no reduction. Their parameters, transposed, stay in the first cache and become the gradient
@@ -25,6 +29,7 @@ pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 
+use super::softmax::Others;
 use crate::parallel::{self, with_scratch};
 use crate::simd::{self, Kernel, LANES, Simd, math};
 use bin::Bins;
@@ -236,8 +241,9 @@ fn evaluate<S: Simd, const GRADIENT: bool>(
 ) -> S::V {
     let k = mixture.components;
     let (theta, totals) = block.split_at_mut(mixture.parameters());
+    let largest_logit = largest(s, &theta[..k]);
     for i in 0..k {
-        let mut total = s.load(&theta[i]);
+        let mut total = s.sub(s.load(&theta[i]), largest_logit);
         let Means { of_channels, slopes } = means(s, mixture, &bins, i, theta);
         for channel in 0..mixture.channels {
             let (mean, log_scale) = (mixture.mean(channel) * k + i, mixture.log_scale(channel) * k + i);
@@ -257,22 +263,29 @@ fn evaluate<S: Simd, const GRADIENT: bool>(
         }
         s.store(total, &mut totals[i]);
     }
-    let prior = exponentials(s, &mut theta[..k]);
-    let joint = exponentials(s, totals);
+    let largest_total = largest(s, totals);
+    let prior_others = powers(s, &mut theta[..k], largest_logit);
+    let joint_others = powers(s, totals, largest_total);
     if GRADIENT {
-        let over_prior = s.div(scale, prior.sum);
-        let over_joint = s.div(scale, joint.sum);
+        let one = s.splat(1.0);
+        let over_prior = s.div(scale, s.add(one, prior_others));
+        let over_joint = s.div(scale, s.add(one, joint_others));
+        // The slope of a component that is the likeliest in both: 1 - softmax(t) less 1 - softmax(logit).
+        let of_likeliest = s.sub(s.mul(joint_others, over_joint), s.mul(prior_others, over_prior));
         for i in 0..k {
-            let responsible = s.mul(s.load(&totals[i]), over_joint);
-            let logit = s.sub(s.mul(s.load(&theta[i]), over_prior), responsible);
-            s.store(logit, &mut theta[i]);
+            let (prior, joint) = (s.load(&theta[i]), s.load(&totals[i]));
+            let responsible = s.mul(joint, over_joint);
+            let slope = s.sub(s.mul(prior, over_prior), responsible);
+            let of_joint = s.select(s.equal(joint, one), of_likeliest, slope);
+            s.store(s.select(s.equal(prior, one), of_joint, slope), &mut theta[i]);
             let factor = s.neg(responsible);
             for parameter in theta[k..].iter_mut().skip(i).step_by(k) {
                 s.store(s.mul(factor, s.load(parameter)), parameter);
             }
         }
     }
-    s.sub(prior.logarithm(s), joint.logarithm(s))
+    let logarithms = s.sub(math::ln_1p(s, prior_others), math::ln_1p(s, joint_others));
+    s.sub(logarithms, largest_total)
 }
 
 /// Part of the mean of channel `of`: the tanh of the numbers of a group, times the value of channel `times`.
@@ -330,31 +343,24 @@ fn tanh_and_slope<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     (tanh, s.mul(s.mul(s.splat(4.0), power), s.mul(over, over)))
 }
 
-/// The sum of exponentials, relative to the largest.
-struct Exponentials<S: Simd> {
-    largest: S::V,
-    sum: S::V,
-}
-
-/// Replaces x by exp(x - the largest x), lane by lane.
+/// The largest x, lane by lane.
 #[inline(always)]
-fn exponentials<S: Simd>(s: S, x: &mut [[f32; LANES]]) -> Exponentials<S> {
+fn largest<S: Simd>(s: S, x: &[[f32; LANES]]) -> S::V {
     let mut largest = s.splat(f32::NEG_INFINITY);
-    for x in &*x {
+    for x in x {
         largest = s.max(largest, s.load(x));
     }
-    let mut sum = s.splat(0.0);
+    largest
+}
+
+/// Replaces x by exp(x - the largest x), lane by lane. Returns the sum of all but one that is 1.
+#[inline(always)]
+fn powers<S: Simd>(s: S, x: &mut [[f32; LANES]], largest: S::V) -> S::V {
+    let mut others = Others::new(s);
     for x in x {
         let power = math::exp(s, s.sub(s.load(x), largest));
         s.store(power, x);
-        sum = s.add(sum, power);
+        others.add(s, power);
     }
-    Exponentials { largest, sum }
-}
-
-impl<S: Simd> Exponentials<S> {
-    #[inline(always)]
-    fn logarithm(&self, s: S) -> S::V {
-        s.add(self.largest, math::ln(s, self.sum))
-    }
+    others.of_lanes(s)
 }

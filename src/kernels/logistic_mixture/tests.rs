@@ -1,4 +1,4 @@
-use super::reference::losses_and_gradient;
+use super::reference::{self, Dual, losses_and_gradient};
 use super::*;
 use crate::rng::Stream;
 use crate::simd::Isa;
@@ -205,6 +205,110 @@ fn a_single_logistic_is_right_to_the_last_digits() {
     }
 }
 
+/// Adding the same to all logits changes nothing: here they are whole numbers times 8, so that sums up to 1e8 are exact.
+#[test]
+fn the_likelihood_does_not_depend_on_the_height_of_the_logits() {
+    for mixture in every_form() {
+        let [columns, channels, k] = [mixture.parameters(), mixture.channels(), mixture.components()];
+        let ranges = Ranges { means: [-0.3, 1.3], log_scales: [-3.0, 1.0], others: [-2.0, 2.0] };
+        let mut low = parameters(mixture, 32, &ranges, Stream::new(25, "mixture", &[]));
+        let levels = levels(Stream::new(26, "levels", &[]), 32 * channels);
+        let with_logits = |numbers: &[f32], change: &dyn Fn(f32) -> f32| {
+            let mut numbers = numbers.to_vec();
+            numbers
+                .chunks_exact_mut(columns)
+                .flat_map(|row| &mut row[..k])
+                .for_each(|logit| *logit = change(*logit));
+            numbers
+        };
+        low = with_logits(&low, &|logit| (logit.round() * 8.0).clamp(-8.0, 8.0));
+        let (expected, slopes) = losses_and_gradient(&low, &levels, [columns, channels]);
+        for height in [0.0, 1e4, -1e4, 1e6, -1e6, 1e8, -1e8] {
+            let mut after = with_logits(&low, &|logit| logit + height);
+            let mut found = vec![f32::NAN; 32];
+            losses_leaving_gradient(mixture, &mut after, &levels, &mut found);
+            let near = |found: f32, expected: f64, size: f64| {
+                (f64::from(found) - expected).abs() < 1e-5 * size + 1e-6
+            };
+            for (pixel, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
+                let what = format!("{mixture:?} at {height}, pixel {pixel}");
+                assert!(near(found, expected, expected.abs()), "{what}: {found}, expected {expected}");
+            }
+            for (found, expected) in after.chunks_exact(columns).zip(slopes.chunks_exact(columns)) {
+                let size = expected.iter().fold(0.0_f64, |size, x| size.max(x.abs()));
+                let right = found.iter().zip(expected).all(|(&found, &expected)| near(found, expected, size));
+                assert!(right, "{mixture:?} at {height}: {found:?}, expected {expected:?}");
+            }
+        }
+    }
+}
+
+/// The likeliest component by far, before and after the pixel is seen: the gradient of its logit is the difference of two
+/// numbers that are nearly 1, and equal to the digits of f32. Of two components it is (1 - r) - (1 - p), where 1 - p and
+/// 1 - r are those of the other.
+#[test]
+fn the_gradient_of_a_confident_logit_keeps_its_digits() {
+    let mixture = Mixture::new(6, 1).unwrap();
+    for above in [0.5_f32, 8.0, 16.0, 20.0, 40.0, 70.0] {
+        for height in [0.0, 1024.0, -1e6] {
+            for (levels, means) in
+                [([128_u32], [0.4, 0.6]), ([128], [0.2, 0.55]), ([0], [0.1, 0.3]), ([255], [1.0, 0.5])]
+            {
+                for likeliest in [0, 1] {
+                    let mut row = [height, height, means[0], means[1], -2.0, -1.5];
+                    row[likeliest] += above;
+                    let mean_and_scale =
+                        |i: usize| [row[2 + i], row[4 + i]].map(|x| Dual::constant(f64::from(x)));
+                    let log_probability = |i| {
+                        let [mean, log_scale] = mean_and_scale(i);
+                        reference::log_probability(levels[0], mean, log_scale).value
+                    };
+                    // Odds of the other against the likeliest.
+                    let prior = (-f64::from(above)).exp();
+                    let joint = prior * (log_probability(1 - likeliest) - log_probability(likeliest)).exp();
+                    let expected = joint / (1.0 + joint) - prior / (1.0 + prior);
+                    let mut after = row;
+                    let mut loss = [f32::NAN];
+                    losses_leaving_gradient(mixture, &mut after, &levels, &mut loss);
+                    let what = format!("{row:?}, level {levels:?}");
+                    for (found, expected) in [(after[likeliest], expected), (after[1 - likeliest], -expected)]
+                    {
+                        let error = (f64::from(found) - expected).abs();
+                        // A number as large as `above` is rounded twice before it becomes an exponent.
+                        let of_size = 3e-6 + 1.2e-7 * f64::from(above);
+                        let room = of_size * (joint / (1.0 + joint)).max(prior / (1.0 + prior));
+                        assert!(error < room, "{what}: {found:e}, expected {expected:e}");
+                    }
+                    let expected = prior.ln_1p() - joint.ln_1p() - log_probability(likeliest);
+                    assert!(
+                        (f64::from(loss[0]) - expected).abs() < 2e-6 * expected,
+                        "{what}: {loss:?}, {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// A log-scale of exactly -7 is not clamped: its gradient passes, as `torch.clamp(log_scale, min=-7)` has it.
+#[test]
+fn the_gradient_of_the_least_log_scale_passes() {
+    let mixture = Mixture::new(3, 1).unwrap();
+    for (level, distance) in [(0, 0.003), (128, 0.001), (128, 0.01), (255, -0.003)] {
+        let slope_at = |log_scale: f32| {
+            let mut row = [0.0, bin::value(level) + distance, log_scale];
+            losses_leaving_gradient(mixture, &mut row, &[level], &mut [0.0]);
+            row[2]
+        };
+        let (at, above) = (slope_at(-7.0), slope_at(-6.999_999_5));
+        assert!(
+            at.abs() > 0.01 && (at - above).abs() < 1e-4 * above.abs(),
+            "level {level}: {at}, above {above}"
+        );
+        assert_eq!(slope_at(-7.000_000_5), 0.0, "level {level}");
+    }
+}
+
 /// The levels share the line among them, so their probabilities add up to 1, and 254 times the floor.
 #[test]
 fn the_probabilities_of_all_levels_add_up() {
@@ -270,6 +374,26 @@ fn what_is_no_number_shows_in_the_loss() {
             let mut loss = [0.0];
             losses(mixture, &row, &levels, &mut loss);
             assert!(loss[0].is_nan(), "{mixture:?}: {} with NaN in column {column}", loss[0]);
+            losses_leaving_gradient(mixture, &mut row, &levels, &mut loss);
+            assert!(row.iter().all(|slope| slope.is_nan()), "{mixture:?}, NaN in column {column}: {row:?}");
+        }
+        // A logit of minus infinity is a component that is not there; one of infinity leaves no number.
+        let k = mixture.components();
+        for logit in [f32::NEG_INFINITY, f32::INFINITY] {
+            let mut row = vec![0.5; columns];
+            row[0] = logit;
+            let levels = vec![100; mixture.channels()];
+            let mut loss = [0.0];
+            losses_leaving_gradient(mixture, &mut row, &levels, &mut loss);
+            if logit < 0.0 && k > 1 {
+                assert!(
+                    loss[0].is_finite() && row.iter().all(|slope| slope.is_finite()),
+                    "{mixture:?}: {row:?}"
+                );
+                assert!(row.iter().step_by(k).all(|&slope| slope == 0.0), "{mixture:?}: {row:?}");
+            } else {
+                assert!(loss[0].is_nan() && row.iter().all(|slope| slope.is_nan()), "{mixture:?}: {row:?}");
+            }
         }
     }
 }

@@ -117,3 +117,75 @@ impl Diva {
         ((q * kl.reshape([batch, classes])).sum(), (q * (log_q - prior.ln())).sum())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autograd::{Builder, Engine, Gradients, Params};
+    use crate::models::{Kl, LogitLayout, ModelKind, Networks, SIDE, Settings};
+    use crate::rng::Stream;
+
+    /// Two images without a class: the entropy term, and its gradient by the logits, which are all biases.
+    fn entropy(logits: &[f32], prior_y: &[f64]) -> (f32, Vec<f32>) {
+        let classes = logits.len();
+        let settings = Settings {
+            kind: ModelKind::DivaNoZd,
+            networks: Networks::Lenet,
+            image: [SIDE, SIDE, 1],
+            encoder_width: 0.05,
+            decoder_width: 0.05,
+            latent: 2,
+            domains: 2,
+            classes,
+            logits: LogitLayout::PerPixel,
+            kl: Kl::ClosedForm,
+            prior_y: prior_y.to_vec(),
+        };
+        let mut params = Params::new();
+        let diva = Diva::new(&mut Builder::new(&mut params, 4), settings);
+        let [weight, bias] = ["qy.fc1.weight", "qy.fc1.bias"].map(|name| params.find(name).unwrap());
+        params.get_mut(weight).fill(0.0);
+        params.get_mut(bias).copy_from_slice(logits);
+        let mut images = Tensor::zeros([2, SIDE, SIDE, 1]);
+        Stream::new(1, "images", &[]).fill_uniform(0.0, 1.0, images.data_mut());
+        let levels = images.data().iter().map(|x| (255.0 * x) as u32).collect();
+        let batch = Batch { images, levels, domains: [0, 1].into(), classes: None };
+        let (engine, mut gradients) = (Engine::new(), Gradients::new(&params));
+        let tape = Tape::train(&engine, &params);
+        let weights = Weights { beta: 0.0, alpha_d: 0.0, alpha_y: 1.0 };
+        let loss = diva.loss(&tape, &batch, &Noise::of_step(1, 1, 2, 2), weights);
+        loss.total.backward(&mut gradients);
+        let (_, entropy) = loss.terms.into_iter().find(|(name, _)| *name == "entropy_y").unwrap();
+        (entropy, gradients.get(&params, bias).to_vec())
+    }
+
+    #[test]
+    fn a_class_is_summed_out_at_every_height_and_however_sure_the_classifier_is() {
+        let prior_y = [0.5, 0.3, 0.2];
+        for height in [0.0_f32, 1e4, -1e6, 1e8] {
+            for above in [0.0_f32, 1.0, 8.0, 16.0, 32.0, 80.0, 1000.0, 1e30] {
+                let logits = [height, height + above, height];
+                let (found, gradient) = entropy(&logits, &prior_y);
+                let below = |c: usize| f64::from(logits[c]) - f64::from(logits[1]);
+                let others: f64 = [0, 2].into_iter().map(|c| below(c).exp()).sum();
+                let log_q = |c: usize| below(c) - others.ln_1p();
+                // Of a class that is all but impossible, q ln q is 0.
+                let term = |c: usize| log_q(c).exp() * (log_q(c) - prior_y[c].ln());
+                let expected: f64 = (0..3).map(term).sum();
+                let what = format!("{logits:?}");
+                let error = (f64::from(found) - 2.0 * expected).abs();
+                assert!(error < 1e-6, "{what}: {found}, expected {}", 2.0 * expected);
+                // q(c) times how much more c costs than all do on average.
+                let costs = |c: usize| log_q(c) - prior_y[c].ln();
+                let more = |c: usize| -> f64 {
+                    (0..3).filter(|d| *d != c).map(|d| log_q(d).exp() * (costs(c) - costs(d))).sum()
+                };
+                for (c, &found) in gradient.iter().enumerate() {
+                    let expected = 2.0 * log_q(c).exp() * more(c);
+                    let near = (f64::from(found) - expected).abs() <= 2e-6 * expected.abs() + 1e-42;
+                    assert!(near, "{what}: slope {c} is {found:e}, expected {expected:e}");
+                }
+            }
+        }
+    }
+}
