@@ -10,6 +10,13 @@
 //! 5. buffers arrive full of NaN, so that an element that is not written cannot pass;
 //! 6. leaving out the gradient of some inputs changes no bit of the others;
 //! 7. a variable that is used twice gets the sum of both contributions.
+//!
+//! [`Case::check_nan`] says how far a NaN goes.
+
+mod empty;
+mod nan;
+
+pub(crate) use nan::maximum;
 
 use super::{Builder, Engine, Gradients, Init, Layout, Op, Params, Plan, Point, Tape, View};
 use crate::parallel::with_threads;

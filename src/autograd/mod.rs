@@ -15,7 +15,7 @@ mod work;
 
 pub use engine::{Anomaly, Engine, Observer};
 pub use op::{Mismatch, Op, Plan, Point, View};
-pub(crate) use op::{arity, require};
+pub(crate) use op::{arity, plan, require};
 pub use params::{Builder, Entry, Gradients, Init, Layout, Param, Params, Role};
 pub use tape::{Tape, Var};
 pub use work::{MultiplyAdds, Pass, Run};

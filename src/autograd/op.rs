@@ -98,6 +98,19 @@ pub trait Op: fmt::Debug + Send + Sync {
     }
 }
 
+/// What `op` needs for inputs of these shapes.
+///
+/// # Errors
+/// As [`Op::plan`], or if an input or the output would hold no numbers: no op needs to be made for sizes of 0.
+pub(crate) fn plan(op: &dyn Op, inputs: &[Shape]) -> Result<Plan, Mismatch> {
+    for (i, input) in inputs.iter().enumerate() {
+        require!(!input.is_empty(), "input {i} holds no numbers: {input}");
+    }
+    let plan = op.plan(inputs)?;
+    require!(!plan.output.is_empty(), "the output holds no numbers: {}", plan.output);
+    Ok(plan)
+}
+
 /// Fails unless there are exactly `N` inputs; returns their shapes.
 ///
 /// # Errors

@@ -151,7 +151,7 @@ impl<'t> Tape<'t> {
     pub fn apply(&'t self, op: impl Op + 'static, inputs: &[Var<'t>]) -> Var<'t> {
         assert!(inputs.iter().all(|x| std::ptr::eq(x.tape, self)), "{}: an input of another tape", op.name());
         let shapes: Vec<Shape> = inputs.iter().map(|x| x.shape).collect();
-        let plan = match op.plan(&shapes) {
+        let plan = match super::plan(&op, &shapes) {
             Ok(plan) => plan,
             Err(mismatch) => panic!("{} of {shapes:?}: {mismatch}", op.name()),
         };

@@ -6,9 +6,10 @@
 //!
 //! Memory bounds it, so the normalised image, four times as large as y, is never written. The way back computes z from x
 //! again, by the same operations and so with the same bits: the pixel that gets the gradient is the first whose z
-//! equals y, and none does if y is 0.
+//! is not less than y, and none does if y is 0. If one z is NaN all of a channel are, since its statistics are or gamma or
+//! beta: the first pixel of the block gets the gradient then.
 
-use super::norm::{Affine, Coefficients};
+use super::norm::{Affine, ThroughStatistics};
 use super::pool::{Lanes, corners};
 use crate::parallel;
 use crate::simd::{self, Kernel, Simd};
@@ -43,12 +44,19 @@ impl<'a> Images<'a> {
         });
     }
 
-    /// dx = a g + b (x - mean) + c with g as in [`Images::gradient_sums`].
-    pub fn input_gradient(self, y: &[f32], dy: &[f32], coefficients: Coefficients<'_>, dx: &mut [f32]) {
+    /// dx = a g + b (x - mean) + c with g as in [`Images::gradient_sums`]; a stands in `gradient`.
+    pub fn input_gradient(
+        self,
+        y: &[f32],
+        dy: &[f32],
+        gradient: &[f32],
+        statistics: ThroughStatistics<'_>,
+        dx: &mut [f32],
+    ) {
         let [whole, pooled] = self.lengths();
         parallel::for_each_chunk(dx, whole, |n, dx| {
             let (y, dy) = (&y[n * pooled..][..pooled], &dy[n * pooled..][..pooled]);
-            simd::run(InputGradient { image: self.image(n), y, dy, coefficients, dx });
+            simd::run(InputGradient { image: self.image(n), y, dy, gradient, statistics, dx });
         });
     }
 
@@ -85,11 +93,11 @@ impl Kernel for Forward<'_> {
                     let scale = lanes.load(s, affine.scale, 0);
                     let shift = lanes.load(s, affine.shift, 0);
                     for block in 0..width / 2 {
-                        // From 0 on, the largest is rectified; a z that is no number is passed over.
+                        // From 0 on, the largest is rectified.
                         let mut largest = s.splat(0.0);
                         for at in corners(width, channels, block) {
                             let deviation = s.sub(lanes.load(s, x, at), mean);
-                            largest = s.max(s.mul_add(deviation, scale, shift), largest);
+                            largest = s.maximum(s.mul_add(deviation, scale, shift), largest);
                         }
                         lanes.store(s, largest, y, block * channels);
                     }
@@ -129,13 +137,13 @@ impl Kernel for GradientSums<'_> {
                     let (mut row_plain, mut row_weighted) = (zero, zero);
                     for block in 0..width / 2 {
                         let y = lanes.load(s, y, block * channels);
-                        let g = s.select(s.less(zero, y), lanes.load(s, dy, block * channels), zero);
+                        let g = s.select(s.less_equal(y, zero), zero, lanes.load(s, dy, block * channels));
                         // Backwards, so that the first of equals has the last word.
                         let mut of_largest = zero;
                         for at in corners(width, channels, block).into_iter().rev() {
                             let deviation = s.sub(lanes.load(s, x, at), mean);
                             let z = s.mul_add(deviation, scale, shift);
-                            of_largest = s.select(s.equal(z, y), deviation, of_largest);
+                            of_largest = s.select(s.less(z, y), of_largest, deviation);
                         }
                         row_plain = s.add(row_plain, g);
                         row_weighted = s.mul_add(g, of_largest, row_weighted);
@@ -152,7 +160,8 @@ struct InputGradient<'a> {
     image: Images<'a>,
     y: &'a [f32],
     dy: &'a [f32],
-    coefficients: Coefficients<'a>,
+    gradient: &'a [f32],
+    statistics: ThroughStatistics<'a>,
     dx: &'a mut [f32],
 }
 
@@ -177,18 +186,21 @@ impl Kernel for InputGradient<'_> {
                     let mean = lanes.load(s, affine.mean, 0);
                     let scale = lanes.load(s, affine.scale, 0);
                     let shift = lanes.load(s, affine.shift, 0);
-                    let gradient = lanes.load(s, self.coefficients.gradient, 0);
-                    let input = lanes.load(s, self.coefficients.input, 0);
-                    let constant = lanes.load(s, self.coefficients.constant, 0);
+                    let gradient = lanes.load(s, self.gradient, 0);
+                    let [input, constant] = [self.statistics.input, self.statistics.constant].map(
+                        #[inline(always)]
+                        |column: &[f32]| lanes.load(s, column, 0),
+                    );
                     for block in 0..width / 2 {
                         let y = lanes.load(s, y, block * channels);
                         // What is left to give away: all of it until the first pixel equal to the largest takes it.
-                        let mut left = s.select(s.less(zero, y), lanes.load(s, dy, block * channels), zero);
+                        let mut left =
+                            s.select(s.less_equal(y, zero), zero, lanes.load(s, dy, block * channels));
                         for at in corners(width, channels, block) {
                             let deviation = s.sub(lanes.load(s, x, at), mean);
-                            let is_largest = s.equal(s.mul_add(deviation, scale, shift), y);
-                            let g = s.select(is_largest, left, zero);
-                            left = s.select(is_largest, zero, left);
+                            let is_smaller = s.less(s.mul_add(deviation, scale, shift), y);
+                            let g = s.select(is_smaller, zero, left);
+                            left = s.select(is_smaller, left, zero);
                             let rest = s.mul_add(input, deviation, constant);
                             lanes.store(s, s.mul_add(gradient, g, rest), dx, at);
                         }
@@ -198,19 +210,19 @@ impl Kernel for InputGradient<'_> {
             if width % 2 == 1 {
                 for at in [(width - 1) * channels, (2 * width - 1) * channels] {
                     let pixel = at..at + channels;
-                    outside(s, &x[pixel.clone()], self.coefficients, &mut dx[pixel]);
+                    outside(s, &x[pixel.clone()], self.statistics, &mut dx[pixel]);
                 }
             }
         }
         for (x, dx) in last_x.chunks_exact(channels).zip(last_dx.chunks_exact_mut(channels)) {
-            outside(s, x, self.coefficients, dx);
+            outside(s, x, self.statistics, dx);
         }
     }
 }
 
 /// dx of a pixel outside of every block, which has no g.
 #[inline(always)]
-fn outside<S: Simd>(s: S, x: &[f32], by_column: Coefficients<'_>, dx: &mut [f32]) {
+fn outside<S: Simd>(s: S, x: &[f32], by_column: ThroughStatistics<'_>, dx: &mut [f32]) {
     simd::slice::zip4(
         s,
         x,

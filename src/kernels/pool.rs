@@ -1,6 +1,7 @@
 //! Maximum over 2x2 blocks of pixels, and its way back.
 //!
-//! The gradient goes to the first largest element of a block, in row-major order, as in PyTorch.
+//! The gradient goes to the first largest element of a block, in row-major order, as in PyTorch. NaN is larger than every
+//! number; of several NaNs in a block the first gets the gradient, in PyTorch the last.
 
 use crate::parallel;
 use crate::simd::{self, Kernel, LANES, Simd};
@@ -35,9 +36,9 @@ impl Kernel for Forward<'_> {
                 |lanes| {
                     for block in 0..width / 2 {
                         let [a, b, c, d] = corners(width, channels, block);
-                        let top = s.max(lanes.load(s, x, a), lanes.load(s, x, b));
-                        let bottom = s.max(lanes.load(s, x, c), lanes.load(s, x, d));
-                        lanes.store(s, s.max(top, bottom), y, block * channels);
+                        let top = s.maximum(lanes.load(s, x, a), lanes.load(s, x, b));
+                        let bottom = s.maximum(lanes.load(s, x, c), lanes.load(s, x, d));
+                        lanes.store(s, s.maximum(top, bottom), y, block * channels);
                     }
                 },
             );
@@ -88,13 +89,16 @@ impl Kernel for Backward<'_> {
                             *value = lanes.load(s, x, at);
                         }
                         let [a, b, c, d] = values;
-                        let largest = s.max(s.max(a, b), s.max(c, d));
-                        // What is left to give away: all of it until the first element equal to the largest takes it.
+                        let largest = s.maximum(s.maximum(a, b), s.maximum(c, d));
+                        // Less than which a value is not the largest: infinity where that is NaN, for NaN is less than
+                        // nothing.
+                        let bound = s.select(s.equal(largest, largest), largest, s.splat(f32::INFINITY));
+                        // What is left to give away: all of it until the first of the largest takes it.
                         let mut left = lanes.load(s, dy, block * channels);
                         for (value, at) in values.into_iter().zip(at) {
-                            let is_largest = s.equal(value, largest);
-                            lanes.store(s, s.select(is_largest, left, zero), dx, at);
-                            left = s.select(is_largest, zero, left);
+                            let is_smaller = s.less(value, bound);
+                            lanes.store(s, s.select(is_smaller, zero, left), dx, at);
+                            left = s.select(is_smaller, left, zero);
                         }
                     }
                 },

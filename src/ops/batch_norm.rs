@@ -12,7 +12,7 @@
 //! Ioffe, Szegedy: "Batch normalization", ICML 2015. The rectifier is folded in because both are bound by memory.
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
-use crate::kernels::norm::{self, Activation, Affine, Coefficients};
+use crate::kernels::norm::{self, Activation, Affine, Coefficients, ThroughStatistics};
 use crate::parallel::with_scratch;
 use crate::tensor::Shape;
 
@@ -54,7 +54,7 @@ impl Op for BatchNorm {
         let (y, dy) = (at.output.data, at.grad);
         let columns = gamma.len();
         let (mean, variance) = at.saved.split_at(columns);
-        let rows = (x.len() / columns) as f32;
+        let rows = x.len() / columns;
         let [dx, dgamma, dbeta] = gradients else { panic!("{} gradients of three inputs", gradients.len()) };
         with_scratch(5 * columns, |scratch| {
             let (sums, coefficients) = scratch.split_at_mut(2 * columns);
@@ -98,20 +98,39 @@ pub(super) struct Gradient<'a> {
 }
 
 impl<'a> Gradient<'a> {
-    /// The numbers that give `times` dx, in memory for three a column.
-    pub(super) fn coefficients(self, rows: f32, times: f32, memory: &'a mut [f32]) -> Coefficients<'a> {
-        let Gradient { mean, variance, gamma, sums } = self;
-        let columns = gamma.len();
+    /// a of the numbers that give `times` dx, by column.
+    pub(super) fn scale(&self, times: f32, gradient: &mut [f32]) {
+        scales(self.gamma, self.variance, gradient);
+        gradient.iter_mut().for_each(|gradient| *gradient *= times);
+    }
+
+    /// b and c of these numbers, from a and in memory for two a column.
+    pub(super) fn through_statistics(
+        self,
+        rows: usize,
+        gradient: &[f32],
+        memory: &'a mut [f32],
+    ) -> ThroughStatistics<'a> {
+        let Gradient { mean, variance, sums, .. } = self;
+        let (columns, rows) = (gradient.len(), rows as f32);
         let (plain, weighted) = sums.split_at(columns);
-        let (gradient, rest) = memory.split_at_mut(columns);
-        let (input, constant) = rest.split_at_mut(columns);
+        let (input, constant) = memory.split_at_mut(columns);
         for c in 0..columns {
             let one_over_sd = 1.0 / (variance[c] + EPSILON).sqrt();
-            gradient[c] = times * gamma[c] * one_over_sd;
-            input[c] = -gradient[c] * one_over_sd * one_over_sd * weighted[c] / rows;
+            // dgamma first, whose size is that of g: the third power of a large spread would be lost in f32.
+            let dgamma = weighted[c] * one_over_sd;
+            input[c] = -gradient[c] * one_over_sd * (dgamma / rows);
             constant[c] = -gradient[c] * plain[c] / rows;
         }
-        Coefficients { mean, gradient, input, constant }
+        ThroughStatistics { mean, input, constant }
+    }
+
+    /// The numbers that give `times` dx, in memory for three a column.
+    pub(super) fn coefficients(self, rows: usize, times: f32, memory: &'a mut [f32]) -> Coefficients<'a> {
+        let (gradient, rest) = memory.split_at_mut(self.gamma.len());
+        self.scale(times, gradient);
+        let statistics = Some(self.through_statistics(rows, gradient, rest));
+        Coefficients { gradient, statistics }
     }
 }
 
@@ -127,7 +146,8 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes};
+    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes, maximum};
+    use crate::rng::Stream;
 
     pub(in crate::ops) fn reference(
         activation: Activation,
@@ -153,8 +173,8 @@ pub(super) mod tests {
     pub(in crate::ops) fn activated(activation: Activation, z: f64) -> f64 {
         match activation {
             Activation::Identity => z,
-            Activation::Relu => z.max(0.0),
-            Activation::LeakyRelu => z.max(0.01 * z),
+            Activation::Relu => maximum(z, 0.0),
+            Activation::LeakyRelu => maximum(z, 0.01 * z),
         }
     }
 
@@ -186,5 +206,69 @@ pub(super) mod tests {
     /// Without the rectifier, whose kink a random input would sometimes hit.
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
         case([sizes.next(3, 300), sizes.next(1, 40)], Activation::Identity)
+    }
+
+    /// The output and the gradients of x and gamma, for x (rows, columns) of this spread; and all of them in f64.
+    fn at_a_spread(spread: f32) -> [[Vec<f64>; 3]; 2] {
+        let (rows, columns) = (40, 3);
+        let stream = Stream::new(23, "batch_norm/spread", &[]);
+        let uniform = |first: u64, count: usize| {
+            (0..count as u64).map(move |i| 2.0 * stream.uniform(first + i) - 1.0).collect::<Vec<f32>>()
+        };
+        let x: Vec<f32> = uniform(0, rows * columns).iter().map(|x| x * spread).collect();
+        let (dy, gamma, beta) = (uniform(1000, rows * columns), [0.7, -1.2, 1.0], [0.1, 0.2, -0.3]);
+        let shapes: [Shape; 3] = [[rows, columns].into(), [columns].into(), [columns].into()];
+        let inputs = [&x[..], &gamma, &beta];
+        let views = [0, 1, 2].map(|i| View { shape: shapes[i], data: inputs[i] });
+        let (mut y, mut saved) = (vec![f32::NAN; x.len()], vec![f32::NAN; 2 * columns]);
+        let op = BatchNorm(Activation::Identity);
+        op.forward(&views, &mut y, &mut saved);
+        let (mut dx, mut dgamma) = (vec![f32::NAN; x.len()], vec![f32::NAN; columns]);
+        let output = View { shape: shapes[0], data: &y };
+        let at = Point { inputs: &views, output, saved: &saved, grad: &dy };
+        op.backward(at, &mut [Some(&mut dx), Some(&mut dgamma), None]);
+
+        let mut exact = [vec![0.0; x.len()], vec![0.0; x.len()], vec![0.0; columns]];
+        for c in 0..columns {
+            let of = |numbers: &[f32]| -> Vec<f64> {
+                numbers[c..].iter().step_by(columns).map(|&x| f64::from(x)).collect()
+            };
+            let mean = |numbers: &[f64]| numbers.iter().sum::<f64>() / rows as f64;
+            let (x, g) = (of(&x), of(&dy));
+            let m = mean(&x);
+            let variance = mean(&x.iter().map(|x| (x - m) * (x - m)).collect::<Vec<_>>());
+            let sd = (variance + f64::from(EPSILON)).sqrt();
+            let u: Vec<f64> = x.iter().map(|x| (x - m) / sd).collect();
+            let with_u = mean(&u.iter().zip(&g).map(|(u, g)| u * g).collect::<Vec<_>>());
+            for r in 0..rows {
+                let gamma = f64::from(gamma[c]);
+                exact[0][r * columns + c] = gamma * u[r] + f64::from(beta[c]);
+                exact[1][r * columns + c] = gamma / sd * (g[r] - mean(&g) - u[r] * with_u);
+            }
+            exact[2][c] = with_u * rows as f64;
+        }
+        let wide = |numbers: Vec<f32>| numbers.into_iter().map(f64::from).collect();
+        [[y, dx, dgamma].map(wide), exact]
+    }
+
+    #[test]
+    fn gradients_are_right_at_any_spread() {
+        for spread in [1e-2, 1.0, 1e10, 1e14, 1e16, 1e18] {
+            let [found, expected] = at_a_spread(spread);
+            for (name, (found, expected)) in ["y", "dx", "dgamma"].iter().zip(found.iter().zip(&expected)) {
+                let largest = expected.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
+                for (found, expected) in found.iter().zip(expected) {
+                    let error = (found - expected).abs() / largest;
+                    assert!(error < 2e-6, "{name} at a spread of {spread:e} is {found:e}, not {expected:e}");
+                }
+            }
+        }
+    }
+
+    /// Divided by an infinite variance, all rows would become beta, as if they were alike: PyTorch's way.
+    #[test]
+    fn a_variance_beyond_f32_is_not_hidden() {
+        let [[y, dx, dgamma], _] = at_a_spread(1e20);
+        assert!(y.iter().chain(&dx).chain(&dgamma).all(|x| x.is_nan()), "{y:?} {dx:?} {dgamma:?}");
     }
 }

@@ -102,7 +102,7 @@ impl Op for BatchNormLinearCrossEntropy {
         };
         if let Some(dx) = dx {
             with_scratch(3 * columns, |memory| {
-                let rows = (x.len() / columns) as f32;
+                let rows = x.len() / columns;
                 let coefficients = Gradient { mean, variance, gamma, sums }.coefficients(rows, dy, memory);
                 norm::finish_input_gradient(x, coefficients, dx);
             });
@@ -149,7 +149,7 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes, labels};
+    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes, labels, maximum};
 
     /// The loss of every row.
     fn reference(x: &[Array64], labels: &[u32], [rows, inputs, classes]: [usize; 3]) -> Array64 {
@@ -160,7 +160,7 @@ pub(super) mod tests {
             let variance = column.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / rows as f64;
             for (h, v) in h.iter_mut().zip(&column) {
                 let u = (v - mean) / (variance + f64::from(EPSILON)).sqrt();
-                h[c] = (x[1].at([c]) * u + x[2].at([c])).max(0.0);
+                h[c] = maximum(x[1].at([c]) * u + x[2].at([c]), 0.0);
             }
         }
         let loss = |r: usize| {

@@ -55,9 +55,9 @@ impl Op for BatchNormMaxPool {
         let (y, dy) = (at.output.data, at.grad);
         let channels = gamma.len();
         let (mean, variance) = at.saved.split_at(channels);
-        let rows = (x.len() / channels) as f32;
+        let rows = x.len() / channels;
         let [dx, dgamma, dbeta] = gradients else { panic!("{} gradients of three inputs", gradients.len()) };
-        with_scratch(6 * channels, |scratch| {
+        with_scratch(5 * channels, |scratch| {
             let (scale, scratch) = scratch.split_at_mut(channels);
             let (sums, coefficients) = scratch.split_at_mut(2 * channels);
             scales(gamma, variance, scale);
@@ -72,9 +72,9 @@ impl Op for BatchNormMaxPool {
                 dbeta.copy_from_slice(plain);
             }
             if let Some(dx) = dx {
-                let coefficients =
-                    Gradient { mean, variance, gamma, sums }.coefficients(rows, 1.0, coefficients);
-                images.input_gradient(y, dy, coefficients, dx);
+                let through =
+                    Gradient { mean, variance, gamma, sums }.through_statistics(rows, scale, coefficients);
+                images.input_gradient(y, dy, scale, through, dx);
             }
         });
     }
@@ -93,7 +93,7 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::autograd::gradcheck::{Array64, Case, Sizes};
+    use crate::autograd::gradcheck::{Array64, Case, Sizes, maximum};
     use crate::autograd::{Builder, Engine, Gradients, Init, Layout, Params, Tape};
     use crate::ops::Activation::Relu;
     use crate::ops::batch_norm::tests::reference;
@@ -106,7 +106,7 @@ pub(super) mod tests {
             let z = reference(Relu, &inputs[0], &inputs[1], &inputs[2]);
             Array64::build([x[0], x[1] / 2, x[2] / 2, x[3]], |[n, i, j, c]| {
                 let corners = [(0, 0), (0, 1), (1, 0), (1, 1)];
-                corners.map(|(p, q)| z.at([n, 2 * i + p, 2 * j + q, c])).into_iter().fold(0.0, f64::max)
+                corners.map(|(p, q)| z.at([n, 2 * i + p, 2 * j + q, c])).into_iter().fold(0.0, maximum)
             })
         })
         .distinct(0)

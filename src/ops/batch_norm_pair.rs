@@ -143,7 +143,8 @@ impl Op for BatchNormPair {
 fn with_zeros(statistics: &mut [f32], share: f32) {
     let (mean, variance) = statistics.split_at_mut(statistics.len() / 2);
     for (mean, variance) in mean.iter_mut().zip(variance) {
-        *variance = share * *variance + share * (1.0 - share) * (*mean * *mean);
+        let [m, v, q] = [*mean, *variance, share].map(f64::from);
+        *variance = norm::finite_or_nan(q * v + q * (1.0 - q) * m * m);
         *mean *= share;
     }
 }

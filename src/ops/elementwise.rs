@@ -19,6 +19,15 @@ pub(super) trait ElementWise<const N: usize>: Copy + Debug + Send + Sync + 'stat
 
     /// df/dx, given x and y = f(x)
     fn slopes<S: Simd>(self, s: S, x: [S::V; N], y: S::V) -> [S::V; N];
+
+    /// dy df/dx
+    #[inline(always)]
+    fn gradients<S: Simd>(self, s: S, x: [S::V; N], y: S::V, dy: S::V) -> [S::V; N] {
+        self.slopes(s, x, y).map(
+            #[inline(always)]
+            |slope| s.mul(slope, dy),
+        )
+    }
 }
 
 /// The op of an element-wise function.
@@ -91,8 +100,7 @@ impl<F: ElementWise<N>, const N: usize> Kernel for Backward<'_, F, N> {
         for (start, dx) in (0..).step_by(LANES).zip(self.dx.chunks_mut(LANES)) {
             let x = load_all(s, self.x, start, dx.len());
             let [y, dy] = load_all(s, [self.y, self.dy], start, dx.len());
-            let slope = self.f.slopes(s, x, y)[self.which];
-            s.store_head(s.mul(slope, dy), dx);
+            s.store_head(self.f.gradients(s, x, y, dy)[self.which], dx);
         }
     }
 }

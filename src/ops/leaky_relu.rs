@@ -4,6 +4,8 @@
 //! y = x where x > 0, else slope x,   dy/dx = 1 where y > 0, else slope (as PyTorch has it at x = 0)
 //! ```
 //!
+//! At x = NaN y is NaN and dy/dx the slope, as in PyTorch.
+//!
 //! Maas, Hannun, Ng: "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
 
 use super::elementwise::{Each, ElementWise};

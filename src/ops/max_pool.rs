@@ -4,7 +4,7 @@
 //! y[n, i, j, c] = max over u, v in {0, 1} of x[n, 2 i + u, 2 j + v, c]
 //! ```
 //!
-//! The gradient goes to the first largest element. An odd last row or column is left out.
+//! The gradient goes to the first largest element; NaN is larger than every number. An odd last row or column is left out.
 
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
 use crate::kernels::pool;
@@ -55,14 +55,14 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::autograd::gradcheck::{Array64, Case, Sizes};
+    use crate::autograd::gradcheck::{Array64, Case, Sizes, maximum};
 
     fn case(x: [usize; 4]) -> Case {
         Case::new(MaxPool, [x.into()], move |inputs| {
             Array64::build([x[0], x[1] / 2, x[2] / 2, x[3]], |[n, i, j, c]| {
                 let corners = [(0, 0), (0, 1), (1, 0), (1, 1)];
                 let values = corners.map(|(u, v)| inputs[0].at([n, 2 * i + u, 2 * j + v, c]));
-                values.into_iter().fold(f64::NEG_INFINITY, f64::max)
+                values.into_iter().fold(f64::NEG_INFINITY, maximum)
             })
         })
         .distinct(0)
@@ -81,5 +81,24 @@ pub(super) mod tests {
         let mut dx = [f32::NAN; 4];
         pool::max_pool_gradient(&[1.0, 2.0, 2.0, 2.0], [2, 2, 1], &[5.0], &mut dx);
         assert_eq!(dx, [0.0, 5.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_nan_at_any_of_the_four_pixels_is_the_largest_and_gets_the_gradient() {
+        for at in 0..4 {
+            let mut x = [3.0, f32::INFINITY, -1.0, 2.0];
+            x[at] = f32::NAN;
+            // PyTorch: torch.nn.functional.max_pool2d and its gradient.
+            let mut expected = [0.0; 4];
+            expected[at] = 5.0;
+            let (mut y, mut dx) = ([0.0], [f32::NAN; 4]);
+            for number in [f32::INFINITY, 7.0] {
+                x.iter_mut().filter(|x| x.is_infinite()).for_each(|x| *x = number);
+                pool::max_pool(&x, [2, 2, 1], &mut y);
+                assert!(y[0].is_nan(), "{x:?}: {y:?}");
+            }
+            pool::max_pool_gradient(&x, [2, 2, 1], &[5.0], &mut dx);
+            assert_eq!(dx, expected, "{x:?}");
+        }
     }
 }

@@ -105,6 +105,56 @@ mod tests {
         over_the_table(|case, seed| case.check_use_twice(seed));
     }
 
+    /// Ops of which a NaN may also reach what does not depend on it, or does so by less than a rounding.
+    const MAY_SPREAD_NAN: &[(&str, &str)] = &[
+        ("batch_norm_conv2d", "as conv2d"),
+        ("batch_norm_linear_cross_entropy", "as normalize"),
+        ("conv2d", "the zeros of a border are multiplied, and Winograd's tiles hold several pixels"),
+        ("conv2d_batch_norm", "as conv2d"),
+        ("conv2d_logistic_mixture", "as conv2d"),
+        ("conv_transpose2d", "as conv2d"),
+        ("cross_entropy", "probabilities beyond the last digit of their sum"),
+        ("log_softmax", "as cross_entropy"),
+        ("logistic_mixture", "as cross_entropy"),
+        ("normalize", "a rectifier that holds back numbers lets NaN and its gradient through"),
+        ("softplus", "a slope of 1 but for less than a rounding"),
+        ("upsampled_conv_transpose2d", "taps are summed before they are multiplied, and as conv2d"),
+    ];
+
+    #[test]
+    fn nan_goes_through_every_op_to_what_depends_on_it() {
+        let mut failures = Vec::new();
+        for row in TABLE {
+            let exactly = MAY_SPREAD_NAN.iter().all(|(name, _)| *name != row.name);
+            let (mut in_outputs, mut in_gradients) = (0, 0);
+            for (i, case) in (row.cases)().into_iter().enumerate() {
+                match case.check_nan(i as u64, exactly) {
+                    Ok(reached) => {
+                        in_outputs += reached.outputs;
+                        in_gradients += reached.gradients_of_upstream;
+                    }
+                    Err(failure) => failures.push(format!("{}: {failure}", row.name)),
+                }
+            }
+            if in_outputs == 0 || in_gradients == 0 {
+                failures.push(format!("{}: no NaN was looked for", row.name));
+            }
+        }
+        assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    }
+
+    #[test]
+    fn inputs_that_hold_no_numbers_are_refused_by_every_op() {
+        for row in TABLE {
+            let case = (row.cases)().swap_remove(0);
+            for emptied in case.shapes_with_a_size_of_0() {
+                let refusal = case.plan(&emptied).expect_err(row.name).0;
+                let words = format!("holds no numbers: {:?}", emptied.iter().find(|x| x.is_empty()).unwrap());
+                assert!(refusal.contains(&words), "{} of {emptied:?}: {refusal}", row.name);
+            }
+        }
+    }
+
     #[test]
     fn every_op_holds_on_random_shapes() {
         for row in TABLE {

@@ -51,12 +51,10 @@ impl Op for Normalize {
         let [dx, dgamma, dbeta, dmean, dvariance] = gradients else {
             panic!("{} gradients of five inputs", gradients.len())
         };
-        with_scratch(4 * columns, |scratch| {
-            let (sums, coefficients) = scratch.split_at_mut(2 * columns);
+        with_scratch(3 * columns, |scratch| {
+            let (sums, gradient) = scratch.split_at_mut(2 * columns);
             norm::gradient_sums(x, y, dy, mean, self.0, sums);
             let (plain, weighted) = sums.split_at(columns);
-            let (gradient, zero) = coefficients.split_at_mut(columns);
-            zero.fill(0.0);
             for c in 0..columns {
                 let k = 1.0 / (variance[c] + EPSILON).sqrt();
                 gradient[c] = gamma[c] * k;
@@ -68,10 +66,11 @@ impl Op for Normalize {
                 write(dgamma, weighted[c] * k);
                 write(dbeta, plain[c]);
                 write(dmean, -gradient[c] * plain[c]);
-                write(dvariance, -0.5 * gradient[c] * k * k * weighted[c]);
+                // Not k^3 first, which would be lost in f32 if the variance is large.
+                write(dvariance, -0.5 * gradient[c] * k * (k * weighted[c]));
             }
             if let Some(dx) = dx {
-                let coefficients = Coefficients { mean, gradient, input: zero, constant: zero };
+                let coefficients = Coefficients { gradient, statistics: None };
                 norm::input_gradient(x, y, dy, self.0, coefficients, dx);
             }
         });
@@ -127,5 +126,67 @@ pub(super) mod tests {
     /// Without the rectifier, whose kink a random input would sometimes hit.
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
         case([sizes.next(1, 300), sizes.next(1, 40)], Activation::Identity)
+    }
+
+    /// The gradients of x and gamma for rows of two columns.
+    fn gradients(activation: Activation, x: &[f32], dy: &[f32]) -> [Vec<f32>; 2] {
+        let two = Shape::from([2]);
+        let inputs = [x, &[1.5, 0.5], &[0.25, 0.5], &[0.0, 0.5], &[3.0, 0.75]];
+        let shapes = [[x.len() / 2, 2].into(), two, two, two, two];
+        let views: Vec<View<'_>> =
+            inputs.into_iter().zip(shapes).map(|(data, shape)| View { shape, data }).collect();
+        let mut y = vec![0.0; x.len()];
+        Normalize(activation).forward(&views, &mut y, &mut []);
+        let (mut dx, mut dgamma) = (vec![0.0; x.len()], vec![0.0; 2]);
+        let at = Point { inputs: &views, output: View { shape: shapes[0], data: &y }, saved: &[], grad: dy };
+        Normalize(activation).backward(at, &mut [Some(&mut dx), Some(&mut dgamma), None, None, None]);
+        [dx, dgamma]
+    }
+
+    /// dx = gamma / sqrt(variance + eps) g, whatever x is; g = dy where PyTorch's rectifiers pass it back: at NaN as it
+    /// is, or a hundredth of it if leaky.
+    #[test]
+    fn rows_that_are_no_numbers_have_the_gradient_of_others_and_leave_it_alone() {
+        let x = [0.5, 1.0, f32::NAN, 1.0, f32::INFINITY, 1.0, f32::NEG_INFINITY, 1.0];
+        let dy = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        for (activation, of_nan, of_minus_infinity) in [
+            (Activation::Identity, 1.0, 1.0),
+            (Activation::Relu, 1.0, 0.0),
+            (Activation::LeakyRelu, 0.01, 0.01),
+        ] {
+            let [dx, dgamma] = gradients(activation, &x, &dy);
+            let passed = [1.0, 1.0, of_nan, 1.0, 1.0, 1.0, of_minus_infinity, 1.0];
+            for (i, &dx) in dx.iter().enumerate() {
+                let scale = [1.5 / 3.00001_f64.sqrt(), 0.5 / 0.75001_f64.sqrt()][i % 2];
+                let expected = scale * f64::from(dy[i]) * passed[i];
+                assert!(
+                    (f64::from(dx) - expected).abs() <= 1e-6,
+                    "{activation:?}: dx {i} is {dx}, not {expected}"
+                );
+            }
+            assert!(dgamma[0].is_nan() && dgamma[1].is_finite(), "{activation:?}: {dgamma:?}");
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_the_variance_is_right_at_any_variance() {
+        for variance in [1.0, 1e28, 1e36_f32] {
+            let shapes = [[2, 1], [1, 1]].map(Shape::from);
+            let (x, sd) = ([variance.sqrt(), 0.0], f64::from(variance).sqrt());
+            let inputs = [&x[..], &[1.0], &[0.0], &[0.0], &[variance]];
+            let views =
+                inputs.map(|data| View { shape: if data.len() == 2 { shapes[0] } else { [1].into() }, data });
+            let mut dvariance = [f32::NAN];
+            let at = Point {
+                inputs: &views,
+                output: View { shape: shapes[0], data: &x },
+                saved: &[],
+                grad: &[3.0, 1.0],
+            };
+            Normalize(Activation::Identity).backward(at, &mut [None, None, None, None, Some(&mut dvariance)]);
+            let expected = -0.5 * 3.0 * f64::from(x[0]) / (sd * (sd * sd + f64::from(EPSILON)));
+            let error = (f64::from(dvariance[0]) / expected - 1.0).abs();
+            assert!(error < 1e-4, "at a variance of {variance:e}: {dvariance:?}, not {expected:e}");
+        }
     }
 }

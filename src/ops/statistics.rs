@@ -54,11 +54,6 @@ impl Statistics {
             }
         }
     }
-
-    /// The rows that they depend on: for the gradient, given ones depend on each of infinitely many rows not at all.
-    fn rows(&self, rows: usize) -> f32 {
-        if matches!(self, Statistics::OfBatch) { rows as f32 } else { f32::INFINITY }
-    }
 }
 
 /// A batch normalisation whose statistics are known: times (gamma u + beta) with u = (x - mean) / sqrt(variance + eps).
@@ -115,8 +110,15 @@ impl<'a> Normalization<'a> {
         memory: &'a mut [f32],
     ) -> Coefficients<'a> {
         let (mean, variance) = self.saved.split_at(self.columns());
-        let rows = self.statistics.rows(rows);
-        Gradient { mean, variance, gamma: self.gamma, sums }.coefficients(rows, self.times, memory)
+        let gradient = Gradient { mean, variance, gamma: self.gamma, sums };
+        match self.statistics {
+            Statistics::OfBatch => gradient.coefficients(rows, self.times, memory),
+            Statistics::Given { .. } => {
+                let scale = &mut memory[..self.columns()];
+                gradient.scale(self.times, scale);
+                Coefficients { gradient: scale, statistics: None }
+            }
+        }
     }
 }
 

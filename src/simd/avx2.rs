@@ -60,6 +60,7 @@ impl Simd for Avx2 {
         abs(a) = abs;
         neg(a) = neg;
         less(a, b) = _mm256_cmp_ps::<_CMP_LT_OQ>;
+        less_equal(a, b) = _mm256_cmp_ps::<_CMP_LE_OQ>;
         equal(a, b) = _mm256_cmp_ps::<_CMP_EQ_OQ>;
         select(mask, yes, no) = select;
         exp2i(n) = exp2i;

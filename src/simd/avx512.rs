@@ -57,6 +57,7 @@ impl Simd for Avx512 {
         abs(a: __m512) -> __m512 = _mm512_abs_ps;
         neg(a: __m512) -> __m512 = neg;
         less(a: __m512, b: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_LT_OQ>;
+        less_equal(a: __m512, b: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_LE_OQ>;
         equal(a: __m512, b: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>;
         select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 = select;
         exp2i(n: __m512) -> __m512 = exp2i;

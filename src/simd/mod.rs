@@ -67,9 +67,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, a: Self::V) -> Self::V;
     /// a * b + c with one rounding.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// a < b ? a : b, so b if either is NaN.
+    /// a < b ? a : b, so b if either is NaN, and if both are zeros: a NaN in b passes, one in a does not.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
-    /// a > b ? a : b, so b if either is NaN.
+    /// a > b ? a : b, so b if either is NaN, and if both are zeros: a NaN in b passes, one in a does not. `max(0, x)` is a
+    /// rectifier that NaN goes through, for nothing; where either may be NaN, [`Simd::maximum`] is asked.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// The absolute value: clears the sign bit.
     fn abs(self, a: Self::V) -> Self::V;
@@ -77,6 +78,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn neg(self, a: Self::V) -> Self::V;
     /// a < b, false if either is NaN.
     fn less(self, a: Self::V, b: Self::V) -> Self::Mask;
+    /// a <= b, false if either is NaN.
+    fn less_equal(self, a: Self::V, b: Self::V) -> Self::Mask;
     /// a == b, false if either is NaN.
     fn equal(self, a: Self::V, b: Self::V) -> Self::Mask;
     /// mask ? yes : no, lane by lane.
@@ -89,6 +92,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sum(self, v: Self::V) -> f32;
     /// The largest lane by the same tree (`max(i, i + 8)`, ...).
     fn largest(self, v: Self::V) -> f32;
+
+    /// The larger of two; NaN if either is.
+    #[inline(always)]
+    fn maximum(self, a: Self::V, b: Self::V) -> Self::V {
+        self.select(self.equal(a, a), self.max(a, b), a)
+    }
 
     /// Loads the up to 16 numbers of `from`; the lanes behind them are 0.
     #[inline(always)]

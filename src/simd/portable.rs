@@ -90,6 +90,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn less_equal(self, a: f32x16, b: f32x16) -> f32x16 {
+        a.simd_le(b)
+    }
+
+    #[inline(always)]
     fn equal(self, a: f32x16, b: f32x16) -> f32x16 {
         a.simd_eq(b)
     }

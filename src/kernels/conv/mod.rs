@@ -12,6 +12,11 @@
 //! windows. [`upsampled`] is the transposed convolution of an image that is first up-sampled to twice its size, without
 //! the larger image.
 //!
+//! A NaN reaches all that depends on it, and may reach more: the zeros of a border are multiplied like pixels, as in
+//! PyTorch; `winograd/` spreads a pixel's NaN over all places of the tiles that hold it (4 x 4 places of 3 x 3 windows, 2 x 2
+//! of 5 x 5), a weight's over all places of its output, and in the gradient of the weights over all taps of its pair of
+//! channels; [`upsampled`] sums taps before it multiplies. It reaches no other image.
+//!
 //! All images that are read may be normalised on the way ([`Images`]); weights that no longer change can be made ready
 //! once ([`Prepared`]).
 
@@ -64,6 +69,17 @@ fn algorithm(windows: &Windows, outputs: usize) -> Algorithm {
     }
 }
 
+/// The outputs of so many weights.
+#[track_caller]
+fn outputs(windows: &Windows, weights: usize) -> usize {
+    let Windows { channels, kernel, .. } = windows;
+    assert!(
+        !windows.is_empty(),
+        "a convolution of {channels} channels by a kernel of {kernel} has no products"
+    );
+    weights / windows.len()
+}
+
 /// y from x (images), w (kernel, kernel, inputs, outputs) and perhaps a bias (outputs).
 pub fn forward<'a>(
     windows: &Windows,
@@ -73,7 +89,7 @@ pub fn forward<'a>(
     y: &mut [f32],
 ) {
     let x = x.into();
-    match (algorithm(windows, w.len() / windows.len()), x.plain()) {
+    match (algorithm(windows, outputs(windows, w.len())), x.plain()) {
         (Algorithm::FiveTaps(tiles), _) => tiles.forward(x, w, bias, y),
         (Algorithm::ThreeTaps(tiles), _) => tiles.forward(x, w, bias, y),
         (Algorithm::Direct, Some(x)) => direct::forward(windows, x, w, bias, y),
@@ -83,7 +99,7 @@ pub fn forward<'a>(
 
 /// The gradient of the images, from that of y.
 pub fn input_gradient<'a>(windows: &Windows, w: &[f32], dy: impl Into<Images<'a>>, dx: &mut [f32]) {
-    match algorithm(windows, w.len() / windows.len()) {
+    match algorithm(windows, outputs(windows, w.len())) {
         Algorithm::FiveTaps(tiles) => tiles.input_gradient(w, dy.into(), dx),
         Algorithm::ThreeTaps(tiles) => tiles.input_gradient(w, dy.into(), dx),
         Algorithm::Direct | Algorithm::Plain => plain::input_gradient(windows, w, dy, dx),
@@ -98,7 +114,7 @@ pub fn weight_gradient<'a>(
     dw: &mut [f32],
 ) {
     let (x, dy) = (x.into(), dy.into());
-    match (algorithm(windows, dw.len() / windows.len()), x.plain().zip(dy.plain())) {
+    match (algorithm(windows, outputs(windows, dw.len())), x.plain().zip(dy.plain())) {
         (Algorithm::FiveTaps(tiles), _) => tiles.weight_gradient(x, dy, dw),
         (Algorithm::ThreeTaps(tiles), _) => tiles.weight_gradient(x, dy, dw),
         (Algorithm::Direct, Some((x, dy))) => direct::weight_gradient(windows, x, dy, dw),
@@ -138,4 +154,16 @@ fn images_per_product(images: usize, places: usize) -> usize {
 /// How many images share one partial sum of a weight gradient: a function of the batch alone.
 fn images_per_partial(images: usize) -> usize {
     images.div_ceil(8).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a convolution of 0 channels")]
+    fn no_channels_are_refused_in_words() {
+        let windows = Windows { height: 4, width: 4, channels: 0, kernel: 3, stride: 1, padding: 1 };
+        forward(&windows, &[][..], &[], None, &mut [0.0; 16]);
+    }
 }

@@ -153,14 +153,33 @@ impl Kernel for PassBack<'_> {
 /// The numbers, by column, of dx = a g + b (x - mean) + c.
 #[derive(Clone, Copy, Debug)]
 pub struct Coefficients<'a> {
-    /// mean
-    pub mean: &'a [f32],
     /// a
     pub gradient: &'a [f32],
+    /// b and c. None if the statistics are given: then dx = a g, even where x is no number.
+    pub statistics: Option<ThroughStatistics<'a>>,
+}
+
+/// What x does through the statistics that depend on it, by column: b (x - mean) + c.
+#[derive(Clone, Copy, Debug)]
+pub struct ThroughStatistics<'a> {
+    /// mean
+    pub mean: &'a [f32],
     /// b
     pub input: &'a [f32],
     /// c
     pub constant: &'a [f32],
+}
+
+impl ThroughStatistics<'_> {
+    /// b (x - mean) + c of the columns from `first` on, of which x holds some.
+    #[inline(always)]
+    fn of<S: Simd>(self, s: S, x: &[f32], first: usize) -> S::V {
+        let [mean, input, constant] = [self.mean, self.input, self.constant].map(
+            #[inline(always)]
+            |column: &[f32]| s.load_head(&column[first..first + x.len()]),
+        );
+        s.mul_add(input, s.sub(s.load_head(x), mean), constant)
+    }
 }
 
 /// dx = a g + b (x - mean) + c with g as in [`gradient_sums`].
@@ -195,24 +214,23 @@ impl Kernel for InputGradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Coefficients { mean, gradient, input, constant } = self.coefficients;
+        let Coefficients { gradient, statistics } = self.coefficients;
         let columns = gradient.len();
         let rows =
             self.x.chunks_exact(columns).zip(self.y.chunks_exact(columns)).zip(self.dy.chunks_exact(columns));
         for (((x, y), dy), dx) in rows.zip(self.dx.chunks_exact_mut(columns)) {
             for (lane, dx) in (0..columns).step_by(LANES).zip(dx.chunks_mut(LANES)) {
                 let at = lane..lane + dx.len();
-                let [x, y, dy] = [x, y, dy].map(
+                let [y, dy, gradient] = [y, dy, gradient].map(
                     #[inline(always)]
                     |row: &[f32]| s.load_head(&row[at.clone()]),
                 );
-                let [mean, gradient, input, constant] = [mean, gradient, input, constant].map(
-                    #[inline(always)]
-                    |column: &[f32]| s.load_head(&column[at.clone()]),
-                );
                 let g = self.activation.passed(s, y, dy);
-                let rest = s.mul_add(input, s.sub(x, mean), constant);
-                s.store_head(s.mul_add(gradient, g, rest), dx);
+                let result = match statistics {
+                    Some(statistics) => s.mul_add(gradient, g, statistics.of(s, &x[at], lane)),
+                    None => s.mul(gradient, g),
+                };
+                s.store_head(result, dx);
             }
         }
     }
@@ -239,15 +257,17 @@ impl Kernel for FinishInputGradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Coefficients { mean, gradient, input, constant } = self.coefficients;
+        let Coefficients { gradient, statistics } = self.coefficients;
         let columns = gradient.len();
         for (x, dx) in self.x.chunks_exact(columns).zip(self.dx.chunks_exact_mut(columns)) {
             for (lane, dx) in (0..columns).step_by(LANES).zip(dx.chunks_mut(LANES)) {
                 let at = lane..lane + dx.len();
-                let deviation = s.sub(s.load_head(&x[at.clone()]), s.load_head(&mean[at.clone()]));
-                let rest =
-                    s.mul_add(s.load_head(&input[at.clone()]), deviation, s.load_head(&constant[at.clone()]));
-                s.store_head(s.mul_add(s.load_head(&gradient[at]), s.load_head(dx), rest), dx);
+                let (gradient, g) = (s.load_head(&gradient[at.clone()]), s.load_head(dx));
+                let result = match statistics {
+                    Some(statistics) => s.mul_add(gradient, g, statistics.of(s, &x[at], lane)),
+                    None => s.mul(gradient, g),
+                };
+                s.store_head(result, dx);
             }
         }
     }

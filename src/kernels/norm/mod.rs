@@ -1,18 +1,21 @@
 //! Statistics and affine maps of the columns of a matrix: batch normalisation.
 //!
 //! A batch of images is a matrix with a row for each pixel and a column for each channel; columns are contiguous, so
-//! that sixteen channels are one vector. Mean and variance are found in one pass over memory. Each block of rows sums
-//! d = x - k and d^2, where k is the first row of the block: a typical value, so that little cancels in
-//! sum d^2 - (sum d)^2 / n. Blocks are joined in order, in f64, by the pairwise rule (both: Chan, Golub, LeVeque,
+//! that sixteen channels are one vector. Mean and variance are found in one pass over memory: of a few rows, while they
+//! are in the innermost cache, the mean and the sum of the squared deviations from it, so that nothing cancels whatever
+//! the rows are. These are joined in order, within a block in f32, then in f64, by the pairwise rule (Chan, Golub, LeVeque,
 //! "Algorithms for computing the sample variance", The American Statistician 37, 1983).
 
 mod gradient;
+#[cfg(test)]
+mod tests;
 
 use super::pool::Lanes;
 use crate::parallel;
 use crate::simd::{self, Kernel, LANES, Simd};
 pub use gradient::{
-    Coefficients, finish_input_gradient, gradient_sums, input_gradient, pass_back, rectified_gradient_sums_of,
+    Coefficients, ThroughStatistics, finish_input_gradient, gradient_sums, input_gradient, pass_back,
+    rectified_gradient_sums_of,
 };
 
 /// `sums` = for every column of `x`, the sum over its rows.
@@ -48,47 +51,69 @@ impl Kernel for ColumnSums<'_> {
     }
 }
 
-/// The mean and the biased variance of every column of `x` (rows x columns).
+/// The mean and the biased variance of every column of `x` (rows x columns), within some units in the last place. A
+/// variance beyond f32 is NaN, so that nobody divides by it and finds all rows equal.
 ///
 /// # Panics
-/// If there is no row.
+/// If there is no row or no column.
 pub fn mean_and_variance(x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
     let columns = mean.len();
+    assert!(columns > 0 && x.len() >= columns, "statistics of {} numbers in {columns} columns", x.len());
     let rows = x.len() / columns;
-    assert!(rows > 0, "statistics of no rows");
-    // Each block leaves its mean and its sum of squared deviations from it side by side.
-    let blocks = rows.div_ceil(BLOCK);
-    parallel::with_scratch(blocks * 2 * columns, |partials| {
+    // Each block leaves its mean and its squared deviations from it, over BLOCK, side by side.
+    parallel::with_scratch(rows.div_ceil(BLOCK) * 2 * columns, |partials| {
         parallel::for_each_chunk(partials, 2 * columns, |i, partial| {
             let x = &x[i * BLOCK * columns..x.len().min((i + 1) * BLOCK * columns)];
             let (mean, squares) = partial.split_at_mut(columns);
             simd::run(BlockStatistics { x, mean, squares });
         });
-        mean.fill(0.0);
-        variance.fill(0.0);
-        let mut seen = 0;
-        for (i, partial) in partials.chunks_exact(2 * columns).enumerate() {
-            let count = BLOCK.min(rows - i * BLOCK);
-            let (block_mean, block_squares) = partial.split_at(columns);
-            let total = (seen + count) as f64;
-            let (share, cross) = (count as f64 / total, seen as f64 * count as f64 / total);
-            for c in 0..columns {
-                let delta = f64::from(block_mean[c]) - f64::from(mean[c]);
-                mean[c] = (f64::from(mean[c]) + delta * share) as f32;
-                variance[c] =
-                    (f64::from(variance[c]) + f64::from(block_squares[c]) + delta * delta * cross) as f32;
+        for first in (0..columns).step_by(LANES) {
+            let lanes = first..columns.min(first + LANES);
+            let (mut means, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
+            for (i, partial) in partials.chunks_exact(2 * columns).enumerate() {
+                let seen = i * BLOCK;
+                let Joint { share, cross } = Joint::of(seen, BLOCK.min(rows - seen));
+                let of_block = partial[lanes.clone()].iter().zip(&partial[columns..][lanes.clone()]);
+                for ((mean, squares), (of_mean, of_squares)) in
+                    means.iter_mut().zip(&mut squares).zip(of_block)
+                {
+                    let delta = f64::from(*of_mean) - *mean;
+                    *mean += delta * share;
+                    *squares += f64::from(*of_squares) * BLOCK as f64 + delta * delta * cross;
+                }
             }
-            seen += count;
+            for (c, (exact, squares)) in lanes.zip(means.into_iter().zip(squares)) {
+                mean[c] = exact as f32;
+                variance[c] = finite_or_nan(squares / rows as f64);
+            }
         }
     });
-    for v in variance {
-        *v /= rows as f32;
+}
+
+/// A variance, or NaN if it is beyond f32.
+pub fn finite_or_nan(variance: f64) -> f32 {
+    let rounded = variance as f32;
+    if rounded.is_finite() { rounded } else { f32::NAN }
+}
+
+/// How the statistics of some rows are joined with those of `seen` others, where delta is the difference of their means:
+/// mean + share delta, and squares of both + cross delta^2.
+struct Joint {
+    share: f64,
+    cross: f64,
+}
+
+impl Joint {
+    fn of(seen: usize, count: usize) -> Self {
+        let share = count as f64 / (seen + count) as f64;
+        Joint { share, cross: seen as f64 * share }
     }
 }
 
 struct BlockStatistics<'a> {
     x: &'a [f32],
     mean: &'a mut [f32],
+    /// Over [`BLOCK`]: of a variance that fits into f32 the sum might not.
     squares: &'a mut [f32],
 }
 
@@ -98,35 +123,37 @@ impl Kernel for BlockStatistics<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let columns = self.mean.len();
-        let rows = self.x.len() / columns;
-        let shift = &self.x[..columns];
-        self.mean.fill(0.0);
         self.squares.fill(0.0);
-        for x in self.x.chunks(FEW_ROWS * columns) {
+        let of_block = s.splat(1.0 / BLOCK as f32);
+        for (i, x) in self.x.chunks(FEW_ROWS * columns).enumerate() {
+            let count = x.len() / columns;
+            let Joint { share, cross } = Joint::of(i * FEW_ROWS, count);
+            let [one_over, share, cross] = [1.0 / count as f64, share, cross].map(
+                #[inline(always)]
+                |number| s.splat(number as f32),
+            );
             Lanes::for_each(
                 columns,
                 #[inline(always)]
                 |lanes| {
-                    let shift = lanes.load(s, shift, 0);
-                    let (mut sum, mut squares) =
-                        (lanes.load(s, self.mean, 0), lanes.load(s, self.squares, 0));
+                    let mut sum = s.splat(0.0);
                     for row in (0..x.len()).step_by(columns) {
-                        let d = s.sub(lanes.load(s, x, row), shift);
-                        sum = s.add(sum, d);
+                        sum = s.add(sum, lanes.load(s, x, row));
+                    }
+                    let average = s.mul(sum, one_over);
+                    let mut squares = s.splat(0.0);
+                    for row in (0..x.len()).step_by(columns) {
+                        let d = s.sub(lanes.load(s, x, row), average);
                         squares = s.mul_add(d, d, squares);
                     }
-                    lanes.store(s, sum, self.mean, 0);
-                    lanes.store(s, squares, self.squares, 0);
+                    let mean = if i == 0 { average } else { lanes.load(s, self.mean, 0) };
+                    let delta = s.sub(average, mean);
+                    lanes.store(s, s.mul_add(delta, share, mean), self.mean, 0);
+                    let joined = s.mul_add(s.mul(delta, delta), cross, squares);
+                    let before = lanes.load(s, self.squares, 0);
+                    lanes.store(s, s.mul_add(joined, of_block, before), self.squares, 0);
                 },
             );
-        }
-        let one_over = s.splat(1.0 / rows as f32);
-        let sums = self.mean.chunks_mut(LANES).zip(self.squares.chunks_mut(LANES));
-        for (shift, (mean, squares)) in shift.chunks(LANES).zip(sums) {
-            let sum = s.load_head(mean);
-            let average = s.mul(sum, one_over);
-            s.store_head(s.mul_add(s.neg(sum), average, s.load_head(squares)), squares);
-            s.store_head(s.add(s.load_head(shift), average), mean);
         }
     }
 }
@@ -136,7 +163,7 @@ impl Kernel for BlockStatistics<'_> {
 pub enum Activation {
     /// y = z
     Identity,
-    /// y = max(z, 0)
+    /// y = max(z, 0); NaN where z is.
     Relu,
     /// y = z where z > 0, else [`LEAK`] z
     LeakyRelu,
@@ -151,19 +178,20 @@ impl Activation {
     pub(super) fn of<S: Simd>(self, s: S, z: S::V) -> S::V {
         match self {
             Activation::Identity => z,
-            Activation::Relu => s.max(z, s.splat(0.0)),
+            Activation::Relu => s.max(s.splat(0.0), z),
             Activation::LeakyRelu => s.select(s.less(s.splat(0.0), z), z, s.mul(z, s.splat(LEAK))),
         }
     }
 
-    /// The gradient of z, from y and its gradient.
+    /// The gradient of z, from y and its gradient. Where y is NaN that is dy, of the leaky one a hundredth of it, as in
+    /// PyTorch.
     #[inline(always)]
     pub(super) fn passed<S: Simd>(self, s: S, y: S::V, dy: S::V) -> S::V {
-        let is_positive = s.less(s.splat(0.0), y);
+        let zero = s.splat(0.0);
         match self {
             Activation::Identity => dy,
-            Activation::Relu => s.select(is_positive, dy, s.splat(0.0)),
-            Activation::LeakyRelu => s.select(is_positive, dy, s.mul(dy, s.splat(LEAK))),
+            Activation::Relu => s.select(s.less_equal(y, zero), zero, dy),
+            Activation::LeakyRelu => s.select(s.less(zero, y), dy, s.mul(dy, s.splat(LEAK))),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing but y is written: the sums of the four places that become one pixel stay in registers until the largest is
-//! known. An odd last row or column of z is left out, as in [`crate::kernels::pool`].
+//! known, NaN if one of them is. An odd last row or column of z is left out, as in [`crate::kernels::pool`].
 
 use super::products::Products;
 use super::{Windows, packed_len};
@@ -80,8 +80,9 @@ impl PooledConvolution<'_> {
                     let [a, b, c, d] =
                         [0, 1, window_columns, window_columns + 1].map(|step| z[corner + step]);
                     for (lane, y) in y[first..first + width].iter_mut().enumerate() {
-                        let larger = |a: f32, b: f32| if a > b { a } else { b };
-                        *y = larger(larger(larger(a[lane], b[lane]), larger(c[lane], d[lane])), 0.0);
+                        let maximum = |a: f32, b: f32| if a.is_nan() || a > b { a } else { b };
+                        let largest = maximum(maximum(a[lane], b[lane]), maximum(c[lane], d[lane]));
+                        *y = if 0.0 > largest { 0.0 } else { largest };
                     }
                 }
             }
@@ -171,5 +172,31 @@ mod tests {
     fn padding_is_refused() {
         let windows = Windows { height: 4, width: 4, channels: 1, kernel: 1, stride: 1, padding: 1 };
         PooledConvolution { windows, panels: &[0.0; 16], bias: &[0.0] }.forward(&[0.0; 16], &mut [0.0; 9]);
+    }
+
+    #[test]
+    fn nan_goes_through_whichever_of_the_four_places_it_is_at() {
+        let windows = Windows { height: 4, width: 6, channels: 2, kernel: 1, stride: 1, padding: 0 };
+        let (outputs, bias) = (17, numbers(2, 17));
+        let mut panels = vec![f32::NAN; packed_len(windows.len(), outputs)];
+        pack(&numbers(1, windows.len() * outputs), outputs, &mut panels);
+        let forward = |isa, x: &[f32], bias: &[f32]| {
+            let mut y = vec![0.0; 6 * outputs];
+            PooledConvolution { windows, panels: &panels, bias }.forward_on(isa, x, &mut y);
+            y.chunks(outputs).map(|pixel| pixel.iter().filter(|y| y.is_nan()).count()).collect::<Vec<_>>()
+        };
+        for &isa in Isa::supported() {
+            for at in 0..24 {
+                let mut x = numbers(0, windows.image_len());
+                x[2 * at + at % 2] = f32::NAN;
+                let mut expected = [0; 6];
+                expected[at / 12 * 3 + at % 6 / 2] = outputs;
+                assert_eq!(forward(isa, &x, &bias), expected, "place {at} on {}", isa.name());
+            }
+            let mut bias = bias.clone();
+            bias[16] = f32::NAN;
+            let found = forward(isa, &numbers(0, windows.image_len()), &bias);
+            assert_eq!(found, [1; 6], "a bias on {}", isa.name());
+        }
     }
 }

@@ -11,7 +11,7 @@ const FEW: usize = 4;
 /// 6 x 1 halves of a vector each those of AVX2.
 ///
 /// With one corner a place becomes a pixel of y as it is. With four, the places whose rows and columns are 2 i, 2 i + 1
-/// and 2 j, 2 j + 1 become one: the largest of the four, or 0 if that is larger.
+/// and 2 j, 2 j + 1 become one: the largest of the four, or 0 if that is larger; NaN if one of them is.
 pub(super) struct Products<'a, const CORNERS: usize, const T: usize, const V: usize> {
     /// Without padding, and with four corners without stride.
     pub(super) windows: Windows,
@@ -154,9 +154,9 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
             for (w, &upper_left) in corners[0].iter().enumerate() {
                 let mut result = upper_left;
                 if CORNERS == 4 {
-                    let (upper, lower) =
-                        (s.max(upper_left, corners[1][w]), s.max(corners[2][w], corners[3][w]));
-                    result = s.max(s.max(upper, lower), s.splat(0.0));
+                    let upper = s.maximum(upper_left, corners[1][w]);
+                    let lower = s.maximum(corners[2][w], corners[3][w]);
+                    result = s.max(s.splat(0.0), s.maximum(upper, lower));
                 }
                 let first = (panel + w) * LANES;
                 let to = &mut y[first..outputs.min(first + LANES)];

@@ -237,3 +237,32 @@ struct Part {
     first: usize,
     count: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every place whose window holds the NaN is NaN; of others only those of tiles that hold it, and no other image's.
+    #[test]
+    fn a_nan_spreads_over_its_tiles_and_no_further() {
+        let windows = Windows { height: 14, width: 9, channels: 16, kernel: 3, stride: 1, padding: 1 };
+        let tiles = Tiles::<3, 4>::of(&windows, 16).unwrap();
+        for (row, column) in [(0, 0), (5, 4), (13, 8)] {
+            let mut x = vec![1.0; 3 * windows.image_len()];
+            x[windows.image_len() + (row * 9 + column) * 16 + 7] = f32::NAN;
+            let mut y = vec![0.0; 3 * 14 * 9 * 16];
+            tiles.forward(Images::from(&x), &[0.5; 9 * 16 * 16], None, &mut y);
+            for (i, pixel) in y.chunks_exact(16).enumerate() {
+                let (image, at) = (i / (14 * 9), [i / 9 % 14, i % 9]);
+                let needs = |at: usize, nan: usize| at.abs_diff(nan) <= 1;
+                // The tile of four places from t on holds the pixels t - 1 to t + 4.
+                let holds = |at: usize, nan: usize| (at / 4 * 4..at / 4 * 4 + 6).contains(&(nan + 1));
+                let all =
+                    |is: &dyn Fn(usize, usize) -> bool| image == 1 && is(at[0], row) && is(at[1], column);
+                let found = pixel.iter().filter(|y| y.is_nan()).count();
+                assert!(found == 16 || !all(&needs), "{at:?} of image {image}, NaN at {row}, {column}");
+                assert!(found == 0 || all(&holds), "{at:?} of image {image}, NaN at {row}, {column}");
+            }
+        }
+    }
+}
