@@ -79,7 +79,8 @@ fn teach(folder: &Path) -> Result<()> {
     // 3. Who knows what? A linear classifier is asked to read class and angle off each latent in turn, with digits that
     // it has not seen.
     let (model, params, split) = (trainer.model(), &trainer.state().params, trainer.split());
-    let [train, test] = [&split.train, &split.test].map(|data| latents::encode(model, params, data));
+    let train = latents::encode(model, params, &split.train, "training")?;
+    let test = latents::encode(model, params, &split.test, "test")?;
     let table = knowledge::probe(&train, &test, split, Protocol::Published);
     let share = |score: Score| score.share().expect("there are digits to ask about");
     println!("\nread off      angle    class    class at {unseen}°");
