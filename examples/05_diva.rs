@@ -64,7 +64,7 @@ fn teach(folder: &Path) -> Result<()> {
         for _ in 0..order.len() {
             trainer.step(&order)?;
         }
-        let (seen, _) = trainer.end_epoch();
+        let (seen, _) = trainer.end_epoch()?;
         let [redraw, zd, zx, zy, angle] = [seen.reconstruction, seen.kl_d, seen.kl_x, seen.kl_y, seen.ce_d]
             .map(|term| term.expect("DIVA has it"));
         println!(

@@ -137,7 +137,8 @@ pub fn train(
         }
         let trained = watcher.seconds();
         let images: usize = (first..order.len()).map(|i| order.step(i).images()).sum();
-        let (mut metrics, improved) = trainer.end_epoch();
+        let (mut metrics, improved) =
+            trainer.end_epoch().map_err(|cause| keeping(&cause, folder, &saved.1))?;
         let checkpoint = checkpoint(&trainer, &saved.1)?;
         metrics.state_sha256 = sha256_hex(&checkpoint);
         metrics.train_seconds = trained - began;
