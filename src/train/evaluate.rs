@@ -31,6 +31,8 @@ pub struct Evaluation {
     pub validation_accuracy: Option<f64>,
     /// The same of the test domain.
     pub test_accuracy: f64,
+    /// What naming its commonest class for every image would give there.
+    pub test_commonest_class_share: f64,
     /// The same of other digits of the test domain, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disjoint_test_accuracy: Option<f64>,
@@ -55,6 +57,8 @@ pub struct DomainEvaluation {
     pub correct: usize,
     /// Their share.
     pub accuracy: f64,
+    /// The share of the commonest class of these images: the accuracy of naming it always.
+    pub commonest_class_share: f64,
     /// Of two classes: how good the probabilities are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scores: Option<Scores>,
@@ -89,6 +93,7 @@ impl Evaluation {
             train_accuracy,
             validation_accuracy,
             test_accuracy,
+            test_commonest_class_share: commonest_class_share(&split.test),
             disjoint_test_accuracy,
             positive_class: positive_class(split).map(str::to_owned),
             domains,
@@ -160,6 +165,7 @@ fn evaluate_part(
             images,
             correct,
             accuracy: correct as f64 / images as f64,
+            commonest_class_share: largest_share(&classes),
             scores: positive_class(split).map(|_| scores()).transpose()?,
         });
     }
@@ -223,4 +229,18 @@ pub fn correct_by_domain(data: &Dataset, predicted: &[u32], domains: usize) -> V
 pub fn accuracy(data: &Dataset, predicted: &[u32]) -> f64 {
     let right = data.classes.iter().zip(predicted).filter(|(class, prediction)| class == prediction).count();
     right as f64 / data.len().max(1) as f64
+}
+
+/// The share of the commonest class among the images whose class is known, 0..1: the accuracy of naming it always.
+pub fn commonest_class_share(data: &Dataset) -> f64 {
+    let known: Vec<u32> = data.classes.iter().copied().filter(|&class| class != UNLABELLED).collect();
+    largest_share(&known)
+}
+
+/// The share of the commonest label; 0 of none.
+fn largest_share(labels: &[u32]) -> f64 {
+    let mut sorted = labels.to_vec();
+    sorted.sort_unstable();
+    let largest = sorted.chunk_by(|a, b| a == b).map(<[u32]>::len).max().unwrap_or(0);
+    largest as f64 / labels.len().max(1) as f64
 }

@@ -325,6 +325,7 @@ fn result(
     let (config, progress) = (trainer.config(), &trainer.state().progress);
     let path = folder.checkpoint();
     let checkpoint = fs::read(&path).map_err(|cause| Error::reading(&path, &cause))?;
+    let disjoint_test = trainer.split().disjoint_test.as_ref();
     Ok(RunResult {
         preset: config.preset.clone(),
         seed: config.seed,
@@ -332,6 +333,8 @@ fn result(
         epochs: progress.epochs,
         ended_by: if progress.out_of_patience { "patience" } else { "epochs" }.into(),
         test_accuracy: best.test_accuracy,
+        test_commonest_class_share: Some(evaluate::commonest_class_share(&trainer.split().test)),
+        disjoint_test_commonest_class_share: disjoint_test.map(evaluate::commonest_class_share),
         test_scores: evaluate::test_scores(&trainer.model().class_predictor(selected), trainer.split())?,
         selected: best,
         parameters: trainer.state().params.trained(),

@@ -72,6 +72,7 @@ fn read_listed(config: &Config, listing: Option<Listing>, cache: Option<&Path>) 
             unlabelled.len()
         ));
     }
+    images.notices.extend(images.split.untrained_classes());
     for (which, data) in images.split.trained_on() {
         if config.train.batch > data.len() {
             return Err(Error::request(format!(
