@@ -64,7 +64,7 @@ fn teach(folder: &Path) -> Result<()> {
         for _ in 0..order.len() {
             trainer.step(&order)?;
         }
-        let (seen, _) = trainer.end_epoch();
+        let (seen, _) = trainer.end_epoch()?;
         let [redraw, zd, zx, zy, angle] = [seen.reconstruction, seen.kl_d, seen.kl_x, seen.kl_y, seen.ce_d]
             .map(|term| term.expect("DIVA has it"));
         println!(
@@ -79,7 +79,8 @@ fn teach(folder: &Path) -> Result<()> {
     // 3. Who knows what? A linear classifier is asked to read class and angle off each latent in turn, with digits that
     // it has not seen.
     let (model, params, split) = (trainer.model(), &trainer.state().params, trainer.split());
-    let [train, test] = [&split.train, &split.test].map(|data| latents::encode(model, params, data));
+    let train = latents::encode(model, params, &split.train, "training")?;
+    let test = latents::encode(model, params, &split.test, "test")?;
     let table = knowledge::probe(&train, &test, split, Protocol::Published);
     let share = |score: Score| score.share().expect("there are digits to ask about");
     println!("\nread off      angle    class    class at {unseen}°");

@@ -60,6 +60,12 @@ def main():
     show("logistic regression: probabilities", probe.predict_proba(scaler.transform(points[held_out]))[:5])
     print("right of 50 held out:", (probe.predict(scaler.transform(points[held_out])) == labels[held_out]).sum())
 
+    two = labels % 2
+    probe = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(scaler.transform(points[train]), two[train])
+    show("of two labels: weights and intercept", numpy.append(probe.coef_, probe.intercept_))
+    show("of two labels: probabilities", probe.predict_proba(scaler.transform(points[held_out]))[:5])
+    print("right of 50 held out:", (probe.predict(scaler.transform(points[held_out])) == two[held_out]).sum())
+
     # Beyond some twenty steps t-SNE is chaotic: starts that differ by a millionth end in different layouts. So the first
     # steps are compared point by point, and the ends by how good they are.
     plane = pca.transform(points)

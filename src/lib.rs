@@ -20,6 +20,7 @@ pub mod autograd;
 pub mod cli;
 pub mod config;
 pub mod data;
+mod elementary;
 pub mod error;
 pub mod experiments;
 pub mod kernels;

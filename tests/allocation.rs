@@ -27,13 +27,13 @@ fn epochs_after_the_first_allocate_nothing() {
         trainer.step(&order).unwrap();
     }
     assert_eq!(trainer.allocations(), first_step);
-    trainer.end_epoch();
+    trainer.end_epoch().unwrap();
     let first_epoch = trainer.allocations();
     let order = trainer.order().unwrap();
     for _ in 0..order.len() {
         trainer.step(&order).unwrap();
     }
-    trainer.end_epoch();
+    trainer.end_epoch().unwrap();
     assert_eq!(trainer.allocations(), first_epoch);
 }
 

@@ -12,6 +12,7 @@ use std::rc::Rc;
 /// Each module of the crate with the modules it may use. A row names rows above it only, so there are no cycles.
 const MODULES: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("elementary", &[]),
     ("simd", &["error"]), // DIVA_ISA may ask for what the CPU lacks
     ("rng", &["simd"]),   // normal numbers are made of simd::math
     ("tensor", &[]),
@@ -25,7 +26,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("optim", &["tensor", "kernels", "autograd"]),
     ("config", &["error"]),
     ("store", &["error"]),
-    ("scores", &["error", "rng", "parallel"]),
+    ("scores", &["error", "elementary", "rng", "parallel"]),
     ("data", &["error", "simd", "rng", "tensor", "parallel", "store"]),
     ("models", &["error", "rng", "tensor", "autograd", "ops", "nn", "prob", "config"]),
     ("train", EVERYTHING_ABOVE),

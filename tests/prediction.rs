@@ -18,11 +18,11 @@ fn predictions_after_the_first_allocate_no_scratch_memory() {
     // One thread: of several, one that found nothing to do at first would allocate later.
     with_threads(1, || {
         let before = scratch_allocations();
-        let predicted = evaluate::predict(&predictor, &split.train);
+        let predicted = evaluate::predict(&predictor, &split.train).unwrap();
         assert_eq!(predicted.len(), split.train.len());
         let first = scratch_allocations();
         assert!(first > before, "the count does not move");
-        assert_eq!(evaluate::predict(&predictor, &split.train), predicted);
+        assert_eq!(evaluate::predict(&predictor, &split.train).unwrap(), predicted);
         assert_eq!(scratch_allocations(), first);
     });
 }

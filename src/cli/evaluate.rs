@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 /// How well a run's selected model recognises the classes, domain by domain.
 ///
+/// Beside the accuracy stands the share of the commonest class among the same images: what naming it always would give.
+///
 /// Of two classes the second is the positive one, which precision, recall, F1 and the area under the ROC curve are about; the
 /// area stands with its 95 % bootstrap interval.
 #[derive(Args, Debug)]
@@ -50,11 +52,17 @@ impl Evaluate {
             }
             None => "",
         };
-        say(&format!("{:>10}  {:<14}{:>8}  {:>8}{more}", "domain", "role", "images", "accuracy"))?;
+        say(&format!(
+            "{:>10}  {:<14}{:>8}  {:>8}  {:>15}{more}",
+            "domain", "role", "images", "accuracy", "commonest class"
+        ))?;
         for row in &evaluation.domains {
-            let share = percent(row.accuracy);
+            let (share, commonest) = (percent(row.accuracy), percent(row.commonest_class_share));
             let more = row.scores.as_ref().map_or(String::new(), columns);
-            say(&format!("{:>10}  {:<14}{:>8}  {share:>8}{more}", row.domain, row.role, row.images))?;
+            say(&format!(
+                "{:>10}  {:<14}{:>8}  {share:>8}  {commonest:>15}{more}",
+                row.domain, row.role, row.images
+            ))?;
         }
         Ok(())
     }

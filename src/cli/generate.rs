@@ -3,7 +3,7 @@
 use super::saved_run::{Elsewhere, SavedRun};
 use super::say;
 use crate::error::{Error, Result};
-use crate::report::generated::{self, Kind};
+use crate::report::generated::{self, Kind, NoPicture};
 use crate::store::durable;
 use clap::Args;
 use std::path::PathBuf;
@@ -47,6 +47,14 @@ impl Generate {
             .into_iter()
             .map(|kind| (kind, generated::draw(kind, &saved.model, &saved.params, &split, seed)))
             .collect();
+        let not_finite = |(kind, png): &(Kind, std::result::Result<Vec<u8>, NoPicture>)| match png {
+            Err(cause @ NoPicture::NotFinite(_)) => Some((*kind, cause.to_string())),
+            _ => None,
+        };
+        if let Some((kind, cause)) = drawn.iter().find_map(not_finite) {
+            let (kind, run) = (kind.name(), self.run.display());
+            return Err(Error::work(format!("cannot generate {kind} from {run}: {cause}")));
+        }
         // Whoever asks for all gets what there is; whoever asks for what is not there is told why.
         if let Some((_, Err(lack))) = drawn.first()
             && drawn.iter().all(|(_, png)| png.is_err())

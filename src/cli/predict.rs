@@ -7,8 +7,9 @@ use crate::data::{class_in_words, image, pictures};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::render::field;
 use crate::experiments::unlike::UnlikeTraining;
-use crate::models::{LabelPredictor, SIDE, argmax, elbos, softmax};
+use crate::models::{LabelPredictor, SIDE, argmax, elbos};
 use crate::parallel;
+use crate::scores::log_odds::{first_not_finite, log_odds, probability};
 use crate::store::run_folder::RunFolder;
 use clap::Args;
 use serde::Serialize;
@@ -21,6 +22,11 @@ const BATCH: usize = 100;
 ///
 /// Of digits these are PNG images of 28 x 28 pixels; of other data PNG and JPEG images of any size, which are treated as those
 /// that were trained on.
+///
+/// To rank images, take the log-odds that --csv and --json give, ln p / (1 - p): of a confident model the probabilities of many
+/// images round to the same number, and the log-odds do not. --csv has those of the positive class, the second, in the
+/// column log_odds where there are two classes, and a column log_odds CLASS for each where there are more; --json has
+/// class_log_odds by class.
 ///
 /// An image is marked as unlike the training images if its ELBO is lower than that of all but 1 in 100 of them. The ELBO is a
 /// lower bound of the logarithm of the density that the model gives to the image, in nats, at the means of its latents and
@@ -48,7 +54,7 @@ pub(super) struct Predict {
     /// Print one JSON object instead of a line per image.
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print a table instead: a line an image, with all probabilities.
+    /// Print a table instead: a line an image, with all probabilities and log-odds.
     #[arg(long)]
     csv: bool,
     /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first.
@@ -64,15 +70,17 @@ struct Prediction {
     file: String,
     class: u32,
     class_name: String,
-    probability: f32,
+    probability: f64,
     /// q(y | mean of q(zy|x)), by class.
-    class_probabilities: Vec<f32>,
+    class_probabilities: Vec<f64>,
+    /// ln p / (1 - p) of these, by class.
+    class_log_odds: Vec<f64>,
     /// The training domain that q(d | mean of q(zd|x)) finds likeliest, if the model can tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<String>,
     /// By training domain.
     #[serde(skip_serializing_if = "Option::is_none")]
-    domain_probabilities: Option<Vec<f32>>,
+    domain_probabilities: Option<Vec<f64>>,
     /// A lower bound of the logarithm of the image's density, in nats, where the run says below which it is unlike.
     #[serde(skip_serializing_if = "Option::is_none")]
     elbo: Option<f64>,
@@ -135,8 +143,10 @@ impl Predict {
         let mut predictions = Vec::new();
         for (files, images) in files.chunks(BATCH).zip(images.chunks(BATCH)) {
             let pixels: Vec<f32> = images.iter().flatten().map(|&level| f32::from(level) / 255.0).collect();
-            let mut nearest = of_domain.as_ref().map(|of_domain| answers(of_domain, &pixels).into_iter());
-            for (file, class) in files.iter().zip(answers(&of_class, &pixels)) {
+            let ask = |predictor, what, names: &[String]| answers(predictor, &pixels, what, names, files);
+            let of_domain = of_domain.as_ref().map(|of_domain| ask(of_domain, "training domain", &domains));
+            let mut nearest = of_domain.transpose()?.map(Vec::into_iter);
+            for (file, class) in files.iter().zip(ask(&of_class, "class", &classes)?) {
                 let domain = nearest.as_mut().and_then(Iterator::next);
                 predictions.push(Prediction {
                     file: file.display().to_string(),
@@ -144,6 +154,7 @@ impl Predict {
                     class_name: classes[class.label as usize].clone(),
                     probability: class.probabilities[class.label as usize],
                     class_probabilities: class.probabilities,
+                    class_log_odds: class.log_odds,
                     domain: domain.as_ref().map(|domain| domains[domain.label as usize].clone()),
                     domain_probabilities: domain.map(|domain| domain.probabilities),
                     elbo: None,
@@ -162,7 +173,7 @@ impl Predict {
             return table(&classes, &domains, &predictions);
         }
         for p in &predictions {
-            let share = percent(f64::from(p.probability));
+            let share = percent(p.probability);
             let domain =
                 p.domain.as_ref().map_or(String::new(), |name| format!(", most like training domain {name}"));
             let class = class_in_words(&classes, p.class);
@@ -247,8 +258,9 @@ fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Comma-separated: file, class, its name, its probability, the probabilities of all classes and of all domains, the ELBO and
-/// whether it is unlike those of the training images.
+/// Comma-separated: file, class, its name, its probability, the probabilities of all classes, the log-odds of the positive one
+/// of two classes or of all of more, the likeliest domain and the probabilities of all, the ELBO and whether it is unlike those
+/// of the training images.
 fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> Result<()> {
     let known_domains = predictions.iter().any(|p| p.domain.is_some());
     let named = |what: &str, names: &[String]| {
@@ -256,6 +268,12 @@ fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> 
     };
     let mut head = ["file", "class", "class_name", "probability"].map(str::to_owned).to_vec();
     head.extend(named("class", classes));
+    // Of two classes the other's are these with the other sign.
+    let with_log_odds = if let [_, _] = classes { 1..2 } else { 0..classes.len() };
+    match classes {
+        [_, _] => head.push("log_odds".into()),
+        more => head.extend(named("log_odds", more)),
+    }
     if known_domains {
         head.push("domain".into());
         head.extend(named("domain", domains));
@@ -267,10 +285,11 @@ fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> 
     for p in predictions {
         let mut line =
             vec![field(&p.file), p.class.to_string(), field(&p.class_name), p.probability.to_string()];
-        line.extend(p.class_probabilities.iter().map(f32::to_string));
+        line.extend(p.class_probabilities.iter().map(f64::to_string));
+        line.extend(p.class_log_odds[with_log_odds.clone()].iter().map(f64::to_string));
         if let (Some(domain), Some(probabilities)) = (&p.domain, &p.domain_probabilities) {
             line.push(field(domain));
-            line.extend(probabilities.iter().map(f32::to_string));
+            line.extend(probabilities.iter().map(f64::to_string));
         }
         if let (Some(elbo), Some(unlike)) = (p.elbo, p.unlike_training) {
             line.extend([elbo.to_string(), unlike.to_string()]);
@@ -280,18 +299,40 @@ fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> 
     Ok(())
 }
 
-/// The likeliest label of an image, and the probabilities of all.
+/// The likeliest label of an image, and the probabilities and log-odds of all.
 struct Answer {
     label: u32,
-    probabilities: Vec<f32>,
+    probabilities: Vec<f64>,
+    log_odds: Vec<f64>,
 }
 
-fn answers(predictor: &LabelPredictor, images: &[f32]) -> Vec<Answer> {
+/// What a predictor says of the images of `files`; its labels are `what` and have `names`.
+///
+/// # Errors
+/// If a logit is not finite.
+fn answers(
+    predictor: &LabelPredictor,
+    images: &[f32],
+    what: &str,
+    names: &[String],
+    files: &[PathBuf],
+) -> Result<Vec<Answer>> {
     let labels = predictor.labels();
-    let count = images.len() / predictor.values();
-    let mut logits = vec![0.0; count * labels];
+    let mut logits = vec![0.0; files.len() * labels];
     predictor.logits(images, &mut logits);
-    let probabilities = softmax(&logits, labels);
-    let rows = argmax(&logits, labels).zip(probabilities.chunks_exact(labels));
-    rows.map(|(label, row)| Answer { label, probabilities: row.to_vec() }).collect()
+    if let Some((image, label, logit)) = first_not_finite(&logits, labels) {
+        let (file, name) = (files[image].display(), &names[label]);
+        return Err(Error::work(format!(
+            "cannot predict {file}: the logit of {what} {name} is {logit}, expected a finite number: with these weights the \
+             image leads to numbers that f32 does not hold"
+        )));
+    }
+    let all = log_odds(&logits, labels);
+    let rows = argmax(&logits, labels).zip(all.chunks_exact(labels));
+    let answer = |(label, log_odds): (u32, &[f64])| Answer {
+        label,
+        probabilities: log_odds.iter().copied().map(probability).collect(),
+        log_odds: log_odds.to_vec(),
+    };
+    Ok(rows.map(answer).collect())
 }

@@ -11,7 +11,7 @@ use crate::experiments::pca::Plane;
 use crate::experiments::tsne;
 use crate::models::Model;
 use crate::report::Picture;
-use crate::report::generated::{self, Kind};
+use crate::report::generated::{self, Kind, NoPicture};
 use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
@@ -132,12 +132,25 @@ fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Resu
 /// What the selected model generates, and what its latents know.
 fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split: &Split) {
     for kind in Kind::ALL {
-        if let Ok(png) = generated::draw(kind, model, params, split, report.config.seed) {
-            report.pictures.push((heading(kind).into(), png));
+        match generated::draw(kind, model, params, split, report.config.seed) {
+            Ok(png) => report.pictures.push((heading(kind).into(), png)),
+            Err(NoPicture::Lack(_)) => {}
+            Err(cause) => report.notices.push(format!("\"{}\" is left out: {cause}.", heading(kind))),
         }
     }
-    let (train, test) =
-        (latents::encode(model, params, &split.train), latents::encode(model, params, &split.test));
+    let encode = |data, which| latents::encode(model, params, data, which);
+    let encode_all = || -> Result<_> {
+        let unlabelled = split.unlabelled.as_ref().map(|data| encode(data, "unlabelled")).transpose()?;
+        Ok((encode(&split.train, "training")?, encode(&split.test, "test")?, unlabelled))
+    };
+    let (train, test, unlabelled) = match encode_all() {
+        Ok(latents) => latents,
+        Err(cause) => {
+            let what = "What latents know of classes and domains, and where images lie in them,";
+            report.notices.push(format!("{what} is left out: {cause}."));
+            return;
+        }
+    };
     if !train.is_empty() {
         let row = |known: &Knowledge| KnowledgeRow {
             latent: known.latent,
@@ -148,9 +161,7 @@ fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split:
         let known = knowledge::probe(&train, &test, split, report.config.data.protocol);
         report.knowledge = known.iter().map(row).collect();
         let mut parts = vec![(&split.train, train), (&split.test, test)];
-        if let Some(unlabelled) = &split.unlabelled {
-            parts.push((unlabelled, latents::encode(model, params, unlabelled)));
-        }
+        parts.extend(split.unlabelled.as_ref().zip(unlabelled));
         report.views = Some(views(&parts, split.classes));
     }
 }

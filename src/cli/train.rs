@@ -102,6 +102,12 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
         result.test_domain,
         percent(result.test_accuracy)
     ))?;
+    if let Some(share) = result.test_commonest_class_share {
+        let of_others = result
+            .disjoint_test_commonest_class_share
+            .map_or(String::new(), |share| format!("; {} of the other digits", percent(share)));
+        say(&format!("naming its commonest class always would give {}{of_others}", percent(share)))?;
+    }
     let is_there = |name: &String| folder.path().join(name).is_file();
     let pictures: Vec<String> = run_pictures::files().filter(is_there).collect();
     if !pictures.is_empty() {

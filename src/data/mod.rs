@@ -159,6 +159,31 @@ impl Split {
         std::iter::once(("training", &self.train)).chain(unlabelled)
     }
 
+    /// Which images of the test domain are of classes that no labelled training image is of, in a sentence; nothing if there
+    /// are none.
+    pub fn untrained_classes(&self) -> Option<String> {
+        let images =
+            |data: &Dataset, class: u32| data.classes.iter().filter(|&&other| other == class).count();
+        let untrained: Vec<(usize, &String)> = (0..)
+            .zip(&self.class_names)
+            .filter(|&(class, _)| images(&self.train, class) == 0)
+            .map(|(class, name)| (images(&self.test, class), name))
+            .filter(|&(tested, _)| tested > 0)
+            .collect();
+        let all: usize = untrained.iter().map(|(tested, _)| tested).sum();
+        let each: Vec<String> = untrained.iter().map(|(tested, name)| format!("{name} ({tested})")).collect();
+        let kind = if each.len() == 1 { "a class" } else { "classes" };
+        (all > 0).then(|| {
+            format!(
+                "{all} of {} images of the test domain {} are of {kind} that no labelled training image is of, so that none of \
+                 them can be recognised: {}",
+                self.test.len(),
+                self.test_domain,
+                each.join(", ")
+            )
+        })
+    }
+
     /// The SHA-256 of all images with their sizes, classes, domains and parts, in hexadecimal digits.
     pub fn sha256(&self) -> String {
         let parts = [

@@ -2,6 +2,7 @@
 
 use crate::autograd::{Engine, Params, Tape};
 use crate::data::Dataset;
+use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::tensor::Tensor;
 use crate::train::dataset;
@@ -19,12 +20,15 @@ pub struct Latent {
 }
 
 /// The posterior means of all latents of the model for all images of `data`, in the order zd, zx, zy. Nothing if the
-/// model has no latents, or there are no images.
+/// model has no latents, or there are no images. Messages call an image the `which` image of its number.
+///
+/// # Errors
+/// If a mean is not finite.
 ///
 /// # Panics
 /// If the model is not for images of this size.
-pub fn encode(model: &Model, params: &Params, data: &Dataset) -> Vec<Latent> {
-    let Some(variables) = model.latent_variables() else { return Vec::new() };
+pub fn encode(model: &Model, params: &Params, data: &Dataset, which: &str) -> Result<Vec<Latent>> {
+    let Some(variables) = model.latent_variables() else { return Ok(Vec::new()) };
     let engine = Engine::new();
     let all: Vec<usize> = (0..data.len()).collect();
     let mut latents: Vec<Latent> = Vec::new();
@@ -42,7 +46,15 @@ pub fn encode(model: &Model, params: &Params, data: &Dataset) -> Vec<Latent> {
             mean.read(|numbers| rows[..numbers.len()].copy_from_slice(numbers));
         }
     }
-    latents
+    for Latent { name, means } in &latents {
+        if let Some(place) = means.data().iter().position(|mean| !mean.is_finite()) {
+            let (image, mean) = (place / means.shape().columns(), means.data()[place]);
+            return Err(Error::work(format!(
+                "a mean of {name} of {which} image {image} is {mean}, expected a finite number"
+            )));
+        }
+    }
+    Ok(latents)
 }
 
 #[cfg(test)]
@@ -116,7 +128,7 @@ mod tests {
             ("vae", &[("z", 12)]),
         ] {
             let (model, params, data) = model(kind);
-            let latents = encode(&model, &params, &data);
+            let latents = encode(&model, &params, &data, "training").unwrap();
             assert_eq!(names_and_columns(&latents), names, "{kind}");
             assert!(latents.iter().all(|latent| latent.means.shape().rows() == 210), "{kind}");
             let of_class = latents.last().unwrap();
@@ -134,27 +146,40 @@ mod tests {
             let param = params.find(&format!("qzx.fc11.0.{end}")).unwrap();
             params.get_mut(param).fill(value);
         }
-        for latent in encode(&model, &params, &data) {
+        for latent in encode(&model, &params, &data, "training").unwrap() {
             let is_constant = latent.means.data().iter().all(|&z| z == 0.75);
             assert_eq!(is_constant, latent.name == "zx", "{}", latent.name);
         }
+    }
+
+    /// Finite weights whose products f32 does not hold.
+    #[test]
+    fn a_mean_that_is_no_number_is_an_error_that_names_it() {
+        let (model, mut params, data) = model("diva");
+        let weight = params.find("qzx.fc11.0.weight").unwrap();
+        params.get_mut(weight).iter_mut().for_each(|weight| *weight = 3e38_f32.copysign(*weight));
+        let refusal = encode(&model, &params, &data, "training").unwrap_err();
+        let sentence = refusal.to_string();
+        assert!(sentence.starts_with("a mean of zx of training image 0 is "), "{sentence}");
+        assert!(sentence.ends_with(", expected a finite number") && refusal.exit_code() == 1, "{sentence}");
     }
 
     #[test]
     fn models_without_latents_and_no_images_give_nothing() {
         for kind in ["classifier", "dann"] {
             let (model, params, data) = model(kind);
-            assert_eq!(encode(&model, &params, &data), []);
+            assert_eq!(encode(&model, &params, &data, "training").unwrap(), []);
         }
         let (model, params, _) = model("diva");
-        assert_eq!(encode(&model, &params, &Dataset::new([28, 28, 1], vec![], vec![], vec![])), []);
+        let none = Dataset::new([28, 28, 1], vec![], vec![], vec![]);
+        assert_eq!(encode(&model, &params, &none, "training").unwrap(), []);
     }
 
     #[test]
     fn the_number_of_threads_changes_no_bit() {
         let (model, params, data) = model("diva");
-        let encoded =
-            [1, 2, 3].map(|threads| parallel::with_threads(threads, || encode(&model, &params, &data)));
+        let encode = || encode(&model, &params, &data, "training").unwrap();
+        let encoded = [1, 2, 3].map(|threads| parallel::with_threads(threads, encode));
         assert_eq!(encoded[0], encoded[1]);
         assert_eq!(encoded[0], encoded[2]);
     }

@@ -4,6 +4,7 @@
 //! (Golub & Van Loan, Matrix Computations, section 8.5): it is short, always converges, and takes no random start. An
 //! eigenvector's sign is free; here the loading of largest absolute value is positive. All in f64.
 
+use super::assert_finite;
 use crate::tensor::Tensor;
 
 /// Far more than are ever needed: the method converges quadratically, in about ten sweeps for 200 dimensions.
@@ -26,9 +27,10 @@ impl Plane {
     /// The plane in which the rows of `points` (points, dimensions) differ most.
     ///
     /// # Panics
-    /// If there are fewer than two points.
+    /// If there are fewer than two points, or a coordinate is not finite.
     #[track_caller]
     pub fn of(points: &Tensor) -> Self {
+        assert_finite(points);
         let [rows, columns] = [points.shape().rows(), points.shape().columns()];
         assert!(rows >= 2, "the principal components of {rows} points");
         let mut mean = vec![0.0; columns];

@@ -7,11 +7,15 @@
 //! W, c = argmin sum_i CE(softmax(W x_i + c), y_i) + 1/2 |W|^2
 //! ```
 //!
+//! Of two labels scikit-learn has a single vector of weights, w = W_1 - W_0. At the solution W_1 = w / 2 = -W_0, so that
+//! |W|^2 = 1/2 |w|^2: the penalty on W is then twice as large, for the same solution.
+//!
 //! This is convex and has one solution. It is found from 0 on all rows at once, in f64: no random numbers, and sums cut
 //! by the number of rows alone.
 
-use super::elementary::{exp, ln};
+use super::assert_finite;
 use super::lbfgs::{dot, minimise};
+use crate::elementary::{exp, ln};
 use crate::parallel;
 use crate::tensor::Tensor;
 
@@ -36,9 +40,10 @@ impl Probe {
     /// Learns to tell the labels of `rows` (rows, columns).
     ///
     /// # Panics
-    /// If there is no row, or not a label for each.
+    /// If there is no row, or not a label for each, or a number is not finite.
     #[track_caller]
     pub fn fit(rows: &Tensor, labels: &[u32]) -> Self {
+        assert_finite(rows);
         let [count, columns] = [rows.shape().rows(), rows.shape().columns()];
         assert_eq!(labels.len(), count, "labels, and rows to be told apart by them");
         assert!(count > 0, "a probe that learns from no rows");
@@ -52,8 +57,9 @@ impl Probe {
         let targets: Vec<usize> = labels.iter().map(place).collect();
         let inputs = probe.standardise(rows);
         let start = probe.weights.clone();
+        let penalty = penalty(probe.labels.len());
         probe.weights = parallel::on_threads(|| {
-            minimise(start, TOLERANCE, |weights| objective(weights, &inputs, &targets, columns + 1))
+            minimise(start, TOLERANCE, |weights| objective(weights, penalty, &inputs, &targets, columns + 1))
         });
         probe
     }
@@ -61,7 +67,7 @@ impl Probe {
     /// The likeliest label of each row.
     ///
     /// # Panics
-    /// If they have other columns than those that it was trained on.
+    /// As [`Probe::probabilities`].
     #[track_caller]
     pub fn predict(&self, rows: &Tensor) -> Vec<u32> {
         // Of equal ones the first.
@@ -72,9 +78,10 @@ impl Probe {
     /// The probabilities of the labels, in ascending order of these, for each row.
     ///
     /// # Panics
-    /// If they have other columns than those that it was trained on.
+    /// If they have other columns than those that it was trained on, or a number is not finite.
     #[track_caller]
     pub fn probabilities(&self, rows: &Tensor) -> Vec<Vec<f64>> {
+        assert_finite(rows);
         let columns = self.mean.len();
         assert_eq!(rows.shape().columns(), columns, "columns of the rows, and of those trained on");
         let mut probabilities = vec![0.0; self.labels.len()];
@@ -136,9 +143,20 @@ fn softmax(weights: &[f64], row: &[f64], probabilities: &mut [f64]) -> [f64; 2] 
     [largest, ln(sum)]
 }
 
+/// What 1/2 |W|^2 is multiplied by, for so many labels: see the head of the file.
+fn penalty(labels: usize) -> f64 {
+    if labels == 2 { 2.0 } else { 1.0 }
+}
+
 /// The objective and its gradient, both divided by the number of rows. Each row of `inputs` has `width` numbers, the last
 /// of them 1.
-fn objective(weights: &[f64], inputs: &[f64], targets: &[usize], width: usize) -> (f64, Vec<f64>) {
+fn objective(
+    weights: &[f64],
+    penalty: f64,
+    inputs: &[f64],
+    targets: &[usize],
+    width: usize,
+) -> (f64, Vec<f64>) {
     let count = targets.len();
     let blocks = parallel::map(count.div_ceil(BLOCK), |block| {
         let rows = block * BLOCK..count.min((block + 1) * BLOCK);
@@ -164,8 +182,8 @@ fn objective(weights: &[f64], inputs: &[f64], targets: &[usize], width: usize) -
     }
     let columns = width - 1;
     for (weights, gradient) in weights.chunks_exact(width).zip(gradient.chunks_exact_mut(width)) {
-        loss += dot(&weights[..columns], &weights[..columns]) / 2.0;
-        gradient.iter_mut().zip(&weights[..columns]).for_each(|(slope, weight)| *slope += weight);
+        loss += penalty * dot(&weights[..columns], &weights[..columns]) / 2.0;
+        gradient.iter_mut().zip(&weights[..columns]).for_each(|(slope, weight)| *slope += penalty * weight);
     }
     gradient.iter_mut().for_each(|slope| *slope /= count as f64);
     (loss / count as f64, gradient)
@@ -251,13 +269,52 @@ mod tests {
         assert_eq!(answers.iter().zip(&labels[150..]).filter(|(answer, label)| answer == label).count(), 47);
     }
 
+    /// The same script: the labels modulo 2. With the penalty of more labels the weights were those of C = 2.
+    #[test]
+    fn of_two_labels_it_is_that_of_scikit_learn_too() {
+        let expected = [
+            0.837911165,
+            3.077802424,
+            -0.762566635,
+            -0.486942811,
+            -0.510350389,
+            1.037031073,
+            -0.674340412,
+            -0.006427831,
+            0.000857117,
+        ];
+        let probabilities = [0.079309376, 0.997820570, 0.000832446, 0.624541125, 0.029526940];
+        let (points, labels) = reference::points();
+        let labels: Vec<u32> = labels.iter().map(|label| label % 2).collect();
+        let [train, held_out] = [0..150, 150..200]
+            .map(|rows| Tensor::new([rows.len(), 8], &points.data()[rows.start * 8..rows.end * 8]));
+        let probe = Probe::fit(&train, &labels[..150]);
+        let close =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found}, {expected}");
+        let (first, second) = probe.weights.split_at(9);
+        for ((first, second), expected) in first.iter().zip(second).zip(expected) {
+            close(second - first, expected);
+        }
+        for (found, expected) in probe.probabilities(&held_out).iter().zip(probabilities) {
+            close(found[1], expected);
+        }
+        let answers = probe.predict(&held_out);
+        assert_eq!(answers.iter().zip(&labels[150..]).filter(|(answer, label)| answer == label).count(), 49);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows with a number that is not finite")]
+    fn numbers_that_are_not_finite_are_a_bug() {
+        Probe::fit(&Tensor::new([2, 1], &[0.0, f32::NAN]), &[0, 1]);
+    }
+
     #[test]
     fn the_gradient_is_the_slope_of_the_objective_and_vanishes_at_the_solution() {
         let (points, labels) = reference::points();
         let probe = Probe::fit(&points, &labels);
         let inputs = probe.standardise(&points);
         let targets: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
-        let at = |weights: &[f64]| objective(weights, &inputs, &targets, 9);
+        let at = |weights: &[f64]| objective(weights, 1.0, &inputs, &targets, 9);
         let (_, gradient) = at(&probe.weights);
         assert!(gradient.iter().all(|slope| slope.abs() <= TOLERANCE), "{gradient:?}");
         let mut weights: Vec<f64> = (0..36).map(|i| f64::from(i * 5 % 13) / 10.0 - 0.6).collect();

@@ -16,8 +16,9 @@
 //! coordinate that grow while its direction lasts. Published crates start from random points, or add in the order in
 //! which threads come; this one gives the same bits for any number of threads, on every machine.
 
-use super::elementary::{exp, ln};
+use super::assert_finite;
 use super::pca::Plane;
+use crate::elementary::{exp, ln};
 use crate::parallel;
 use crate::tensor::Tensor;
 
@@ -56,9 +57,10 @@ pub struct Embedding {
 /// Lays the rows of `points` (points, dimensions) out in a plane.
 ///
 /// # Panics
-/// If there are fewer than two or more than [`MOST_POINTS`].
+/// If there are fewer than two or more than [`MOST_POINTS`], or a coordinate is not finite.
 #[track_caller]
 pub fn embed(points: &Tensor) -> Embedding {
+    assert_finite(points);
     let count = points.shape().rows();
     assert!((2..=MOST_POINTS).contains(&count), "{count} points to be laid out, from 2 to {MOST_POINTS}");
     let perplexity = PERPLEXITY.min((count as f64 - 1.0) / 3.0).max(1.0);

@@ -19,7 +19,7 @@ pub use diva::Diva;
 pub use evidence::elbos;
 pub use latents::{Latent, LatentVariableModel, Latents};
 pub use networks::lenet::SIDE;
-pub use predict::{LabelPredictor, softmax};
+pub use predict::LabelPredictor;
 pub use vae::Vae;
 
 use crate::autograd::{Builder, Params, Tape, Var};

@@ -4,7 +4,7 @@
 //! mean, and nothing of the decoder. The tests compare with the same by the tape.
 
 use super::networks::{AuxiliaryClassifier, ClassifierHead, Encoder, Trunk};
-use crate::autograd::{Engine, Params, Tape};
+use crate::autograd::Params;
 use crate::nn::Frozen;
 
 /// Networks from images to the logits of labels, with the values that the parameters had when it was made.
@@ -56,19 +56,11 @@ impl LabelPredictor {
     }
 }
 
-/// The probabilities that rows of `labels` logits stand for.
-pub fn softmax(logits: &[f32], labels: usize) -> Vec<f32> {
-    let (engine, params) = (Engine::new(), Params::new());
-    let tape = Tape::inference(&engine, &params);
-    let rows = tape.constant([logits.len() / labels, labels], |numbers| numbers.copy_from_slice(logits));
-    rows.log_softmax().exp().read(<[f32]>::to_vec)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::autograd::gradcheck::CHOOSING;
-    use crate::autograd::{Builder, Gradients, Role};
+    use crate::autograd::{Builder, Engine, Gradients, Role, Tape};
     use crate::data::embedded;
     use crate::models::{Diva, Kl, LogitLayout, ModelKind, Networks, SIDE, Settings, argmax};
     use crate::optim::Adam;

@@ -138,7 +138,7 @@ mod tests {
         for _ in 0..order.len() {
             trainer.step(&order).unwrap();
         }
-        (trainer.end_epoch().0, config)
+        (trainer.end_epoch().unwrap().0, config)
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub(super) fn describe(page: &mut Page, evaluation: &Evaluation, classes: &[Stri
     page.paragraph(&format!(
         "What follows is about the class {positive}. Precision is the share of the images that are taken for it which are \
          {positive}, recall the share of the {positive} images which are taken for it; F1 is the harmonic mean of both. \
-         Balanced accuracy is the mean of the recalls of both classes, so that a model that names the commoner class \
-         always gets 50 %.",
+         Beside the accuracy stands the share of the commonest class, which a model gets that names that class always; balanced \
+         accuracy is the mean of the recalls of both classes, of which such a model gets 50 %. Images are ranked by their \
+         log-odds, which differ where probabilities round to the same number.",
     ));
     table(page, evaluation);
     page.paragraph(&interval_in_words(scores.roc_auc.as_ref()));
@@ -59,6 +60,7 @@ fn table(page: &mut Page, evaluation: &Evaluation) {
         "role",
         "images",
         "accuracy",
+        "commonest class",
         "balanced",
         "precision",
         "recall",
@@ -75,6 +77,7 @@ fn table(page: &mut Page, evaluation: &Evaluation) {
             row.role.into(),
             row.images.to_string(),
             percent(row.accuracy),
+            percent(row.commonest_class_share),
             share(scores.balanced_accuracy),
             share(scores.precision),
             share(scores.recall),
@@ -159,7 +162,7 @@ mod tests {
     /// (0, 0), (0, 1/2), (1/2, 1/2), (1/2, 1), (1, 1), with an area of 3/4. At 1/2 the first three are taken for class 1.
     fn evaluation() -> Evaluation {
         let of_one = [0.95, 0.85, 0.65, 0.05];
-        let rows: Vec<f64> = of_one.into_iter().flat_map(|p: f64| [1.0 - p, p]).collect();
+        let rows: Vec<f32> = of_one.into_iter().flat_map(|p: f32| [0.0, (p / (1.0 - p)).ln()]).collect();
         let predictions = Predictions::new(&[1, 0, 1, 0], &rows, 2).unwrap();
         let scores = predictions.scores(1, Bootstrap { resamples: 100, seed: 0 });
         let row = DomainEvaluation {
@@ -168,12 +171,14 @@ mod tests {
             images: 4,
             correct: 3,
             accuracy: 0.75,
+            commonest_class_share: 0.5,
             scores: Some(scores),
         };
         Evaluation {
             train_accuracy: 1.0,
             validation_accuracy: None,
             test_accuracy: 0.75,
+            test_commonest_class_share: 0.5,
             disjoint_test_accuracy: None,
             positive_class: Some("ill".into()),
             domains: vec![row],
@@ -190,8 +195,8 @@ mod tests {
     fn four_images_worked_by_hand_are_drawn() {
         let text = page(&evaluation());
         // Precision 2/3, recall 1, balanced (1/2 + 1) / 2, F1 = 4 / 5.
-        let row = "<tr><th>P9 &lt;b&gt;</th><td>test</td><td>4</td><td>75.0 %</td><td>75.0 %</td><td>66.7 %</td><td>100.0 %</td>\
-                   <td>80.0 %</td><td>0.750</td>";
+        let row = "<tr><th>P9 &lt;b&gt;</th><td>test</td><td>4</td><td>75.0 %</td><td>50.0 %</td><td>75.0 %</td><td>66.7 %</td>\
+                   <td>100.0 %</td><td>80.0 %</td><td>0.750</td>";
         assert!(text.contains(row), "{text}");
         // 540 across from 72, 540 up from 574.
         let curve = "points=\"72.0,574.0 72.0,304.0 342.0,304.0 342.0,34.0 612.0,34.0\"";
@@ -209,7 +214,7 @@ mod tests {
     fn what_is_not_defined_is_not_drawn() {
         let mut one_class = evaluation();
         one_class.domains[0].scores = Some(
-            Predictions::new(&[1], &[0.2, 0.8], 2).unwrap().scores(1, Bootstrap { resamples: 10, seed: 0 }),
+            Predictions::new(&[1], &[-1.0, 1.0], 2).unwrap().scores(1, Bootstrap { resamples: 10, seed: 0 }),
         );
         let text = page(&one_class);
         assert!(text.contains("images of one class only") && !text.contains("NaN"), "{text}");

@@ -123,6 +123,16 @@ impl RunReport {
         right as f64 / all as f64 == selected.test_accuracy
     }
 
+    /// The accuracy that naming the commonest class of the unseen domain always would have.
+    fn commonest_class_share(&self) -> Option<f64> {
+        let Some(confusion) = &self.confusion else {
+            return self.result.as_ref()?.test_commonest_class_share;
+        };
+        let counts = confusion.iter().map(|row| row.iter().sum::<usize>());
+        let all: usize = counts.clone().sum();
+        (all > 0).then(|| counts.max().unwrap_or(0) as f64 / all as f64)
+    }
+
     /// The mean accuracy on the unseen domain over the last ten epochs, or fewer.
     fn mean_of_last(&self) -> Option<f64> {
         metrics::mean_of_last(self.metrics.iter().map(|epoch| epoch.test_accuracy))
@@ -200,6 +210,9 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
     let mut rows = vec![cells(&["", "recognised"])];
     let mut row = |name: String, share: f64| rows.push(vec![name, percent(share)]);
     row(format!("unseen domain {unseen}, at the selected epoch {}", selected.epoch), selected.test_accuracy);
+    if let Some(share) = run.commonest_class_share() {
+        row(format!("unseen domain {unseen}, if its commonest class were named always"), share);
+    }
     if let Some(share) = selected.disjoint_test_accuracy {
         row(format!("unseen domain {unseen}, digits seen at no angle"), share);
     }
@@ -427,6 +440,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
         "seed",
         "epochs",
         "unseen, selected",
+        "commonest class",
         "ROC AUC",
         "other digits",
         "unseen, last 10",
@@ -443,6 +457,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
             run.config.seed.to_string(),
             run.progress(),
             or_dash(selected.map(|epoch| epoch.test_accuracy), percent),
+            or_dash(run.commonest_class_share(), percent),
             area.map_or(MISSING.into(), |area| area.to_string()),
             or_dash(selected.and_then(|epoch| epoch.disjoint_test_accuracy), percent),
             or_dash(run.mean_of_last(), percent),

@@ -4,12 +4,12 @@
 //! undefined, because a class is absent or never predicted, is nothing here, where scikit-learn says 0 or NaN or leaves
 //! the class out.
 //!
-//! An image's predicted class is the one with the highest probability, the first of equals, unless whoever predicted
-//! says otherwise ([`Predictions::with_predicted`]). Of two classes one is the
-//! positive one, and precision, recall, F1 and the ROC curve are about it; of more they are the mean of those of each
-//! class against the others (macro).
+//! An image's predicted class is the one with the largest logit, the first of equals. Images are ranked by log-odds
+//! ([`log_odds`]), since different ones may round to the same probability. Of two classes one is the positive one, and precision,
+//! recall, F1 and the ROC curve are about it; of more they are the mean of those of each class against the others (macro).
 
 mod calibration;
+pub mod log_odds;
 pub mod quantile;
 mod ranking;
 mod summary;
@@ -28,7 +28,7 @@ pub use summary::Summary;
 pub struct Predictions {
     truth: Vec<u32>,
     /// (images, classes)
-    probabilities: Vec<f64>,
+    log_odds: Vec<f64>,
     /// The class that each image is taken for.
     predicted: Vec<u32>,
     classes: usize,
@@ -60,50 +60,38 @@ pub struct Scores {
 }
 
 impl Predictions {
-    /// `truth` is a class below `classes` for each image; `probabilities` (images, classes).
+    /// `truth` is a class below `classes` for each image; `logits` (images, classes).
     ///
     /// # Errors
-    /// If a probability is not in 0..1, but for rounding.
+    /// If a logit is not finite.
     ///
     /// # Panics
-    /// If there are fewer than two classes, or not as many probabilities as images and classes, or a class is none of them.
+    /// If there is no class, or not as many logits as images and classes, or a class is none of them.
     #[track_caller]
-    pub fn new<P: Copy + Into<f64>>(truth: &[u32], probabilities: &[P], classes: usize) -> Result<Self> {
-        assert!(classes >= 2, "scores of {classes} classes");
+    pub fn new(truth: &[u32], logits: &[f32], classes: usize) -> Result<Self> {
+        assert!(classes > 0, "scores of no classes");
         assert_eq!(
-            Some(probabilities.len()),
+            Some(logits.len()),
             truth.len().checked_mul(classes),
-            "probabilities of {} images and {classes} classes",
+            "logits of {} images and {classes} classes",
             truth.len()
         );
         let largest = truth.iter().max().copied().unwrap_or(0) as usize;
         assert!(largest < classes, "class {largest} of {classes}");
-        let probabilities: Vec<f64> = probabilities.iter().map(|&p| p.into()).collect();
-        if let Some(at) = probabilities.iter().position(|p| !(-1e-6..=1.0 + 1e-6).contains(p)) {
+        if let Some((image, class, logit)) = log_odds::first_not_finite(logits, classes) {
             return Err(Error::work(format!(
-                "the probability of class {} of image {} is {}, expected a number from 0 to 1",
-                at % classes,
-                at / classes,
-                probabilities[at]
+                "the logit of class {class} of image {image} is {logit}, expected a finite number"
             )));
         }
         let likeliest =
-            |row: &[f64]| (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-        let predicted = probabilities.chunks_exact(classes).map(|row| likeliest(row) as u32).collect();
-        Ok(Predictions { truth: truth.to_vec(), probabilities, predicted, classes })
-    }
-
-    /// The same with the classes that the images were taken for by something finer than these probabilities, such as
-    /// logits that round to equal ones: accuracies then agree with those that are counted elsewhere.
-    ///
-    /// # Panics
-    /// If there is not one for each image, or one is no class.
-    #[track_caller]
-    pub fn with_predicted(self, predicted: Vec<u32>) -> Self {
-        assert_eq!(predicted.len(), self.truth.len(), "predicted classes of another number of images");
-        let largest = predicted.iter().max().copied().unwrap_or(0) as usize;
-        assert!(largest < self.classes, "class {largest} of {}", self.classes);
-        Predictions { predicted, ..self }
+            |row: &[f32]| (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+        let predicted = logits.chunks_exact(classes).map(|row| likeliest(row) as u32).collect();
+        Ok(Predictions {
+            truth: truth.to_vec(),
+            log_odds: log_odds::log_odds(logits, classes),
+            predicted,
+            classes,
+        })
     }
 
     /// All scores; of two classes, `positive` is the one that they are about, of more it does not matter.
@@ -143,19 +131,19 @@ impl Predictions {
         confusion
     }
 
-    /// The images by their probability of a class; none if it is absent, or all others are.
+    /// The images by their log-odds of a class; none if it is absent, or all others are.
     fn ranking(&self, class: usize) -> Option<Ranking> {
-        let probabilities = self.probabilities.iter().skip(class).step_by(self.classes).copied();
-        Ranking::new(probabilities.zip(self.truth.iter().map(|&truth| truth as usize == class)))
+        let log_odds = self.log_odds.iter().skip(class).step_by(self.classes).copied();
+        Ranking::new(log_odds.zip(self.truth.iter().map(|&truth| truth as usize == class)))
     }
 
     /// A probability for each image, and whether what it is the probability of is so: of two classes, that the image is of
     /// the positive one; of more, that the predicted class is right.
     fn confidences(&self, positive: u32) -> Vec<(f64, bool)> {
-        let rows = self.probabilities.chunks_exact(self.classes).zip(&self.truth).zip(&self.predicted);
+        let rows = self.log_odds.chunks_exact(self.classes).zip(&self.truth).zip(&self.predicted);
         rows.map(|((row, &truth), &predicted)| {
             let class = if self.classes == 2 { positive } else { predicted };
-            (row[class as usize], truth == class)
+            (log_odds::probability(row[class as usize]), truth == class)
         })
         .collect()
     }

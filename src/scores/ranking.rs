@@ -10,6 +10,7 @@
 //! skipped; how many is reported. It says how the area may vary with the choice of images from one patient, not how it
 //! varies between patients or trainings.
 
+use super::log_odds::probability;
 use super::quantile::quantile;
 use crate::parallel;
 use crate::rng::Stream;
@@ -63,16 +64,19 @@ pub struct RocPoint {
     pub false_positive_rate: f64,
     /// Of the images of the class, the share that are taken for it.
     pub true_positive_rate: f64,
-    /// Images from this probability on are taken for the class; none where no image is.
+    /// Images from this probability on are taken for the class; none where no image is. Corners of confident predictions may
+    /// share it.
     pub threshold: Option<f64>,
+    /// The same as log-odds, which tell corners apart.
+    pub threshold_log_odds: Option<f64>,
 }
 
-/// Images by their probability of a class, which is neither absent nor all there is.
+/// Images by their log-odds of a class, which is neither absent nor all there is.
 #[derive(Clone, Debug)]
 pub(super) struct Ranking {
-    /// Image indices by descending probability.
+    /// Image indices by descending log-odds.
     order: Vec<usize>,
-    /// How many images there are up to the end of each group of equal probabilities, and that probability.
+    /// How many images there are up to the end of each group of equal log-odds, and these.
     groups: Vec<(usize, f64)>,
     /// Whether an image is of the class.
     is_positive: Vec<bool>,
@@ -86,25 +90,25 @@ struct Tally {
 }
 
 impl Ranking {
-    /// Of a probability for each image, and whether it is of the class.
+    /// Of the log-odds of each image, and whether it is of the class.
     pub(super) fn new(images: impl Iterator<Item = (f64, bool)>) -> Option<Self> {
-        let (probabilities, is_positive): (Vec<f64>, Vec<bool>) = images.unzip();
+        let (log_odds, is_positive): (Vec<f64>, Vec<bool>) = images.unzip();
         if !is_positive.contains(&true) || !is_positive.contains(&false) {
             return None;
         }
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        let mut order: Vec<usize> = (0..log_odds.len()).collect();
+        order.sort_by(|&a, &b| log_odds[b].total_cmp(&log_odds[a]));
         let mut groups: Vec<(usize, f64)> = vec![];
         for (place, &image) in order.iter().enumerate() {
             match groups.last_mut() {
-                Some((end, probability)) if *probability == probabilities[image] => *end = place + 1,
-                _ => groups.push((place + 1, probabilities[image])),
+                Some((end, odds)) if *odds == log_odds[image] => *end = place + 1,
+                _ => groups.push((place + 1, log_odds[image])),
             }
         }
         Some(Ranking { order, groups, is_positive })
     }
 
-    /// The images of each group of equal probabilities, in descending order.
+    /// The images of each group of equal log-odds, in descending order.
     fn tallies(&self, times: impl Fn(usize) -> u64) -> impl Iterator<Item = Tally> {
         let mut start = 0;
         self.groups.iter().map(move |&(end, _)| {
@@ -150,10 +154,14 @@ impl Ranking {
                     && here.negative - before.negative == after.negative - here.negative
             }
         };
-        let point = |place: usize| RocPoint {
-            false_positive_rate: reached[place].negative as f64 / all.negative as f64,
-            true_positive_rate: reached[place].positive as f64 / all.positive as f64,
-            threshold: place.checked_sub(1).map(|group| self.groups[group].1),
+        let point = |place: usize| {
+            let threshold_log_odds = place.checked_sub(1).map(|group| self.groups[group].1);
+            RocPoint {
+                false_positive_rate: reached[place].negative as f64 / all.negative as f64,
+                true_positive_rate: reached[place].positive as f64 / all.positive as f64,
+                threshold: threshold_log_odds.map(probability),
+                threshold_log_odds,
+            }
         };
         (0..reached.len()).filter(|&place| !is_between(place)).map(point).collect()
     }

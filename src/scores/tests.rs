@@ -9,6 +9,10 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
+fn floats(value: &Value) -> Vec<f32> {
+    numbers(value).into_iter().map(|number| number as f32).collect()
+}
+
 #[track_caller]
 fn near(found: Option<f64>, expected: &Value, what: &str) {
     let (found, expected) = (found.unwrap(), expected.as_f64().unwrap());
@@ -19,12 +23,12 @@ fn near(found: Option<f64>, expected: &Value, what: &str) {
 fn every_score_is_scikit_learns() {
     let cases: Vec<Value> =
         serde_json::from_str(include_str!("../../tests/fixtures/scores/cases.json")).unwrap();
-    assert_eq!(cases.len(), 12);
+    assert_eq!(cases.len(), 13);
     for case in cases {
         let classes = case["classes"].as_u64().unwrap() as usize;
         let truth: Vec<u32> = numbers(&case["truth"]).into_iter().map(|class| class as u32).collect();
         let what = format!("{} images of {classes} classes", truth.len());
-        let predictions = Predictions::new(&truth, &numbers(&case["probabilities"]), classes).unwrap();
+        let predictions = Predictions::new(&truth, &floats(&case["logits"]), classes).unwrap();
         let scores = predictions.scores(case["positive"].as_u64().unwrap() as u32, NONE);
         assert_eq!(scores.images, truth.len());
         near(scores.accuracy, &case["accuracy"], &what);
@@ -42,7 +46,8 @@ fn every_score_is_scikit_learns() {
             for (point, expected) in curve.iter().zip(expected) {
                 near(Some(point.false_positive_rate), &expected[0], &what);
                 near(Some(point.true_positive_rate), &expected[1], &what);
-                assert_eq!(point.threshold, expected[2].as_f64(), "{what}");
+                assert_eq!(point.threshold_log_odds, expected[2].as_f64(), "{what}");
+                assert_eq!(point.threshold, expected[2].as_f64().map(log_odds::probability), "{what}");
             }
         }
 
@@ -64,18 +69,42 @@ fn every_score_is_scikit_learns() {
     }
 }
 
-/// Two classes that overlap: class 1 with this share, probabilities with ties.
+/// 80 images whose probabilities are all 1 in f32: their area is 0.5 by these.
+#[test]
+fn images_are_ranked_by_what_f32_probabilities_do_not_hold() {
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../../tests/fixtures/scores/cases.json")).unwrap();
+    let confident =
+        cases.iter().filter(|case| case["roc_auc_of_f32_probabilities"] == 0.5).collect::<Vec<_>>();
+    let [case] = confident[..] else { panic!("{} such cases", confident.len()) };
+    let truth: Vec<u32> = numbers(&case["truth"]).into_iter().map(|class| class as u32).collect();
+    let logits = floats(&case["logits"]);
+    assert_eq!(truth.len(), 80);
+    let odds = log_odds::log_odds(&logits, 2);
+    assert!(odds.iter().skip(1).step_by(2).all(|&odds| log_odds::probability(odds) as f32 == 1.0));
+    let area = |logits: &[f32]| {
+        let scores =
+            Predictions::new(&truth, logits, 2).unwrap().scores(1, Bootstrap { resamples: 50, seed: 0 });
+        scores.roc_auc.unwrap()
+    };
+    let plain = area(&logits);
+    assert_eq!(format!("{plain:.3}")[..5], *"0.589");
+    for power in [-110, -20, 1, 60, 110] {
+        let scaled: Vec<f32> = logits.iter().map(|x| x * f64::from(power).exp2() as f32).collect();
+        assert_eq!(area(&scaled), plain, "2^{power}");
+    }
+}
+
+/// Two classes that overlap: class 1 with this share, logits with ties.
 fn overlapping(images: usize, share: f32) -> (Vec<u32>, Vec<f32>) {
     let stream = Stream::new(41, "scores", &[]);
     let mut noise = vec![0.0; images];
     Stream::new(42, "scores", &[]).fill_normal(0, &mut noise);
     let truth: Vec<u32> = (0..images as u64).map(|i| u32::from(stream.uniform(i) < share)).collect();
-    let of_one = truth.iter().zip(&noise).map(|(&class, noise)| {
-        let value = 0.4 + 0.15 * class as f32 + 0.15 * noise;
-        (value.clamp(0.0, 1.0) * 64.0).round() / 64.0
-    });
-    let probabilities = of_one.flat_map(|p| [1.0 - p, p]).collect();
-    (truth, probabilities)
+    let of_one =
+        truth.iter().zip(&noise).map(|(&class, noise)| ((class as f32 + noise - 0.6) * 10.0).round() / 16.0);
+    let logits = of_one.flat_map(|x| [0.25, 0.25 + x]).collect();
+    (truth, logits)
 }
 
 /// The area pair by pair.
@@ -100,10 +129,10 @@ fn pairwise(truth: &[u32], of_one: &[f32], images: &[usize]) -> Option<f64> {
 fn the_interval_is_that_of_areas_counted_pair_by_pair() {
     // Of twelve images one is of class 1: a third of all draws lack it.
     for (images, share, resamples) in [(12, 0.1, 300), (90, 0.6, 200)] {
-        let (mut truth, probabilities) = overlapping(images, share);
+        let (mut truth, logits) = overlapping(images, share);
         truth[0] = 1;
-        let of_one: Vec<f32> = probabilities.iter().skip(1).step_by(2).copied().collect();
-        let predictions = Predictions::new(&truth, &probabilities, 2).unwrap();
+        let of_one: Vec<f32> = logits.iter().skip(1).step_by(2).copied().collect();
+        let predictions = Predictions::new(&truth, &logits, 2).unwrap();
         let auc = predictions.scores(1, Bootstrap { resamples, seed: 9 }).roc_auc.unwrap();
         let mut areas: Vec<f64> = (0..resamples as u64)
             .filter_map(|draw| {
@@ -129,8 +158,8 @@ fn the_interval_is_that_of_areas_counted_pair_by_pair() {
 /// Against the standard error of DeLong, DeLong and Clarke-Pearson (1988).
 #[test]
 fn the_interval_is_as_wide_as_the_standard_error_says() {
-    let (truth, probabilities) = overlapping(800, 0.7);
-    let of_one: Vec<f32> = probabilities.iter().skip(1).step_by(2).copied().collect();
+    let (truth, logits) = overlapping(800, 0.7);
+    let of_one: Vec<f32> = logits.iter().skip(1).step_by(2).copied().collect();
     let (ones, zeros): (Vec<usize>, Vec<usize>) = (0..800).partition(|&i| truth[i] == 1);
     let placements = |own: &[usize], other: &[usize]| -> f64 {
         let values: Vec<f64> = own
@@ -145,7 +174,7 @@ fn the_interval_is_as_wide_as_the_standard_error_says() {
         squares / (values.len() - 1) as f64 / values.len() as f64
     };
     let error = (placements(&ones, &zeros) + placements(&zeros, &ones)).sqrt();
-    let predictions = Predictions::new(&truth, &probabilities, 2).unwrap();
+    let predictions = Predictions::new(&truth, &logits, 2).unwrap();
     let auc = predictions.scores(1, Bootstrap::default()).roc_auc.unwrap();
     let [low, high] = auc.interval.unwrap();
     assert!(low < auc.value && auc.value < high, "{auc:?}");
@@ -155,38 +184,27 @@ fn the_interval_is_as_wide_as_the_standard_error_says() {
 
 #[test]
 fn the_interval_does_not_depend_on_threads_and_follows_the_seed() {
-    let (truth, probabilities) = overlapping(200, 0.5);
-    let predictions = Predictions::new(&truth, &probabilities, 2).unwrap();
+    let (truth, logits) = overlapping(200, 0.5);
+    let predictions = Predictions::new(&truth, &logits, 2).unwrap();
     let scores =
         |threads, seed| with_threads(threads, || predictions.scores(1, Bootstrap { resamples: 100, seed }));
     assert_eq!(scores(1, 0), scores(3, 0));
     assert_ne!(scores(1, 0).roc_auc.unwrap().interval, scores(1, 1).roc_auc.unwrap().interval);
 }
 
-/// Equal probabilities of which the second class is meant by whoever predicted; by hand.
+/// The next number of f32 decides, and of equal logits the first; by hand.
 #[test]
-fn whoever_predicted_may_know_better_than_rounded_probabilities() {
-    let rounded = Predictions::new(&[1, 1, 0], &[0.5, 0.5, 0.5, 0.5, 0.9, 0.1], 2).unwrap();
-    assert_eq!(rounded.confusion(), [[1, 0], [2, 0]]);
-    let told = rounded.clone().with_predicted(vec![1, 0, 0]);
-    assert_eq!(told.confusion(), [[1, 0], [1, 1]]);
-    let (before, after) = (rounded.scores(1, NONE), told.scores(1, NONE));
-    assert_eq!((before.accuracy, after.accuracy), (Some(1.0 / 3.0), Some(2.0 / 3.0)));
-    assert_eq!((before.recall, after.recall), (Some(0.0), Some(0.5)));
-    assert_eq!((before.roc_auc, before.calibration), (after.roc_auc, after.calibration));
-}
-
-#[test]
-#[should_panic(expected = "predicted classes of another number of images")]
-fn a_missing_prediction_is_a_bug() {
-    let _ = Predictions::new(&[0], &[0.5, 0.5], 2).unwrap().with_predicted(vec![]);
+fn the_largest_logit_is_predicted_however_near_the_others_are() {
+    let next = 30.0_f32.next_up();
+    let predictions = Predictions::new(&[1, 1, 0], &[30.0, next, 30.0, 30.0, 1.0, 0.0], 2).unwrap();
+    assert_eq!(predictions.confusion(), [[1, 0], [1, 1]]);
 }
 
 #[test]
 fn a_summary_names_its_class_and_reads_back() {
-    let (truth, probabilities) = overlapping(60, 0.4);
+    let (truth, logits) = overlapping(60, 0.4);
     let scores =
-        Predictions::new(&truth, &probabilities, 2).unwrap().scores(1, Bootstrap { resamples: 20, seed: 0 });
+        Predictions::new(&truth, &logits, 2).unwrap().scores(1, Bootstrap { resamples: 20, seed: 0 });
     let summary = Summary::of(&scores, "ill");
     let text = serde_json::to_string(&summary).unwrap();
     assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
@@ -201,13 +219,13 @@ fn a_summary_names_its_class_and_reads_back() {
 #[test]
 #[should_panic(expected = "a summary of 3 classes, not of two")]
 fn three_classes_have_no_summary() {
-    let thirds = Predictions::new(&[0], &[0.5, 0.3, 0.2], 3).unwrap();
+    let thirds = Predictions::new(&[0], &[3.0, 2.0, 1.0], 3).unwrap();
     Summary::of(&thirds.scores(0, NONE), "ill");
 }
 
 #[test]
 fn what_is_undefined_is_nothing_and_never_a_number() {
-    let score = |truth: &[u32], rows: &[[f64; 2]]| {
+    let score = |truth: &[u32], rows: &[[f32; 2]]| {
         Predictions::new(truth, rows.as_flattened(), 2)
             .unwrap()
             .scores(1, Bootstrap { resamples: 50, seed: 0 })
@@ -228,19 +246,22 @@ fn what_is_undefined_is_nothing_and_never_a_number() {
     assert_eq!(nothing, expected);
 
     // The positive class is absent, and predicted once.
-    let absent = score(&[0, 0], &[[0.9, 0.1], [0.2, 0.8]]);
+    let absent = score(&[0, 0], &[[2.0, 0.0], [-1.0, 1.0]]);
     assert_eq!((absent.accuracy, absent.balanced_accuracy), (Some(0.5), None));
     assert_eq!((absent.precision, absent.recall, absent.f1), (Some(0.0), None, Some(0.0)));
     assert_eq!((absent.roc_auc, &absent.roc_curve), (None, &None));
     // There, but never predicted; a tie goes to the first class.
-    let unseen = score(&[0, 1], &[[0.9, 0.1], [0.5, 0.5]]);
+    let unseen = score(&[0, 1], &[[2.0, 0.0], [0.5, 0.5]]);
     assert_eq!((unseen.precision, unseen.recall, unseen.f1), (None, Some(0.0), Some(0.0)));
     assert_eq!(unseen.roc_auc.unwrap().value, 1.0);
     // Neither.
-    let neither = score(&[0], &[[0.9, 0.1]]);
+    let neither = score(&[0], &[[2.0, 0.0]]);
     assert_eq!((neither.precision, neither.recall, neither.f1), (None, None, None));
+    // There is but one.
+    let only = Predictions::new(&[0, 0], &[3.0, -1.0], 1).unwrap().scores(0, NONE);
+    assert_eq!((only.accuracy, only.roc_auc, &only.confusion[..]), (Some(1.0), None, &[vec![2]][..]));
     // One of three classes is absent: whatever is a mean over the classes is undefined.
-    let thirds = [0.5, 0.3, 0.2, 0.3, 0.5, 0.2];
+    let thirds = [5.0, 3.0, 2.0, 3.0, 5.0, 2.0];
     let scores = Predictions::new(&[0, 1], &thirds, 3).unwrap().scores(0, NONE);
     assert_eq!((scores.accuracy, scores.balanced_accuracy, scores.f1), (Some(1.0), None, None));
     assert_eq!((scores.recall, scores.roc_auc), (None, None));
@@ -252,17 +273,17 @@ fn what_is_undefined_is_nothing_and_never_a_number() {
 }
 
 #[test]
-fn what_is_no_probability_is_refused_in_a_sentence() {
-    for (bad, words) in [(f32::NAN, "NaN"), (1.1, "1.1"), (-0.5, "-0.5")] {
-        let refusal = Predictions::new(&[0, 1], &[0.5_f32, 0.5, 0.5, bad], 2).unwrap_err().to_string();
-        let expected = format!("the probability of class 1 of image 1 is {words}");
-        assert!(refusal.starts_with(&expected), "{refusal}");
+fn a_logit_that_is_no_number_is_refused_in_a_sentence() {
+    for (bad, words) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
+        let refusal = Predictions::new(&[0, 1], &[0.5, 0.5, 0.5, bad], 2).unwrap_err();
+        let expected = format!("the logit of class 1 of image 1 is {words}, expected a finite number");
+        assert_eq!((refusal.to_string(), refusal.exit_code()), (expected, 1));
     }
-    assert!(Predictions::new(&[0], &[1.000_000_1_f32, 0.0], 2).is_ok());
+    assert!(Predictions::new(&[0], &[-3e38, 3e38], 2).is_ok());
 }
 
 #[test]
 #[should_panic(expected = "class 2 of 2")]
 fn a_class_that_is_none_of_them_is_a_bug() {
-    let _ = Predictions::new(&[2], &[0.5_f64, 0.5], 2);
+    let _ = Predictions::new(&[2], &[0.5, 0.5], 2);
 }

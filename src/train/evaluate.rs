@@ -4,8 +4,9 @@
 
 use crate::data::collection::UNLABELLED;
 use crate::data::{Dataset, Split};
-use crate::error::Result;
-use crate::models::{LabelPredictor, argmax, softmax};
+use crate::error::{Error, Result};
+use crate::models::{LabelPredictor, argmax};
+use crate::scores::log_odds::first_not_finite;
 use crate::scores::{Bootstrap, Predictions, Scores, Summary};
 use crate::tensor::Buffer;
 use serde::Serialize;
@@ -30,6 +31,8 @@ pub struct Evaluation {
     pub validation_accuracy: Option<f64>,
     /// The same of the test domain.
     pub test_accuracy: f64,
+    /// What naming its commonest class for every image would give there.
+    pub test_commonest_class_share: f64,
     /// The same of other digits of the test domain, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disjoint_test_accuracy: Option<f64>,
@@ -54,6 +57,8 @@ pub struct DomainEvaluation {
     pub correct: usize,
     /// Their share.
     pub accuracy: f64,
+    /// The share of the commonest class of these images: the accuracy of naming it always.
+    pub commonest_class_share: f64,
     /// Of two classes: how good the probabilities are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scores: Option<Scores>,
@@ -63,7 +68,7 @@ impl Evaluation {
     /// What a model says of all images.
     ///
     /// # Errors
-    /// If a probability is no number.
+    /// If a logit is not finite.
     ///
     /// # Panics
     /// If the model knows another number of classes.
@@ -88,6 +93,7 @@ impl Evaluation {
             train_accuracy,
             validation_accuracy,
             test_accuracy,
+            test_commonest_class_share: commonest_class_share(&split.test),
             disjoint_test_accuracy,
             positive_class: positive_class(split).map(str::to_owned),
             domains,
@@ -103,7 +109,7 @@ impl Evaluation {
 /// The scores of the test domain's images; nothing unless there are two classes.
 ///
 /// # Errors
-/// If a probability is no number.
+/// If a logit is not finite.
 ///
 /// # Panics
 /// If the model knows another number of classes.
@@ -118,11 +124,10 @@ pub fn test_scores(predictor: &LabelPredictor, split: &Split) -> Result<Option<S
 /// The number of images of class i (row) that are taken for class j (column); the classes of all are known.
 ///
 /// # Errors
-/// If a probability is no number.
+/// If a logit is not finite.
 pub fn confusion(predictor: &LabelPredictor, data: &Dataset) -> Result<Vec<Vec<usize>>> {
-    let (predicted, probabilities) = predict_with_probabilities(predictor, data);
-    let predictions = Predictions::new(&data.classes, &probabilities, predictor.labels())?;
-    Ok(predictions.with_predicted(predicted).confusion())
+    let (_, logits) = predict_with_logits(predictor, data)?;
+    Ok(Predictions::new(&data.classes, &logits, predictor.labels())?.confusion())
 }
 
 /// The name of the positive class, of two.
@@ -139,7 +144,7 @@ fn evaluate_part(
     role: &'static str,
 ) -> Result<(f64, Vec<DomainEvaluation>)> {
     assert_eq!(predictor.labels(), split.classes, "classes of the model and of the images");
-    let (predicted, probabilities) = predict_with_probabilities(predictor, data);
+    let (predicted, logits) = predict_with_logits(predictor, data)?;
     let names: Vec<&String> = split.domain_names.iter().chain([&split.test_domain]).collect();
     let counts = correct_by_domain(data, &predicted, names.len());
     let mut domains = Vec::new();
@@ -147,13 +152,12 @@ fn evaluate_part(
         if images == 0 {
             continue;
         }
+        let is_mine = |&i: &usize| data.domains[i] == label && data.classes[i] != UNLABELLED;
+        let mine: Vec<usize> = (0..data.len()).filter(is_mine).collect();
+        let classes: Vec<u32> = mine.iter().map(|&i| data.classes[i]).collect();
         let scores = || -> Result<Scores> {
-            let is_mine = |&i: &usize| data.domains[i] == label && data.classes[i] != UNLABELLED;
-            let mine: Vec<usize> = (0..data.len()).filter(is_mine).collect();
-            let of_mine = |all: &[u32]| mine.iter().map(|&i| all[i]).collect::<Vec<u32>>();
-            let rows: Vec<f32> = mine.iter().flat_map(|&i| &probabilities[2 * i..][..2]).copied().collect();
-            let predictions = Predictions::new(&of_mine(&data.classes), &rows, 2)?;
-            Ok(predictions.with_predicted(of_mine(&predicted)).scores(POSITIVE, Bootstrap::default()))
+            let rows: Vec<f32> = mine.iter().flat_map(|&i| &logits[2 * i..][..2]).copied().collect();
+            Ok(Predictions::new(&classes, &rows, 2)?.scores(POSITIVE, Bootstrap::default()))
         };
         domains.push(DomainEvaluation {
             domain: name.clone(),
@@ -161,6 +165,7 @@ fn evaluate_part(
             images,
             correct,
             accuracy: correct as f64 / images as f64,
+            commonest_class_share: largest_share(&classes),
             scores: positive_class(split).map(|_| scores()).transpose()?,
         });
     }
@@ -168,26 +173,25 @@ fn evaluate_part(
 }
 
 /// The predicted label of every image.
-pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Vec<u32> {
+///
+/// # Errors
+/// If a logit is not finite.
+pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Result<Vec<u32>> {
     let mut predicted = Vec::with_capacity(data.len());
-    for_each_batch(predictor, data, |logits| predicted.extend(argmax(logits, predictor.labels())));
-    predicted
+    for_each_batch(predictor, data, |logits| predicted.extend(argmax(logits, predictor.labels())))?;
+    Ok(predicted)
 }
 
-/// The predicted label of every image, and the probabilities of all labels: (images, labels).
-fn predict_with_probabilities(predictor: &LabelPredictor, data: &Dataset) -> (Vec<u32>, Vec<f32>) {
+/// The predicted label of every image, and the logits of all labels: (images, labels).
+fn predict_with_logits(predictor: &LabelPredictor, data: &Dataset) -> Result<(Vec<u32>, Vec<f32>)> {
     let labels = predictor.labels();
-    let mut predicted = Vec::with_capacity(data.len());
-    let mut probabilities = Vec::with_capacity(data.len() * labels);
-    for_each_batch(predictor, data, |logits| {
-        predicted.extend(argmax(logits, labels));
-        probabilities.extend(softmax(logits, labels));
-    });
-    (predicted, probabilities)
+    let mut all = Vec::with_capacity(data.len() * labels);
+    for_each_batch(predictor, data, |logits| all.extend_from_slice(logits))?;
+    Ok((argmax(&all, labels).collect(), all))
 }
 
 /// Hands on the logits of all images, batch by batch.
-fn for_each_batch(predictor: &LabelPredictor, data: &Dataset, mut take: impl FnMut(&[f32])) {
+fn for_each_batch(predictor: &LabelPredictor, data: &Dataset, mut take: impl FnMut(&[f32])) -> Result<()> {
     let all: Vec<usize> = (0..data.len()).collect();
     let (pixels, labels) = (data.values(), predictor.labels());
     let mut images = Buffer::zeros(BATCH.min(all.len()) * pixels);
@@ -197,8 +201,17 @@ fn for_each_batch(predictor: &LabelPredictor, data: &Dataset, mut take: impl FnM
         let logits = &mut logits[..indices.len() * labels];
         data.gather_pixels(indices, images);
         predictor.logits(images, logits);
+        if let Some((image, label, logit)) = first_not_finite(logits, labels) {
+            return Err(Error::work(format!(
+                "no class follows from what the model makes of image {} of {}: the logit of class {label} is {logit}, \
+                 expected a finite number",
+                indices[image],
+                all.len()
+            )));
+        }
         take(logits);
     }
+    Ok(())
 }
 
 /// (right predictions, images whose class is known) of each domain 0..domains.
@@ -216,4 +229,18 @@ pub fn correct_by_domain(data: &Dataset, predicted: &[u32], domains: usize) -> V
 pub fn accuracy(data: &Dataset, predicted: &[u32]) -> f64 {
     let right = data.classes.iter().zip(predicted).filter(|(class, prediction)| class == prediction).count();
     right as f64 / data.len().max(1) as f64
+}
+
+/// The share of the commonest class among the images whose class is known, 0..1: the accuracy of naming it always.
+pub fn commonest_class_share(data: &Dataset) -> f64 {
+    let known: Vec<u32> = data.classes.iter().copied().filter(|&class| class != UNLABELLED).collect();
+    largest_share(&known)
+}
+
+/// The share of the commonest label; 0 of none.
+fn largest_share(labels: &[u32]) -> f64 {
+    let mut sorted = labels.to_vec();
+    sorted.sort_unstable();
+    let largest = sorted.chunk_by(|a, b| a == b).map(<[u32]>::len).max().unwrap_or(0);
+    largest as f64 / labels.len().max(1) as f64
 }

@@ -80,6 +80,13 @@ pub struct RunResult {
     pub ended_by: String,
     /// The selected epoch's accuracy on the unseen domain: the figure of the run.
     pub test_accuracy: f64,
+    /// What naming the commonest class of the unseen domain for each of its images would give. Results of earlier versions
+    /// do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_commonest_class_share: Option<f64>,
+    /// The same of digits of that domain which training has seen at no angle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disjoint_test_commonest_class_share: Option<f64>,
     /// Of two classes: how good the selected epoch's probabilities are on the unseen domain. Results of earlier versions
     /// have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -144,7 +144,8 @@ pub fn train(
         }
         let trained = watcher.seconds();
         let images: usize = (first..order.len()).map(|i| order.step(i).images()).sum();
-        let (mut metrics, improved) = trainer.end_epoch();
+        let (mut metrics, improved) =
+            trainer.end_epoch().map_err(|cause| keeping(&cause, folder, &saved.1))?;
         let checkpoint = checkpoint(&trainer, &saved.1)?;
         metrics.state_sha256 = sha256_hex(&checkpoint);
         metrics.train_seconds = trained - began;
@@ -318,6 +319,7 @@ fn result(
     let (config, progress) = (trainer.config(), &trainer.state().progress);
     let path = folder.checkpoint();
     let checkpoint = fs::read(&path).map_err(|cause| Error::reading(&path, &cause))?;
+    let disjoint_test = trainer.split().disjoint_test.as_ref();
     Ok(RunResult {
         preset: config.preset.clone(),
         seed: config.seed,
@@ -325,6 +327,8 @@ fn result(
         epochs: progress.epochs,
         ended_by: if progress.out_of_patience { "patience" } else { "epochs" }.into(),
         test_accuracy: best.test_accuracy,
+        test_commonest_class_share: Some(evaluate::commonest_class_share(&trainer.split().test)),
+        disjoint_test_commonest_class_share: disjoint_test.map(evaluate::commonest_class_share),
         test_scores: evaluate::test_scores(&trainer.model().class_predictor(selected), trainer.split())?,
         selected: best,
         parameters: trainer.state().params.trained(),

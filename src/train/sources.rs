@@ -91,6 +91,7 @@ fn read_listed(
             unlabelled.len()
         ));
     }
+    images.notices.extend(images.split.untrained_classes());
     for (which, data) in images.split.trained_on() {
         if config.train.batch > data.len() {
             return Err(Error::request(format!(

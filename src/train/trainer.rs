@@ -252,9 +252,14 @@ impl Trainer {
     ///
     /// The fields of the metrics that need a clock are 0, and there is no hash. Returns whether this epoch is the best
     /// so far.
-    pub fn end_epoch(&mut self) -> (EpochMetrics, bool) {
+    ///
+    /// # Errors
+    /// If what the model makes of an image is not finite, so that no class follows from it.
+    pub fn end_epoch(&mut self) -> Result<(EpochMetrics, bool)> {
         let epoch = self.epoch();
-        let metrics = self.evaluate(epoch);
+        let metrics = self
+            .evaluate(epoch)
+            .map_err(|cause| self.diverged(&format!("epoch {epoch}"), &format!("after it, {cause}")))?;
         let progress = &mut self.state.progress;
         let candidate = SelectedEpoch::of(&metrics);
         let improved = progress.best.as_ref().is_none_or(|best| candidate.is_better_than(best));
@@ -269,14 +274,15 @@ impl Trainer {
             out_of_patience: epoch - best_epoch >= self.config.train.patience,
             ..Progress::default()
         };
-        (metrics, improved)
+        Ok((metrics, improved))
     }
 
-    fn evaluate(&self, epoch: usize) -> EpochMetrics {
+    fn evaluate(&self, epoch: usize) -> Result<EpochMetrics> {
         let Split { train, validation, test, disjoint_test, domain_names, .. } = &self.split;
         let predictor = self.model.class_predictor(&self.state.params);
         let predict = |data| evaluate::predict(&predictor, data);
-        let on_train = predict(train);
+        let accuracy = |data| -> Result<f64> { Ok(evaluate::accuracy(data, &predict(data)?)) };
+        let on_train = predict(train)?;
         let by_domain = evaluate::correct_by_domain(train, &on_train, domain_names.len());
         let with_labels = domain_names.iter().zip(by_domain).filter(|(_, (_, images))| *images > 0);
         let domain_accuracy: BTreeMap<String, f64> =
@@ -288,7 +294,7 @@ impl Trainer {
             Some(sum / images as f64)
         };
         let mean = |name| mean_over(images, name);
-        EpochMetrics {
+        Ok(EpochMetrics {
             epoch,
             beta: warm_up(epoch, self.config.train.warmup),
             loss: mean("loss").unwrap_or(0.0),
@@ -302,16 +308,14 @@ impl Trainer {
             entropy_y: mean_over(unlabelled, "entropy_y"),
             unlabelled_share: (unlabelled > 0).then(|| unlabelled as f64 / images as f64),
             train_accuracy: evaluate::accuracy(train, &on_train),
-            validation_accuracy: validation.as_ref().map(|data| evaluate::accuracy(data, &predict(data))),
+            validation_accuracy: validation.as_ref().map(accuracy).transpose()?,
             domain_accuracy,
-            test_accuracy: evaluate::accuracy(test, &predict(test)),
-            disjoint_test_accuracy: disjoint_test
-                .as_ref()
-                .map(|data| evaluate::accuracy(data, &predict(data))),
+            test_accuracy: accuracy(test)?,
+            disjoint_test_accuracy: disjoint_test.as_ref().map(accuracy).transpose()?,
             state_sha256: String::new(),
             train_seconds: 0.0,
             evaluate_seconds: 0.0,
             images_per_second: 0.0,
-        }
+        })
     }
 }

@@ -47,7 +47,7 @@ pub fn verify(
         for _ in 0..order.len() {
             trainer.step(&order)?;
         }
-        trainer.end_epoch();
+        trainer.end_epoch()?;
         let epoch = RepeatedEpoch {
             epoch: line.epoch,
             recorded_sha256: line.state_sha256.clone(),

@@ -11,6 +11,9 @@ use std::path::Path;
 /// The counter beside every running mean.
 const COUNTER: &str = "num_batches_tracked";
 
+/// The last word of the names of running variances.
+const VARIANCE: &str = "running_var";
+
 /// Whether a weight file is that of a model, of which an outline is enough; `path` is for messages.
 ///
 /// # Errors
@@ -59,8 +62,8 @@ pub fn read(params: &Params, path: &Path) -> Result<Params> {
 /// Replaces all parameters by those of a weight file; `path` is for messages.
 ///
 /// # Errors
-/// As [`check`], and the parameters are then as they were; or if a number is not finite. Then they are of no use: some
-/// are replaced, some are not.
+/// As [`check`], and the parameters are then as they were; or if a number is not finite or a running variance is
+/// negative. Then they are of no use: some are replaced, some are not.
 pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()> {
     check(params, file, path)?;
     for param in params.handles() {
@@ -69,6 +72,13 @@ pub fn import(params: &mut Params, file: &TensorFile, path: &Path) -> Result<()>
         if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
             return Err(Error::request(format!(
                 "cannot load weights from {}: {name} holds {bad}, finite numbers are needed",
+                path.display()
+            )));
+        }
+        let is_variance = name.rsplit('.').next() == Some(VARIANCE);
+        if let Some(bad) = values.iter().find(|&&value| is_variance && value < 0.0) {
+            return Err(Error::request(format!(
+                "cannot load weights from {}: {name} holds {bad}, variances are at least 0",
                 path.display()
             )));
         }

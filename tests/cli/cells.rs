@@ -118,13 +118,12 @@ fn assert_counted(here: &Folder, out: &str, kept: &Value) {
     let mut lines = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let head = lines.next().unwrap();
     let column = |name: &str| head.iter().position(|column| *column == name).unwrap();
-    let (taken_for, of_parasitised) = (column("class_name"), column("class parasitised"));
-    // (is, is taken for, probability)
+    let (taken_for, of_parasitised) = (column("class_name"), column("log_odds"));
+    // (is, is taken for, log-odds)
     let cells: Vec<(bool, bool, f64)> = lines
         .zip(&test.classes)
         .map(|(line, &class)| {
-            let probability = line[of_parasitised].parse::<f32>().unwrap();
-            (class == 1, line[taken_for] == "parasitised", f64::from(probability))
+            (class == 1, line[taken_for] == "parasitised", line[of_parasitised].parse().unwrap())
         })
         .collect();
     assert_eq!((cells.len(), &kept["images"]), (12, &json!(12)));

@@ -85,7 +85,7 @@ fn folders_of_pictures_say_their_domains_and_classes() {
     assert_eq!(predictions.len(), 9);
     assert_eq!(predictions[8]["file"], "data/A 1/red cells/0 é.png");
     let table = here.succeed(&["predict", "run", "data/C/blue", "--csv"]);
-    let head = "file,class,class_name,probability,class blue,class red cells,domain,domain A 1,domain B,domain D,\
+    let head = "file,class,class_name,probability,class blue,class red cells,log_odds,domain,domain A 1,domain B,domain D,\
                 elbo,unlike_training";
     assert_eq!((table.lines().next(), table.lines().count()), (Some(head), 9));
     for (line, prediction) in table.lines().skip(1).zip(predictions) {
@@ -93,7 +93,9 @@ fn folders_of_pictures_say_their_domains_and_classes() {
         assert_eq!(fields[0], prediction["file"]);
         assert_eq!(fields[2], prediction["class_name"]);
         let blue: f64 = fields[4].parse().unwrap();
-        assert!((blue - prediction["class_probabilities"][0].as_f64().unwrap()).abs() < 1e-6, "{line}");
+        assert_eq!(blue, prediction["class_probabilities"][0], "{line}");
+        // Of the second class.
+        assert_eq!(fields[6].parse::<f64>().unwrap(), prediction["class_log_odds"][1], "{line}");
     }
 }
 
@@ -243,7 +245,8 @@ fn domains_of_weights_from_elsewhere_are_called_by_their_number() {
     here.succeed(&[&import[..], &domains].concat());
     let predict = ["predict", "imported", "data/C/blue", "--no-unlike"];
     let table = here.succeed(&[&predict[..], &["--csv"]].concat());
-    let head = "file,class,class_name,probability,class blue,class red cells,domain,domain 0,domain 1";
+    let head =
+        "file,class,class_name,probability,class blue,class red cells,log_odds,domain,domain 0,domain 1";
     let columns = |line: &str| line.split(',').count();
     assert_eq!((table.lines().next(), table.lines().count()), (Some(head), 9));
     assert!(table.lines().all(|line| columns(line) == columns(head)), "{table}");

@@ -15,6 +15,7 @@ mod folders;
 mod full_disk;
 mod interruption;
 mod locks;
+mod probabilities;
 #[path = "../program/mod.rs"]
 mod program;
 mod report;

@@ -60,7 +60,10 @@ fn predictions_are_those_that_evaluation_counts() {
         let (classes, domains) = (numbers("class_probabilities"), numbers("domain_probabilities"));
         assert_eq!((classes.len(), domains.len()), (10, 2));
         for probabilities in [&classes, &domains] {
-            assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-5);
+            assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-14);
+        }
+        for (probability, odds) in classes.iter().zip(numbers("class_log_odds")) {
+            assert!((odds - (probability / (1.0 - probability)).ln()).abs() < 1e-6, "{odds}: {probability}");
         }
         let class = prediction["class"].as_u64().unwrap() as usize;
         assert!(classes.iter().all(|&probability| probability <= classes[class]));
@@ -76,6 +79,13 @@ fn predictions_are_those_that_evaluation_counts() {
     assert_eq!(one["predictions"].as_array().unwrap().as_slice(), &predictions[7..8]);
     let lines = here.succeed(&["predict", "run", "images/07.png", "images"]);
     assert_eq!(lines.lines().count(), 41);
+    let table = here.succeed(&["predict", "run", "images/07.png", "--csv"]);
+    let mut table = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let (head, line) = (table.next().unwrap(), table.next().unwrap());
+    for (class, odds) in predictions[7]["class_log_odds"].as_array().unwrap().iter().enumerate() {
+        let place = head.iter().position(|name| *name == format!("log_odds {class}")).unwrap();
+        assert_eq!(line[place].parse::<f64>().unwrap(), *odds);
+    }
     let class = format!("images/07.png: class {} (", predictions[7]["class"]);
     assert!(lines.starts_with(&class), "{lines}");
 }

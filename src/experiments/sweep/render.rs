@@ -12,6 +12,9 @@ use std::path::PathBuf;
 
 const OWN: &str = "this sweep";
 
+/// The name of the row that says what accuracy naming it always would have.
+const COMMONEST_CLASS: &str = "commonest class";
+
 /// Writes `table.json`, `table.csv` and `table.md` into the sweep's folder, or `table-K-of-N.json` and so on for a shard,
 /// each replaced as a whole; returns their paths. The largest comes first: where it finds no room, the tables that are
 /// there still belong together.
@@ -56,6 +59,13 @@ pub fn csv(collection: &Collection) -> String {
                 line(table.figure, &row.labels, domain, rest);
             }
         }
+        if let Some(values) = of_commonest_class(table) {
+            let labels = of_method(collection, COMMONEST_CLASS.to_owned());
+            let domains = collection.test_domains.iter().map(String::as_str).chain(["average"]);
+            for (domain, value) in domains.zip(values) {
+                line(table.figure, &labels, domain, format!("{},,,,,,{OWN}", number(value)));
+            }
+        }
         for published in beside(collection, table) {
             let labels = of_method(collection, published.method.to_owned());
             let values = of_domains(collection, published);
@@ -86,10 +96,16 @@ pub fn markdown(collection: &Collection) -> String {
                 named_cells(collection, &row.cells, &row.average).map(|(_, cell)| shown(cell, table.unit));
             text += &line(&labels.chain(cells).chain([OWN.into()]).collect::<Vec<_>>());
         }
+        let percent =
+            |value: Option<f64>| value.map_or("-".to_owned(), |share| format!("{:.1}", 100.0 * share));
+        if let Some(values) = of_commonest_class(table) {
+            let labels = of_method(collection, COMMONEST_CLASS.to_owned());
+            let values = values.into_iter().map(percent);
+            text += &line(&labels.into_iter().chain(values).chain([OWN.into()]).collect::<Vec<_>>());
+        }
         for published in beside(collection, table) {
             let labels = of_method(collection, format!("{} (published)", published.method));
-            let values = of_domains(collection, published)
-                .map(|value| value.map_or("-".to_owned(), |share| format!("{:.1}", 100.0 * share)));
+            let values = of_domains(collection, published).into_iter().map(percent);
             text +=
                 &line(&labels.into_iter().chain(values).chain([published.source.into()]).collect::<Vec<_>>());
         }
@@ -126,12 +142,21 @@ fn beside<'a>(collection: &'a Collection, table: &Table) -> &'a [Published] {
 }
 
 /// Published figures for the sweep's test domains, and their mean.
-fn of_domains(collection: &Collection, published: &Published) -> impl Iterator<Item = Option<f64>> {
-    let values: Vec<Option<f64>> =
-        collection.test_domains.iter().map(|domain| published.of_domain(domain)).collect();
+fn of_domains(collection: &Collection, published: &Published) -> Vec<Option<f64>> {
+    with_mean(collection.test_domains.iter().map(|domain| published.of_domain(domain)).collect())
+}
+
+/// What naming the commonest class always would give in the sweep's test domains, and the mean of that; nothing if no run says.
+fn of_commonest_class(table: &Table) -> Option<Vec<Option<f64>>> {
+    let values = &table.commonest_class;
+    values.iter().any(Option::is_some).then(|| with_mean(values.clone()))
+}
+
+/// The values, then their mean if all are there.
+fn with_mean(mut values: Vec<Option<f64>>) -> Vec<Option<f64>> {
     let all: Option<Vec<f64>> = values.iter().copied().collect();
-    let mean = all.map(|all| all.iter().sum::<f64>() / all.len() as f64);
-    values.into_iter().chain([mean])
+    values.push(all.map(|all| all.iter().sum::<f64>() / all.len() as f64));
+    values
 }
 
 /// The labels of a row that has the name of a method only.

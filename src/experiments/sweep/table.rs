@@ -64,6 +64,10 @@ pub struct Table {
     pub unit: Unit,
     /// In the order of the sweep.
     pub rows: Vec<Row>,
+    /// Of accuracies, for each test domain what naming its commonest class always would give, the mean over the runs that say;
+    /// empty for other figures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commonest_class: Vec<Option<f64>>,
 }
 
 /// How a figure in 0..1 is written for people.
@@ -123,6 +127,11 @@ pub struct Figures {
     pub selected: f64,
     /// The mean of the last ten epochs' accuracies on the unseen domain.
     pub last_epochs: f64,
+    /// The accuracy that naming the commonest class of the unseen domain always would have; results of earlier versions do not
+    /// say.
+    pub commonest_class: Option<f64>,
+    /// The same of digits that training has seen at no angle.
+    pub disjoint_commonest_class: Option<f64>,
     /// As `selected`, for digits that training has seen at no angle.
     pub disjoint_selected: Option<f64>,
     /// As `last_epochs`, for digits that training has seen at no angle.
@@ -143,6 +152,8 @@ struct Figure {
     /// Whether there is a table of it even where no run has it.
     always: bool,
     of: fn(&Figures) -> Option<Value>,
+    /// If it is an accuracy, that of naming the commonest class of the same images.
+    commonest_class: Option<fn(&Figures) -> Option<f64>>,
 }
 
 /// The name of the figure that published tables give.
@@ -155,6 +166,7 @@ const FIGURES: [Figure; 5] = [
         unit: Unit::Percent,
         always: true,
         of: |run| Some((run.selected, None)),
+        commonest_class: Some(|run| run.commonest_class),
     },
     Figure {
         name: "test_roc_auc",
@@ -162,6 +174,7 @@ const FIGURES: [Figure; 5] = [
         unit: Unit::One,
         always: false,
         of: |run| run.roc_auc.map(|area| (area.value, area.interval)),
+        commonest_class: None,
     },
     Figure {
         name: "test_accuracy_last_epochs",
@@ -169,6 +182,7 @@ const FIGURES: [Figure; 5] = [
         unit: Unit::Percent,
         always: true,
         of: |run| Some((run.last_epochs, None)),
+        commonest_class: Some(|run| run.commonest_class),
     },
     Figure {
         name: "disjoint_test_accuracy",
@@ -176,6 +190,7 @@ const FIGURES: [Figure; 5] = [
         unit: Unit::Percent,
         always: false,
         of: |run| Some((run.disjoint_selected?, None)),
+        commonest_class: Some(|run| run.disjoint_commonest_class),
     },
     Figure {
         name: "disjoint_test_accuracy_last_epochs",
@@ -183,6 +198,7 @@ const FIGURES: [Figure; 5] = [
         unit: Unit::Percent,
         always: false,
         of: |run| Some((run.disjoint_last_epochs?, None)),
+        commonest_class: Some(|run| run.disjoint_commonest_class),
     },
 ];
 
@@ -220,6 +236,8 @@ fn figures(sweep: &Sweep, job: &Job) -> Result<Option<Figures>> {
     Ok(Some(Figures {
         selected: result.test_accuracy,
         last_epochs,
+        commonest_class: result.test_commonest_class_share,
+        disjoint_commonest_class: result.disjoint_test_commonest_class_share,
         disjoint_selected: result.selected.disjoint_test_accuracy,
         disjoint_last_epochs: metrics::mean_of_last(
             epochs.iter().filter_map(|epoch| epoch.disjoint_test_accuracy),
@@ -247,7 +265,7 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     let rows = in_order(sweep.jobs.iter().map(label));
     let test_domains = in_order(sweep.jobs.iter().map(test_domain));
     let mut tables = Vec::new();
-    for Figure { name: figure, title, unit, always, of } in FIGURES {
+    for Figure { name: figure, title, unit, always, of, commonest_class } in FIGURES {
         let value = |job: &Job| figures[job.number - 1].as_ref().and_then(of);
         // Not every protocol has other digits, nor every data two classes.
         if !always && sweep.jobs.iter().all(|job| value(job).is_none()) {
@@ -269,7 +287,15 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
                 .collect();
             Row { labels: labels.clone(), average: average(&cells), cells }
         };
-        tables.push(Table { figure, title, unit, rows: rows.iter().map(row).collect() });
+        let commonest_class = commonest_class.map_or(Vec::new(), |share| {
+            let of_domain = |domain: &String| {
+                let jobs = sweep.jobs.iter().filter(|job| test_domain(job) == *domain);
+                let shares = jobs.filter_map(|job| figures[job.number - 1].as_ref().and_then(share));
+                mean(&shares.collect::<Vec<f64>>())
+            };
+            test_domains.iter().map(of_domain).collect()
+        });
+        tables.push(Table { figure, title, unit, rows: rows.iter().map(row).collect(), commonest_class });
     }
     let missing = sweep.jobs.iter().filter(|job| figures[job.number - 1].is_none());
     let mut notes = Vec::new();

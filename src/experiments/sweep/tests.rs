@@ -237,6 +237,8 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
         epochs: config.train.epochs,
         ended_by: "epochs".into(),
         test_accuracy,
+        test_commonest_class_share: None,
+        disjoint_test_commonest_class_share: None,
         test_scores: None,
         selected: SelectedEpoch {
             epoch: 1,

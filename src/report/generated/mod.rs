@@ -15,11 +15,12 @@ mod tests;
 
 use super::text::degrees;
 use super::{Grid, Picture};
-use crate::autograd::{Engine, Params, Tape};
+use crate::autograd::{Anomaly, Engine, Params, Tape};
 use crate::data::{Dataset, Split, class_in_words};
 use crate::models::networks::Decoder;
 use crate::models::{Latent, LatentVariableModel, Latents, Model};
 use crate::train::dataset;
+use std::fmt;
 
 /// Pixels of a picture for a pixel of an image.
 const SCALE: usize = 2;
@@ -74,7 +75,7 @@ impl Kind {
 /// from `seed`.
 ///
 /// # Errors
-/// A clause that says what the picture would need and is not there, such as "the model has no decoder".
+/// Why there is none, such as "the model has no decoder".
 ///
 /// # Panics
 /// If the split has no image, or the model is not for images of its size.
@@ -84,10 +85,35 @@ pub fn draw(
     params: &Params,
     split: &Split,
     seed: u64,
-) -> Result<Vec<u8>, &'static str> {
-    let model = model.latent_variables().ok_or("the model has no decoder")?;
+) -> Result<Vec<u8>, NoPicture> {
+    let model = model.latent_variables().ok_or(NoPicture::Lack("the model has no decoder"))?;
     let generator = Generator { model, params, split, seed, engine: Engine::new() };
-    Ok(generator.grid(kind)?.to_png())
+    generator.engine.detect_anomalies(true);
+    let grid = generator.grid(kind).map_err(NoPicture::Lack)?;
+    match generator.engine.take_anomaly() {
+        None => Ok(grid.to_png()),
+        Some(anomaly) => Err(NoPicture::NotFinite(anomaly)),
+    }
+}
+
+/// Why there is no picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoPicture {
+    /// What it would need and is not there, in a clause.
+    Lack(&'static str),
+    /// What the networks make of the images is not finite, from this op on.
+    NotFinite(Anomaly),
+}
+
+impl fmt::Display for NoPicture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoPicture::Lack(what) => f.write_str(what),
+            NoPicture::NotFinite(anomaly) => {
+                write!(f, "what the networks make of the images is not finite from {anomaly} on")
+            }
+        }
+    }
 }
 
 /// A trained model and the images that it is shown.

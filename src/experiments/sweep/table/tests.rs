@@ -79,6 +79,21 @@ fn other_digits_have_tables_where_there_are_any() {
     assert_cell(&collection.tables[3].rows[1].cells[0], Some(0.125), None, 1);
 }
 
+/// Worked by hand: 0.5 and 0.75 of the first domain, whatever the model, have the mean 0.625; of the second none is known.
+#[test]
+fn what_the_commonest_class_would_give_stands_beside_accuracies() {
+    let share = |share| Some(Figures { commonest_class: Some(share), ..Figures::default() });
+    let mut all = vec![None; 12];
+    (all[0], all[3], all[7]) = (share(0.5), figures(Some(0.5)), share(0.75));
+    let collection = tabulate(&sweep(), &all);
+    assert_eq!(collection.tables.len(), 2);
+    for table in &collection.tables {
+        assert_eq!(table.commonest_class, [Some(0.625), None], "{}", table.figure);
+    }
+    let areas = tabulate(&sweep(), &[vec![Some(area(0.5))], vec![None; 11]].concat());
+    assert!(areas.tables[1].commonest_class.is_empty() && areas.tables[0].commonest_class == [None; 2]);
+}
+
 #[test]
 fn a_sweep_over_seeds_alone_has_one_row() {
     let text = "preset = \"quick\"\nmodel.kind = \"vae\"\n[grid]\nseed = [0, 1]";

@@ -1,4 +1,4 @@
-//! exp and ln in f64 by arithmetic alone: the system's may differ in their last digits between machines, and a
+//! exp, ln and ln(1 + x) in f64 by arithmetic alone: the system's may differ in their last digits between machines, and a
 //! thousand iterations later a picture would.
 
 /// 1 / k! for k = 13 down to 0.
@@ -18,7 +18,7 @@ const LN_2: [f64; 2] = [f64::from_bits(0x3fe6_2e42_fee0_0000), f64::from_bits(0x
 
 /// e^x to a few units in the last place; 0 below -708, where it would be subnormal soon, infinite above 709.
 #[inline]
-pub(super) fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
     /// Added and taken away again, it rounds to a whole number.
     const ROUNDING: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
     if x < -708.0 {
@@ -39,7 +39,7 @@ pub(super) fn exp(x: f64) -> f64 {
 /// # Panics
 /// If x is not a positive, normal, finite number.
 #[track_caller]
-pub(super) fn ln(x: f64) -> f64 {
+pub(crate) fn ln(x: f64) -> f64 {
     assert!(x.is_normal() && x > 0.0, "ln of {x}");
     let bits = x.to_bits();
     let mut exponent = (bits >> 52) as f64 - 1023.0;
@@ -53,6 +53,18 @@ pub(super) fn ln(x: f64) -> f64 {
     let z = s * s;
     let series = (0..11).rev().fold(0.0, |sum, k| sum * z + 1.0 / f64::from(2 * k + 1));
     exponent * LN_2[0] + (exponent * LN_2[1] + 2.0 * s * series)
+}
+
+/// ln(1 + x) of a positive x, or 0, to a few units in the last place, however small x is.
+///
+/// # Panics
+/// If x is negative or not finite.
+#[track_caller]
+pub(crate) fn ln_1p(x: f64) -> f64 {
+    assert!(x >= 0.0, "ln_1p of {x}");
+    let sum = 1.0 + x;
+    // What the sum has lost of x is lost of its distance from 1 as well (Kahan).
+    if sum == 1.0 { x } else { ln(sum) * (x / (sum - 1.0)) }
 }
 
 #[cfg(test)]
@@ -72,6 +84,12 @@ mod tests {
                 "ln of exp {x} = {found}, expected {expected}"
             );
         }
+        for i in -4_000..=30_000 {
+            let x = (f64::from(i) / 100.0).exp();
+            let (found, expected) = (ln_1p(x), x.ln_1p());
+            assert!((found - expected).abs() <= 1e-15 * expected, "ln_1p {x} = {found}, expected {expected}");
+        }
+        assert_eq!([ln_1p(0.0), ln_1p(1e-300)], [0.0, 1e-300]);
         assert_eq!([exp(0.0), exp(-709.0), exp(-1e300)], [1.0, 0.0, 0.0]);
         assert_eq!(exp(710.0), f64::INFINITY);
         assert!(exp(f64::NAN).is_nan());
