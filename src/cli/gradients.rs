@@ -39,7 +39,7 @@ impl Gradients {
             overrides: Vec::new(),
             seed: None,
         };
-        let config = arguments.resolve()?;
+        let config = arguments.resolve()?.effective_without_data()?;
         let (model, params) = load_weights(&config, &self.weights, |_| None)?;
         let Model::Diva(diva) = model else {
             return Err(Error::request(

@@ -13,3 +13,6 @@ pub mod state;
 pub mod trainer;
 pub mod verify;
 pub mod weights;
+
+#[cfg(test)]
+mod tests;
