@@ -79,8 +79,9 @@ pub fn train(
         return Err(left_to_be_found(&asked, &found.config));
     }
     let (config, images) = found.read(Some(sources::beside(folder.path())))?;
-    let (found, _lock) = folder.prepare(options.resume)?;
+    // What cannot be trained leaves no folder behind.
     let mut trainer = Trainer::new(config, images.split)?;
+    let (found, _lock) = folder.prepare(options.resume)?;
     if options.detect_anomaly {
         trainer.detect_anomalies();
     }

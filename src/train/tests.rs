@@ -281,6 +281,39 @@ fn sources_read_what_the_table_says() {
     }
 }
 
+/// Only a model with p(y) that trains on images without a class needs one of every class; given probabilities are none.
+#[test]
+fn a_class_without_labelled_images_is_refused_where_its_p_of_y_is_met() {
+    let digits = digits(&[]);
+    for kind in KINDS {
+        for (prior, expected) in [("training", true), ("uniform", false), (TEN, false)] {
+            // Whoever has no p(y) would not be asked for one.
+            let images = if kind == "classifier" { "left-out" } else { "used" };
+            let more = [
+                format!("model.kind={kind}"),
+                format!("model.prior_y={prior}"),
+                format!("data.unlabelled.images={images}"),
+            ];
+            let config = digits.request(&more).unwrap().config;
+            let mut split = sources::read(&config, None).unwrap().split;
+            for class in &mut split.train.classes {
+                *class = (*class).max(2);
+            }
+            let found = Trainer::new(config.clone(), split.clone()).map(drop);
+            if expected && config.model.kind.has_prior_y() {
+                let error = found.unwrap_err();
+                let part =
+                    "no labelled training image is of the class \"0\" or \"1\", so that its p(y) would be 0";
+                assert!(error.exit_code() == 2 && error.to_string().contains(part), "{error}");
+            } else {
+                found.unwrap();
+            }
+            let without = Split { unlabelled: None, ..split };
+            Trainer::new(config, without).map(drop).unwrap();
+        }
+    }
+}
+
 /// Where there is no image without a class, there is none to be left out.
 #[test]
 fn leaving_out_what_is_not_there_changes_nothing() {
