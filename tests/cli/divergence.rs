@@ -23,7 +23,7 @@ fn a_silly_learning_rate_ends_with_one_sentence_and_a_good_checkpoint() {
             "train.learning_rate=1",
             &[
                 "the loss is ",
-                "nats an image, where guessing costs about 1.6e4",
+                "nats an image, where guessing costs about 1.4e4, and most of it is ",
                 "(now 1)",
             ][..],
         ),
@@ -56,6 +56,24 @@ fn the_last_checkpoint_within_an_epoch_is_the_one_that_is_left() {
     );
     let checkpoint = Checkpoint::load(&here.join("run/checkpoint.safetensors")).unwrap();
     assert!(checkpoint.note.contains(r#""epochs":0,"batches":1,"steps":1"#), "{}", checkpoint.note);
+}
+
+/// A cross-entropy is measured against the logarithm of the number of labels, not against pixels that the model never explains.
+#[test]
+fn a_classifier_diverges_by_its_own_measure() {
+    for (kind, more) in [("classifier", ""), ("dann", " or a lower train.reversal (now 1)")] {
+        let here = Folder::new();
+        let kind = format!("model.kind={kind}");
+        let settings = ["--set", &kind, "--set", "train.learning_rate=100"];
+        diverges(&here, &settings, &["nats an image, where guessing one of "]);
+        let said = text(&here.run(&train("again", &settings)).stderr);
+        let advice = "; try a lower train.learning_rate (now 100)";
+        let [domains, classes] = ["ce_d", "ce_y"].map(|term| said.contains(&format!(": {term} is ")));
+        assert!(domains != classes, "{said}");
+        let costs = ["one of 10 classes costs 2.3", "one of 2 domains costs 0.7"][usize::from(domains)];
+        let advice = format!("{costs}{advice}{}; again/checkpoint", if domains { more } else { "" });
+        assert!(said.contains(&advice), "{said}: {advice}");
+    }
 }
 
 /// p(y) by counts of a class that no labelled training image has would make the loss of images without a class infinite.
