@@ -39,8 +39,10 @@ impl Gradients {
             overrides: Vec::new(),
             seed: None,
         };
-        let config = arguments.resolve()?;
-        let (model, params) = load_weights(&config, &self.weights, |_| None)?;
+        let config = arguments.resolve()?.effective_without_data()?;
+        // p(y) is met by the loss of unlabelled images only; for labelled ones any will do.
+        let class_counts = |classes| (!self.unlabelled).then(|| vec![1; classes]);
+        let (model, params) = load_weights(&config, &self.weights, class_counts)?;
         let Model::Diva(diva) = model else {
             return Err(Error::request(
                 "gradients are compared for model.kind = \"diva\" and its ablations only",

@@ -17,7 +17,7 @@ mod train;
 mod verify;
 mod weights;
 
-use crate::config::Config;
+use crate::config::{Config, Request};
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::simd::Isa;
@@ -73,7 +73,7 @@ struct ConfigArguments {
     /// Start from this preset: quick (the default without CONFIG.toml), rotated-mnist, quick-cells or malaria.
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
-    /// Set one key, such as train.epochs=20; may be repeated.
+    /// Set one key, such as train.epochs=20; may be repeated. One that the run would not read is refused.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
     /// The seed of every random number.
@@ -83,7 +83,7 @@ struct ConfigArguments {
 
 impl ConfigArguments {
     /// Preset, file, overrides and seed, laid over each other.
-    fn resolve(&self) -> Result<Config> {
+    fn resolve(&self) -> Result<Request> {
         let text = match &self.config {
             Some(path) => {
                 let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
@@ -92,7 +92,7 @@ impl ConfigArguments {
             None => None,
         };
         let file = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-        Config::resolve(file, self.preset.as_deref(), &self.overrides, self.seed)
+        Request::resolve(file, self.preset.as_deref(), &self.overrides, self.seed)
     }
 }
 
@@ -111,7 +111,7 @@ impl DataArguments {
     fn resolve(&self) -> Result<Config> {
         let mut config = self.config.clone();
         config.overrides.extend(self.skip_unreadable.then(|| "data.skip_unreadable=true".to_owned()));
-        config.resolve()
+        config.resolve()?.effective()
     }
 }
 

@@ -79,7 +79,7 @@ fn last_parameters(files: &RunFolder, config: &crate::config::Config) -> Result<
 }
 
 fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
-    let config = config.resolve()?;
+    let config = config.resolve()?.effective_without_data()?;
     load_weights(&config, file, |classes| Some(vec![1; classes]))?;
     let folder = RunFolder::new(out);
     if folder.holds_a_run() {

@@ -1,10 +1,11 @@
 //! The table of keys: one row for each, in the order in which they are written, with what it takes.
 //!
 //! Everything that treats keys alike reads this table: checking a file, suggesting the nearest known key,
-//! writing a configuration, comparing two. A new key is a field in `sections.rs`, a row here and a line in
-//! each preset.
+//! writing a configuration, comparing two, refusing what has no effect. A new key is a field in `sections.rs`, a row here and
+//! a line in each preset.
 
 use super::ModelKind;
+use super::readers::{self, Group};
 use super::write::shown;
 use crate::error::{Error, Result};
 use toml::Value;
@@ -20,9 +21,16 @@ pub(super) struct Key {
     /// Of a key younger than others: the value, as TOML writes it, with which everything is as it was before there was
     /// such a key.
     pub(super) as_before: Option<&'static str>,
+    /// What its value has an effect on, if not on every run: each group must have a reader.
+    pub(super) readers: &'static [Group],
 }
 
 impl Key {
+    /// The same, read where each of these groups has a reader.
+    const fn read_by(self, readers: &'static [Group]) -> Key {
+        Key { readers, ..self }
+    }
+
     /// Whether it decides what a run of this kind of model has computed after a given number of epochs: DANN's schedule
     /// is one over the whole training.
     pub(super) fn decides_results_of(&self, kind: ModelKind) -> bool {
@@ -53,15 +61,15 @@ pub(super) enum Takes {
 }
 
 const fn key(name: &'static str, takes: Takes) -> Key {
-    Key { name, takes, decides_results: true, as_before: None }
+    Key { name, takes, decides_results: true, as_before: None, readers: &[] }
 }
 
 const fn free_key(name: &'static str, takes: Takes) -> Key {
-    Key { name, takes, decides_results: false, as_before: None }
+    Key { name, takes, decides_results: false, as_before: None, readers: &[] }
 }
 
 const fn younger_key(name: &'static str, takes: Takes, as_before: &'static str) -> Key {
-    Key { name, takes, decides_results: true, as_before: Some(as_before) }
+    Key { name, takes, decides_results: true, as_before: Some(as_before), readers: &[] }
 }
 
 /// More epochs than a lifetime has, and few enough that no count of steps overflows.
@@ -80,47 +88,51 @@ pub(super) const KEYS: &[Key] = &[
     free_key("preset", Takes::OneOf(&["quick", "rotated-mnist", "malaria", "quick-cells"])),
     key("seed", Takes::Whole(0, i64::MAX)),
     key("data.source", Takes::OneOf(&["embedded", "idx", "folders", "malaria", "synthetic-cells"])),
-    free_key("data.path", Takes::Text),
+    free_key("data.path", Takes::Text).read_by(&[readers::OF_FILES]),
     key("data.subset_file", Takes::Text),
     key("data.domains", Takes::Domains(2)),
     key("data.test_domain", Takes::Domain),
-    key("data.per_class", Takes::Whole(1, 1_000_000)),
-    key("data.protocol", Takes::OneOf(&["published", "disjoint-test"])),
+    key("data.per_class", Takes::Whole(1, 1_000_000)).read_by(&[readers::OF_DIGITS]),
+    key("data.protocol", Takes::OneOf(&["published", "disjoint-test"])).read_by(&[readers::OF_DIGITS]),
     younger_key("data.classes", Takes::Names, "[]"),
-    younger_key("data.per_domain", Takes::Whole(1, 1_000_000), "200"),
-    younger_key("data.least_images", Takes::Whole(0, 1_000_000_000), "0"),
+    younger_key("data.per_domain", Takes::Whole(1, 1_000_000), "200").read_by(&[readers::OF_SYNTHETIC_CELLS]),
+    younger_key("data.least_images", Takes::Whole(0, 1_000_000_000), "0").read_by(&[readers::OF_MALARIA]),
     younger_key("data.validation", Takes::Number(0.0, 0.9), "0.0"),
     younger_key("data.augment", Takes::Switch, "false"),
-    younger_key("data.skip_unreadable", Takes::Switch, "false"),
+    younger_key("data.skip_unreadable", Takes::Switch, "false").read_by(&[readers::OF_PICTURES]),
     // Ten seeds have ten subsets; an eleventh would be the first again.
     key("data.unlabelled.subsets", Takes::Whole(0, 9)),
     key("data.unlabelled.domains", Takes::Domains(0)),
-    key("data.unlabelled.images", Takes::OneOf(&["used", "left-out"])),
+    key("data.unlabelled.images", Takes::OneOf(&["used", "left-out"])).read_by(&[readers::OF_UNLABELLED]),
     key("model.kind", Takes::OneOf(&["diva", "diva-no-zd", "diva-no-zx", "vae", "classifier", "dann"])),
     key("model.networks", Takes::OneOf(&["lenet", "resnet"])),
     younger_key("model.image_size", Takes::Whole(16, 128), "28"),
     younger_key("model.channels", Takes::Whole(1, 3), "1"),
     key("model.encoder_width", WIDTH),
-    key("model.decoder_width", WIDTH),
-    key("model.latent", Takes::Whole(1, 4_096)),
+    key("model.decoder_width", WIDTH).read_by(&[readers::OF_LATENTS]),
+    key("model.latent", Takes::Whole(1, 4_096)).read_by(&[readers::OF_LATENTS]),
     key("model.likelihood", Takes::OneOf(&["categorical", "logistic-mixture"])),
-    key("model.logit_layout", Takes::OneOf(&["per-pixel", "published"])),
-    key("model.kl", Takes::OneOf(&["sampled", "closed-form"])),
-    key("model.prior_y", Takes::Prior),
+    key("model.logit_layout", Takes::OneOf(&["per-pixel", "published"]))
+        .read_by(&[readers::OF_LENET, readers::OF_LATENTS]),
+    key("model.kl", Takes::OneOf(&["sampled", "closed-form"])).read_by(&[readers::OF_LATENTS]),
+    key("model.prior_y", Takes::Prior).read_by(&[readers::OF_CLASS_PRIOR]),
     free_key("train.epochs", Takes::Whole(1, MOST_EPOCHS)),
     key("train.batch", Takes::Whole(2, 65_536)),
     key("train.learning_rate", Takes::Number(1e-12, 1e6)),
-    key("train.warmup", Takes::Whole(0, MOST_EPOCHS)),
-    key("train.alpha_d", ALPHA),
-    key("train.alpha_y", ALPHA),
-    younger_key("train.reversal", Takes::Number(0.0, 1e3), "1.0"),
-    younger_key("train.second_batch", Takes::Switch, "false"),
+    key("train.warmup", Takes::Whole(0, MOST_EPOCHS)).read_by(&[readers::OF_LATENTS]),
+    key("train.alpha_d", ALPHA).read_by(&[readers::OF_DOMAIN_CLASSIFIER]),
+    key("train.alpha_y", ALPHA).read_by(&[readers::OF_LATENTS]),
+    younger_key("train.reversal", Takes::Number(0.0, 1e3), "1.0").read_by(&[readers::OF_DANN]),
+    younger_key("train.second_batch", Takes::Switch, "false").read_by(&[readers::OF_DANN]),
     key("train.patience", Takes::Whole(1, MOST_EPOCHS)),
     free_key("train.checkpoint_seconds", Takes::Number(0.0, 1e9)),
 ];
 
 /// Sets both widths; accepted where configurations are read, never written.
 pub(super) const WIDTH_OF_BOTH: Key = key("model.width", WIDTH);
+
+/// What that stands for.
+pub(super) const WIDTHS: [&str; 2] = ["model.encoder_width", "model.decoder_width"];
 
 /// The tables that hold the keys.
 pub(super) const SECTIONS: [&str; 4] = ["data", "data.unlabelled", "model", "train"];

@@ -1,13 +1,13 @@
 //! From text to a layer: checked values under dotted names. A preset, a file and the `--set` flags are a
 //! layer each, and a configuration is what is left when they are laid on top of each other.
 
-use super::keys::{self, KEYS, SECTIONS, WIDTH_OF_BOTH};
+use super::keys::{self, KEYS, SECTIONS, WIDTH_OF_BOTH, WIDTHS};
 use super::write::shown;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
-/// Checked values under the names of their keys.
+/// Checked values under the names of their keys; `model.width` may stand for two.
 pub(super) type Layer = BTreeMap<&'static str, Value>;
 
 /// The longest text that is parsed. As values a text takes up to a few hundred times its length.
@@ -35,7 +35,6 @@ pub(super) fn of_text(name: &str, text: &str) -> Result<Layer> {
     for (key, value) in table {
         flatten(&key, value, &mut layer)?;
     }
-    set_both_widths(&mut layer)?;
     Ok(layer)
 }
 
@@ -57,7 +56,6 @@ pub(super) fn of_overrides(overrides: &[String]) -> Result<Layer> {
         }
         flatten(key, value_of_override(key, value)?, &mut layer)?;
     }
-    set_both_widths(&mut layer)?;
     Ok(layer)
 }
 
@@ -100,10 +98,13 @@ fn flatten(name: &str, value: Value, layer: &mut Layer) -> Result<()> {
     }
 }
 
-/// Replaces `model.width` by the two keys that it stands for.
-fn set_both_widths(layer: &mut Layer) -> Result<()> {
-    let Some(width) = layer.remove(WIDTH_OF_BOTH.name) else { return Ok(()) };
-    for name in ["model.encoder_width", "model.decoder_width"] {
+/// The layer with the two keys that `model.width` stands for in its place.
+///
+/// # Errors
+/// If one of them is there too, with another value.
+pub(super) fn with_both_widths(mut layer: Layer) -> Result<Layer> {
+    let Some(width) = layer.remove(WIDTH_OF_BOTH.name) else { return Ok(layer) };
+    for name in WIDTHS {
         if let Some(other) = layer.insert(name, width.clone())
             && other != width
         {
@@ -115,7 +116,7 @@ fn set_both_widths(layer: &mut Layer) -> Result<()> {
             )));
         }
     }
-    Ok(())
+    Ok(layer)
 }
 
 /// Line and column of a byte, both from 1; columns count characters.

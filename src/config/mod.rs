@@ -16,10 +16,13 @@
 
 mod keys;
 mod layers;
+mod readers;
+mod request;
 mod sections;
 mod validate;
 mod write;
 
+pub use request::{Asked, Request};
 pub use sections::{
     DataConfig, DomainName, Kl, Likelihood, LogitLayout, ModelConfig, ModelKind, Networks, PriorY, Protocol,
     Source, TrainConfig, Unlabelled, UnlabelledImages,
@@ -60,7 +63,8 @@ impl Config {
     /// A file has 64 KiB at most, and takes at most 32 MiB in memory.
     ///
     /// The result is complete and consistent. Whether its data can be had is left to
-    /// [`validate_for_training`](Config::validate_for_training), because commands without data never ask.
+    /// [`validate_for_training`](Config::validate_for_training), because commands without data never ask; and whether
+    /// all that was asked for has an effect to [`Request::resolve`].
     ///
     /// # Errors
     /// A request error that names key, value and what is allowed: for text that is not TOML, a key that is
@@ -71,25 +75,7 @@ impl Config {
         overrides: &[String],
         seed: Option<u64>,
     ) -> Result<Config> {
-        let file = file.map(|(name, text)| layers::of_text(name, text)).transpose()?;
-        let overrides = layers::of_overrides(overrides)?;
-
-        let unnamed = if file.is_some() { "rotated-mnist" } else { "quick" };
-        let in_file = file.as_ref().and_then(|layer| layer.get("preset")).and_then(Value::as_str);
-        let preset = preset.or(in_file).unwrap_or(unnamed).to_owned();
-
-        let mut layer = preset_layer(&preset)?;
-        layer.extend(file.unwrap_or_default());
-        layer.extend(overrides);
-        if let Some(seed) = seed {
-            let whole = i64::try_from(seed).map_err(|_| key("seed").refuse(&seed.to_string()))?;
-            layer.insert("seed", Value::Integer(whole));
-        }
-        layer.insert("preset", Value::String(preset));
-
-        let config = of_layer(layer);
-        validate::validate(&config)?;
-        Ok(config)
+        Ok(Request::resolve(file, preset, overrides, seed)?.config)
     }
 
     /// Whether it can be trained: the source of the data is fully described, and the rest of the configuration fits it.

@@ -102,7 +102,7 @@ pub struct ModelConfig {
     pub logit_layout: LogitLayout,
     /// How the three KL terms are computed.
     pub kl: Kl,
-    /// p(y), met by the loss of unlabelled images alone.
+    /// p(y), met by the loss of unlabelled images and by the ELBO of images whose class is not known.
     pub prior_y: PriorY,
 }
 
@@ -178,6 +178,14 @@ pub enum ModelKind {
     Classifier,
     /// The classifier with a domain head behind gradient reversal.
     Dann,
+}
+
+impl ModelKind {
+    /// Whether the model has a distribution over classes, p(y), which enters its loss of images without a class and its
+    /// ELBO.
+    pub fn has_prior_y(self) -> bool {
+        matches!(self, ModelKind::Diva | ModelKind::DivaNoZd | ModelKind::DivaNoZx)
+    }
 }
 
 /// The layers of encoders and decoder.

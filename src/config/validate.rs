@@ -133,7 +133,7 @@ fn validate_digits(config: &Config) -> Result<()> {
         return refuse("data.classes", &format!("{:?}", data.classes), "[]: they are 0 to 9");
     }
     match &model.prior_y {
-        PriorY::Probabilities(probabilities) if probabilities.len() != DIGITS => {
+        PriorY::Probabilities(probabilities) if probabilities.len() != DIGITS && reads_prior_y(config) => {
             Err(Error::request(format!(
                 "model.prior_y = {probabilities:?} is not usable with digits; it takes one probability for each \
                  of {DIGITS} classes"
@@ -179,7 +179,7 @@ fn validate_pictures(config: &Config) -> Result<()> {
     }
     let classes = data.classes.len();
     match &model.prior_y {
-        PriorY::Probabilities(given) if classes > 0 && given.len() != classes => {
+        PriorY::Probabilities(given) if classes > 0 && given.len() != classes && reads_prior_y(config) => {
             Err(Error::request(format!(
                 "model.prior_y = {given:?} is not usable with the classes {:?}; it takes one probability for each of them",
                 data.classes
@@ -187,6 +187,11 @@ fn validate_pictures(config: &Config) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether p(y) is looked at: where it is not, nobody is asked to set it.
+fn reads_prior_y(config: &Config) -> bool {
+    super::key("model.prior_y").without_effect(&config.to_table()).is_none()
 }
 
 fn all_different(key: &str, domains: &[DomainName]) -> Result<()> {

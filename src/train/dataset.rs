@@ -18,7 +18,7 @@ pub fn load(config: &Config) -> Result<Split> {
 }
 
 /// The settings of the model for this many domains and classes; `class_counts` are those of the labelled training
-/// images, if there are any.
+/// images, if there are any. p(y) of a model that has none is uniform, and never met.
 ///
 /// # Errors
 /// If p(y) is to be the frequency in training images that are not there, or has another number of classes.
@@ -28,8 +28,10 @@ pub fn settings(
     classes: usize,
     class_counts: Option<&[usize]>,
 ) -> Result<Settings> {
+    let uniform = || vec![1.0 / classes as f64; classes];
     let prior_y = match (&model.prior_y, class_counts) {
-        (PriorY::Uniform, _) => vec![1.0 / classes as f64; classes],
+        (PriorY::Uniform, _) => uniform(),
+        _ if !model.kind.has_prior_y() => uniform(),
         (PriorY::Probabilities(given), _) if given.len() == classes => given.clone(),
         (PriorY::Probabilities(given), _) => {
             let found = given.len();
@@ -61,6 +63,37 @@ pub fn settings(
         kl: model.kl,
         prior_y,
     })
+}
+
+/// Refuses p(y) from counts where a class has no labelled training image and images without a class are trained on: their
+/// loss holds -log p(y), which would be infinite.
+///
+/// It is not smoothed: how many images to add to each count is a choice that decides the loss, and a class that no training
+/// image shows is more often a mistake in the data than a wish. Without such images p(y) enters no loss, and a class that
+/// never was among the training images has no part in the ELBO, which is right.
+///
+/// # Errors
+/// Names the classes, and what can be done.
+pub fn refuse_impossible_classes(config: &Config, split: &Split) -> Result<()> {
+    let model = &config.model;
+    let meets_prior_y = model.kind.has_prior_y() && split.unlabelled.is_some();
+    if model.prior_y != PriorY::Training || !meets_prior_y {
+        return Ok(());
+    }
+    let counts = class_counts(&split.train, split.classes);
+    let missing: Vec<String> = (split.class_names.iter().zip(counts))
+        .filter(|&(_, count)| count == 0)
+        .map(|(name, _)| format!("{name:?}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::request(format!(
+        "model.prior_y = \"training\" is not usable here: no labelled training image is of the class {}, so that its p(y) would \
+         be 0 and the loss of the images without a class infinite; set \"uniform\" or one probability a class, or leave these \
+         images out with data.unlabelled.images = \"left-out\"",
+        missing.join(" or ")
+    )))
 }
 
 /// How many images of each class there are.

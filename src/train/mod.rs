@@ -4,6 +4,7 @@
 //! epochs in memory; [`run`] ties it to a run's folder.
 
 pub mod dataset;
+mod divergence;
 pub mod evaluate;
 pub mod gradients;
 pub mod metrics;
@@ -14,3 +15,6 @@ pub mod state;
 pub mod trainer;
 pub mod verify;
 pub mod weights;
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use super::metrics::{EpochMetrics, RunResult, SelectedEpoch};
 use super::trainer::{StepLoss, Trainer};
 use super::{evaluate, recorded, sources, weights};
 use crate::autograd::Params;
-use crate::config::{Config, DomainName};
+use crate::config::{Config, DomainName, Request};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use crate::store::durable;
@@ -81,8 +81,9 @@ pub fn train(
     let division = if options.resume { recorded::division(folder)? } else { None };
     let (config, images) = found.read(Some(sources::beside(folder.path())), division)?;
     let config = recorded::from_anywhere(config);
-    let (found, _lock) = folder.prepare(options.resume)?;
+    // What cannot be trained leaves no folder behind.
     let mut trainer = Trainer::new(config, images.split)?;
+    let (found, _lock) = folder.prepare(options.resume)?;
     if options.detect_anomaly {
         trainer.detect_anomalies();
     }
@@ -272,10 +273,10 @@ pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
 /// Reads the configuration of a run's folder, with `overrides` (`KEY=VALUE`) laid over it.
 ///
 /// # Errors
-/// If it is missing or not one, or an override is not usable.
+/// If it is missing or not one, or an override is not usable or has no effect.
 pub fn read_config(path: &Path, overrides: &[String]) -> Result<Config> {
     let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-    Config::resolve(Some((&path.display().to_string(), &text)), None, overrides, None)
+    Request::resolve(Some((&path.display().to_string(), &text)), None, overrides, None)?.effective()
 }
 
 /// Refuses a configuration that computes something else than the one in a run's folder; `verb` says what cannot be done.

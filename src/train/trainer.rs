@@ -1,5 +1,6 @@
 //! Steps and epochs, in memory: no files, no clock.
 
+use super::divergence::{self, Divergence};
 use super::metrics::{EpochMetrics, SelectedEpoch};
 use super::state::{Progress, State};
 use super::{dataset, evaluate};
@@ -12,9 +13,6 @@ use crate::models::{Model, ModelKind, Step, StepImages, Weights};
 use crate::optim::{Adam, reversal, warm_up};
 use crate::store::checkpoint::Checkpoint;
 use std::collections::BTreeMap;
-
-/// A loss of so many times what guessing costs is no loss that training comes back from.
-const HOPELESS: f32 = 1000.0;
 
 /// A model in training.
 #[derive(Debug)]
@@ -42,6 +40,7 @@ impl Trainer {
     /// # Errors
     /// If the configuration does not fit the data.
     pub fn new(config: Config, split: Split) -> Result<Self> {
+        dataset::refuse_impossible_classes(&config, &split)?;
         let counts = dataset::class_counts(&split.train, split.classes);
         let settings =
             dataset::settings(&config.model, split.domain_names.len(), split.classes, Some(&counts))?;
@@ -103,7 +102,9 @@ impl Trainer {
                 0 => format!("epoch {}", self.state.progress.epochs),
                 _ => format!("epoch {}, step {batches}", self.epoch()),
             };
-            return Err(self.diverged(&when, &format!("after it, {name} holds {bad}")));
+            return Err(
+                self.diverged(&when, &Divergence::of_numbers(format!("after it, {name} holds {bad}")))
+            );
         }
         Ok(self.state.to_checkpoint(&self.config.identity()))
     }
@@ -166,20 +167,20 @@ impl Trainer {
             self.engine.detect_anomalies(before);
         }
         if bad.is_some() || anomaly.is_some() {
-            let what = bad.unwrap_or_else(|| "its loss and gradients are finite".into());
-            let first = match anomaly {
-                Some(op) => format!("{what}; the first op with a result that is not finite is {op}"),
-                None => what,
-            };
-            return Err(self.diverged(&self.place(), &first));
+            let finite = || Divergence::of_numbers("its loss and gradients are finite".into());
+            let mut found = bad.unwrap_or_else(finite);
+            if let Some(op) = anomaly {
+                found.what += &format!("; the first op with a result that is not finite is {op}");
+            }
+            return Err(self.diverged(&self.place(), &found));
         }
-        let step = StepLoss { terms, images: images.len() };
-        if let Some(what) = self.exploded(&step) {
-            return Err(self.diverged(&self.place(), &what));
+        let kind = self.config.model.kind;
+        if let Some(found) = divergence::exploded(&terms, images, &step.weights, kind, &self.split) {
+            return Err(self.diverged(&self.place(), &found));
         }
         self.state.adam.step(&mut self.state.params, &self.gradients);
         self.state.params.take_statistics(&self.gradients);
-        Ok(step)
+        Ok(StepLoss { terms, images: images.len() })
     }
 
     /// What the next step knows besides its images.
@@ -203,7 +204,7 @@ impl Trainer {
         &mut self,
         images: &StepImages,
         step: &Step,
-    ) -> (Vec<(&'static str, f32)>, Option<String>) {
+    ) -> (Vec<(&'static str, f32)>, Option<Divergence>) {
         let terms = {
             let tape = Tape::train(&self.engine, &self.state.params);
             let loss = self.model.loss(&tape, images, step);
@@ -213,27 +214,15 @@ impl Trainer {
             terms
         }; // the tape hands its buffers back here, and lets go of the parameters
         let term = terms.iter().find(|(_, value)| !value.is_finite());
-        let bad = term.map(|(name, value)| format!("{name} is {value}")).or_else(|| {
+        let of_term = |&(name, value): &(&'static str, f32)| Divergence {
+            term: Some(name),
+            what: format!("{name} is {value}"),
+        };
+        let bad = term.map(of_term).or_else(|| {
             let (name, value) = self.state.params.not_finite(self.gradients.slab())?;
-            Some(format!("the gradient of {name} holds {value}"))
+            Some(Divergence::of_numbers(format!("the gradient of {name} holds {value}")))
         });
         (terms, bad)
-    }
-
-    /// Says so if the loss has exploded, though all numbers are finite.
-    ///
-    /// Guessing costs ln 256 = 5.5 nats a value, and 1.6 for one of 5 domains and 2.3 for one of 10 classes, times
-    /// their weights; the divergences of the first steps are of the same order.
-    fn exploded(&self, step: &StepLoss) -> Option<String> {
-        let settings = &self.config.train;
-        let guessing = 5.5 * self.split.train.values() as f32
-            + 1.6 * settings.alpha_d as f32
-            + 2.3 * settings.alpha_y as f32;
-        let (_, loss) = step.terms.iter().find(|(name, _)| *name == "loss")?;
-        let loss = loss / step.images as f32;
-        (loss > HOPELESS * guessing).then(|| {
-            format!("the loss is {loss:.1e} nats an image, where guessing costs about {guessing:.1e}")
-        })
     }
 
     /// The step that is being taken, in words.
@@ -241,11 +230,9 @@ impl Trainer {
         format!("epoch {}, step {}", self.epoch(), self.state.progress.batches + 1)
     }
 
-    fn diverged(&self, when: &str, what: &str) -> Error {
-        Error::work(format!(
-            "training diverged in {when}: {what}; try a lower train.learning_rate (now {})",
-            self.config.train.learning_rate
-        ))
+    fn diverged(&self, when: &str, found: &Divergence) -> Error {
+        let advice = divergence::advice(found, &self.config, self.state.progress.steps);
+        Error::work(format!("training diverged in {when}: {}; {advice}", found.what))
     }
 
     /// Ends an epoch whose batches are done: evaluates, selects, and begins the next.
@@ -259,7 +246,8 @@ impl Trainer {
         let epoch = self.epoch();
         let metrics = self
             .evaluate(epoch)
-            .map_err(|cause| self.diverged(&format!("epoch {epoch}"), &format!("after it, {cause}")))?;
+            .map_err(|cause| Divergence::of_numbers(format!("after it, {cause}")))
+            .map_err(|found| self.diverged(&format!("epoch {epoch}"), &found))?;
         let progress = &mut self.state.progress;
         let candidate = SelectedEpoch::of(&metrics);
         let improved = progress.best.as_ref().is_none_or(|best| candidate.is_better_than(best));

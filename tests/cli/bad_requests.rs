@@ -71,6 +71,49 @@ fn wrong_settings() {
     assert!(here.names(".").is_empty());
 }
 
+/// A wish that nothing would read; how each key is refused stands in `src/config/tests/effect.rs`.
+#[test]
+fn settings_without_effect() {
+    let here = Folder::new();
+    let sentence = "data.path = \"/my/mnist\" has no effect with data.source = \"embedded\"; it is read with \
+                    data.source = \"idx\", \"folders\" or \"malaria\"";
+    let path = ["--set", "data.path=/my/mnist"];
+    here.refuse(&train("run", &path), 2, &[sentence]);
+    here.refuse(&[&["data", "info"][..], &path].concat(), 2, &[sentence]);
+    here.refuse(
+        &train("run", &["--skip-unreadable"]),
+        2,
+        &["data.skip_unreadable = true has no effect with"],
+    );
+    let kind = ["--set", "model.kind=classifier", "--set", "train.alpha_d=1"];
+    here.refuse(
+        &train("run", &kind),
+        2,
+        &["train.alpha_d = 1.0 has no effect with model.kind = \"classifier\""],
+    );
+    fs::write(here.join("own.toml"), "preset = \"quick\"\ntrain.reversal = 0.5\n").unwrap();
+    here.refuse(
+        &["train", "own.toml"],
+        2,
+        &["train.reversal = 0.5 has no effect with model.kind = \"diva\""],
+    );
+    here.succeed(&["train", "own.toml", "--set", "model.kind=dann", "--print-config"]);
+    assert_eq!(here.names("."), ["own.toml"]);
+    // Beside a run's own configuration too.
+    here.with_a_run("run");
+    for command in ["evaluate", "verify", "report"] {
+        here.refuse(&[&[command, "run"], &path[..]].concat(), 2, &[sentence]);
+    }
+    here.refuse(&[&["generate", "run", "samples"], &path[..]].concat(), 2, &[sentence]);
+    here.refuse(&train("run", &[&path[..], &["--resume"]].concat()), 2, &[sentence]);
+    // What needs no data never looks at what is said of them.
+    here.succeed(&["weights", "export", "run", "--out", "weights"]);
+    let import = ["weights", "import", "weights", "run/config.toml", "--out"];
+    here.succeed(&[&import[..], &["imported"], &path].concat());
+    let reversal = ["other", "--set", "train.reversal=0.5"];
+    here.refuse(&[&import[..], &reversal].concat(), 2, &["train.reversal = 0.5 has no effect with"]);
+}
+
 #[test]
 fn wrong_files() {
     let here = Folder::new();

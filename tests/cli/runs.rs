@@ -78,9 +78,16 @@ fn the_configuration_in_the_folder_repeats_the_run() {
     here.succeed(&["train", "run/config.toml", "--out", "again"]);
     assert_same_run(&here, "run", "again");
     assert_eq!(here.read("run/config.toml"), here.read("again/config.toml"));
-    // The path of the data decides nothing.
-    here.succeed(&["train", "run/config.toml", "--set", "data.path=elsewhere", "--out", "path"]);
-    assert_same_run(&here, "run", "path");
+    // Of a complete file nothing is asked, even if an earlier version took it with a path that nobody reads.
+    let earlier = text(&here.read("run/config.toml")).replace("path = \"\"", "path = \"elsewhere\"");
+    assert!(earlier.contains("path = \"elsewhere\""));
+    fs::write(here.join("earlier.toml"), earlier).unwrap();
+    here.succeed(&["train", "earlier.toml", "--set", "train.checkpoint_seconds=1", "--out", "earlier"]);
+    assert_same_run(&here, "run", "earlier");
+    for command in [&["evaluate", "earlier"][..], &["verify", "earlier"]] {
+        here.succeed(command);
+    }
+    here.succeed(&["train", "earlier.toml", "--out", "earlier", "--resume"]);
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn sweep() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         ("texts", grid("data.subset_file = ['a b.npy', 'ä', \"q\\\"q\"]\n")),
-        ("control", grid("data.path = [\"a\\u0007b\"]\ndata.subset_file = [\"\\n\", \"\\r\"]\n")),
+        ("control", grid("data.source = [\"idx\"]\ndata.path = [\"a\\u0007b\"]\ndata.subset_file = [\"\\n\", \"\\r\"]\n")),
         ("empty", grid("")),
         ("empty-list", grid("seed = []\n")),
         ("nothing", text("preset = 'quick'\n")),

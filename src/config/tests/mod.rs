@@ -1,5 +1,6 @@
 //! The published numbers, precedence of the layers, what is written, and what a resumption may change.
 
+mod effect;
 mod mistakes;
 mod round_trip;
 

@@ -25,6 +25,10 @@
 //! A job is known by its id, a hash of everything that decides its result. What a single run may leave to be found in a
 //! folder of pictures, its domains and classes, is therefore written out in the file. So a job is found again after the file has
 //! grown, after `data.path` has moved and on another machine, and a folder of results never mixes two configurations.
+//!
+//! A setting may be one that some jobs do not read, such as the weights of a loss where one of the models is a classifier; one
+//! that no job reads is refused.
+//!
 //! There is no other bookkeeping: what a job has done stands in the run's folder `OUT/ID`, and a job belongs to whoever
 //! holds the lock of that folder. Any number of processes may therefore [`work`](work::run) on one sweep.
 
@@ -35,11 +39,11 @@ pub mod render;
 pub mod table;
 pub mod work;
 
-use crate::config::{Config, Source};
+use crate::config::{Asked, Config, Request, Source};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::sha256_hex;
-use file::SweepFile;
-use std::collections::BTreeMap;
+use file::{Arm, SweepFile};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::Value;
@@ -97,7 +101,7 @@ impl Sweep {
     ///
     /// # Errors
     /// A request error that names the file and what is wrong with it: it cannot be read, varies nothing, has a key or a
-    /// value that no configuration has, or two jobs that are the same.
+    /// value that no configuration has, or one that no job reads, or two jobs that are the same.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
         Sweep::parse(path, &text)
@@ -185,6 +189,7 @@ fn jobs(path: &Path, file: &SweepFile) -> Result<Vec<Job>> {
         return Err(Error::request(format!("it has more than {MOST_JOBS} jobs")));
     };
     let mut jobs = Vec::with_capacity(count);
+    let mut wishes = Wishes::default();
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for index in 0..count {
         // The digits of the index in the mixed base of the lengths, the last key the fastest.
@@ -192,13 +197,47 @@ fn jobs(path: &Path, file: &SweepFile) -> Result<Vec<Job>> {
         let mut chosen: Vec<usize> =
             lengths.clone().rev().map(|length| take_digit(&mut rest, length)).collect();
         chosen.reverse();
-        let job = job(path, file, index + 1, rest, &chosen)?;
+        let (job, asked) = job(path, file, index + 1, rest, &chosen)?;
+        wishes.note(file.arms.get(rest), &job, asked);
         if let Some(other) = known.insert(job.id.clone(), job.name.clone()) {
             return Err(Error::request(format!("the jobs {other} and {} are the same", job.name)));
         }
         jobs.push(job);
     }
+    wishes.refuse_what_no_job_reads()?;
     Ok(jobs)
+}
+
+/// What a file asks for, with the arm that does, if it is one: a wish has an effect if it has one on some job that it is for.
+#[derive(Default)]
+struct Wishes<'file> {
+    read: BTreeSet<(Option<&'file str>, &'static str)>,
+    /// With the sentence of the first job that does not read it.
+    unread: BTreeMap<(Option<&'file str>, &'static str), String>,
+}
+
+impl<'file> Wishes<'file> {
+    fn note(&mut self, arm: Option<&'file Arm>, job: &Job, asked: Vec<Asked>) {
+        for asked in asked {
+            let is_it = |(key, _): &(String, Value)| key == asked.key;
+            let arm = arm.filter(|arm| arm.settings.iter().any(is_it)).map(|arm| &*arm.name);
+            match asked.without_effect {
+                None => drop(self.read.insert((arm, asked.key))),
+                Some(why) => {
+                    self.unread
+                        .entry((arm, asked.key))
+                        .or_insert_with(|| format!("{why} (job {})", job.name));
+                }
+            }
+        }
+    }
+
+    fn refuse_what_no_job_reads(&self) -> Result<()> {
+        match self.unread.iter().find(|(wish, _)| !self.read.contains(wish)) {
+            Some((_, why)) => Err(Error::request(why)),
+            None => Ok(()),
+        }
+    }
 }
 
 fn take_digit(number: &mut usize, base: usize) -> usize {
@@ -208,7 +247,14 @@ fn take_digit(number: &mut usize, base: usize) -> usize {
 }
 
 /// The job with the arm of this index (if there are any) and, for each key of the grid, the value of this index.
-fn job(path: &Path, file: &SweepFile, number: usize, arm: usize, chosen: &[usize]) -> Result<Job> {
+/// What is asked for in it comes with it.
+fn job(
+    path: &Path,
+    file: &SweepFile,
+    number: usize,
+    arm: usize,
+    chosen: &[usize],
+) -> Result<(Job, Vec<Asked>)> {
     let arm = file.arms.get(arm);
     let in_grid: Vec<(&str, &Value)> =
         file.grid.iter().zip(chosen).map(|(axis, &index)| (&*axis.key, &axis.values[index])).collect();
@@ -220,18 +266,20 @@ fn job(path: &Path, file: &SweepFile, number: usize, arm: usize, chosen: &[usize
     parts.extend(in_grid.iter().map(|(key, value)| format!("{key}={}", bare(value))));
     let name = parts.join(", ");
     let resolve = || {
-        let config =
-            Config::resolve(Some((&path.display().to_string(), &file.base)), None, &overrides, None)?;
-        config.validate_for_training()?;
-        refuse_what_is_left_to_be_found(&config)?;
-        Ok(config)
+        let request =
+            Request::resolve(Some((&path.display().to_string(), &file.base)), None, &overrides, None)?;
+        request.config.validate_for_training()?;
+        refuse_what_is_left_to_be_found(&request.config)?;
+        Ok(request)
     };
-    let config = resolve().map_err(|error: Error| Error::request(format!("{error} (job {name})")))?;
+    let Request { config, asked } =
+        resolve().map_err(|error: Error| Error::request(format!("{error} (job {name})")))?;
     let label = |(_, place): (String, Option<usize>)| match place {
         None => arm.map_or_else(String::new, |arm| arm.name.clone()),
         Some(place) => bare(in_grid[place].1),
     };
-    Ok(Job { number, id: id(&config), name, labels: labels(file).map(label).collect(), config })
+    let labels = labels(file).map(label).collect();
+    Ok((Job { number, id: id(&config), name, labels, config }, asked))
 }
 
 /// Refuses a job over pictures whose domains or classes are those that its folder happens to hold: it would be known by

@@ -26,7 +26,7 @@ fn ids_are_hashes_of_what_decides_the_result() {
     assert_eq!(ids, ["0c75f7cf60c7", "db22d391bc8b"]);
     // What decides nothing, and how a value came about, changes nothing.
     let same = parse(
-        "preset = \"rotated-mnist\"\ndata.path = \"here\"\ndata.source = \"embedded\"\nmodel.decoder_width = 0.125
+        "preset = \"rotated-mnist\"\ndata.source = \"embedded\"\nmodel.decoder_width = 0.125
         [train]\nwarmup = 5\ncheckpoint_seconds = 1\n[grid]\nmodel.kind = [\"dann\", \"diva\"]\ntrain.epochs = [10]",
     );
     let again: Vec<String> = same.unwrap().jobs.into_iter().map(|job| job.id).collect();
@@ -158,6 +158,56 @@ fn files_that_are_no_sweeps_are_refused_in_one_sentence() {
     assert!(parse(&text).unwrap_err().to_string().contains("more than 10000 jobs"));
     // The published setting needs data.
     assert!(parse("[grid]\nseed = [0]").unwrap_err().to_string().contains("data.path"));
+}
+
+/// A wish has an effect if it has one on some of the jobs that it is for: all, or those of its arm.
+#[test]
+fn what_no_job_reads_is_refused() {
+    let quick = |text: &str| parse(&format!("preset = \"quick\"\n{text}"));
+    let kinds = "[grid]\nmodel.kind = [\"classifier\", \"dann\", \"vae\"]\n";
+    for read in [
+        &format!("train.alpha_d = 1\ntrain.reversal = 0.5\nmodel.latent = 8\n{kinds}"),
+        &format!("{kinds}train.warmup = [1, 2]"),
+        "train.reversal = 0.5\n[[arms]]\nname = \"a\"\n[[arms]]\nname = \"b\"\nmodel.kind = \"dann\"",
+        "[[arms]]\nname = \"a\"\ntrain.reversal = 0.5\nmodel.kind = \"dann\"\n[[arms]]\nname = \"b\"",
+        "[[arms]]\nname = \"a\"\ntrain.alpha_d = 5\ntrain.reversal = 0.5\n[grid]\nmodel.kind = [\"diva\", \"dann\"]",
+        // As the preset has it.
+        "data.per_domain = 200\n[grid]\nseed = [0]",
+    ] {
+        quick(read).unwrap_or_else(|error| panic!("{read}: {error}"));
+    }
+    for (unread, sentence) in [
+        (
+            "data.path = \"x\"\n[grid]\nseed = [0, 1]",
+            "data.path = \"x\" has no effect with data.source = \"embedded\"; it is read with data.source = \"idx\", \
+             \"folders\" or \"malaria\" (job seed=0)",
+        ),
+        (
+            &format!("data.per_domain = 3\n{kinds}"),
+            "data.per_domain = 3 has no effect with data.source = \"embedded\"; it is read with data.source = \
+             \"synthetic-cells\" (job model.kind=classifier)",
+        ),
+        (
+            "[grid]\nmodel.kind = [\"classifier\", \"dann\"]\nmodel.latent = [8, 16]",
+            "model.latent = 8 has no effect with model.kind = \"classifier\"; it is read with model.kind = \"diva\", \
+             \"diva-no-zd\", \"diva-no-zx\" or \"vae\" (job model.kind=classifier, model.latent=8)",
+        ),
+        // Another arm reads its own.
+        (
+            "[[arms]]\nname = \"a\"\ntrain.reversal = 0.5\n[[arms]]\nname = \"b\"\nmodel.kind = \"dann\"\n\
+             train.reversal = 0.25",
+            "train.reversal = 0.5 has no effect with model.kind = \"diva\"; it is read with model.kind = \"dann\" (job arm=a)",
+        ),
+    ] {
+        let error = quick(unread).unwrap_err();
+        let expected = format!("cannot use the sweep files/angles.toml: {sentence}");
+        assert_eq!((error.exit_code(), error.to_string()), (2, expected));
+    }
+    // The file of a run becomes a sweep by adding a grid.
+    let mut run = Config::resolve(None, Some("quick"), &["model.kind=classifier".into()], None).unwrap();
+    run.data.path = Some("of an earlier version".into());
+    let base = run.to_toml().replace("seed = 0\n", "");
+    assert_eq!(parse(&format!("{base}[grid]\nseed = [0, 1]")).unwrap().jobs.len(), 2);
 }
 
 #[test]
