@@ -282,11 +282,11 @@ fn sweeps_show_what_the_commonest_class_would_give() {
     fs::write(here.join("sweep.toml"), sweep).unwrap();
     here.succeed(&["sweep", "run", "sweep.toml"]);
     let printed = here.succeed(&["sweep", "collect", "sweep.toml"]);
-    let row = "| commonest class | 10.0 | 10.0 | this sweep |";
+    let row = "| commonest class | 10.0 | 10.0 | the images |";
     assert_eq!(printed.matches(row).count(), 4, "{printed}"); // two figures, of the same digits and of others
     let csv = text(&here.read("out/table.csv"));
     for figure in ["test_accuracy", "disjoint_test_accuracy"] {
-        let line = format!("\n{figure},commonest class,75,0.1,,,,,,this sweep\n");
+        let line = format!("\n{figure},commonest class,75,0.1,,,,,,the images\n");
         assert!(csv.contains(&line), "{line}: {csv}");
     }
 }

@@ -109,7 +109,7 @@ fn a_sweep_is_planned_run_and_collected() {
     let names: Vec<&str> =
         value["tables"].as_array().unwrap().iter().map(|table| table["figure"].as_str().unwrap()).collect();
     assert_eq!(names.len(), 4, "{names:?}");
-    assert_eq!(text(&here.read("out/table.csv")).lines().count(), 1 + 4 * 3);
+    assert_eq!(text(&here.read("out/table.csv")).lines().count(), 1 + 4 * (3 + 3));
 
     // A shard has a table of its own; a result that cannot be read is missing, and no reason to lose the others.
     let whole = here.read("out/table.md");

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 const OWN: &str = "this sweep";
 
-/// The name of the row that says what accuracy naming it always would have.
-const COMMONEST_CLASS: &str = "commonest class";
+/// The name of the row that says what accuracy naming it always would have, and its source.
+const COMMONEST_CLASS: [&str; 2] = ["commonest class", "the images"];
 
 /// Writes `table.json`, `table.csv` and `table.md` into the sweep's folder, or `table-K-of-N.json` and so on for a shard,
 /// each replaced as a whole; returns their paths. The largest comes first: where it finds no room, the tables that are
@@ -37,7 +37,8 @@ pub fn json(collection: &Collection) -> String {
 }
 
 /// One line a cell: the figure, the labels of the row, the test domain (or `average`), mean, standard error, the interval
-/// of a single run, n, the n that is planned, and the source. What is not there is empty.
+/// of a single run, n, the n that is planned, and the source. What is not there is empty. Beside accuracies stand published
+/// ones and that of naming the commonest class of the images, under sources of their own.
 pub fn csv(collection: &Collection) -> String {
     let labels = collection.labels.iter().map(|label| field(label));
     let columns =
@@ -60,10 +61,11 @@ pub fn csv(collection: &Collection) -> String {
             }
         }
         if let Some(values) = of_commonest_class(table) {
-            let labels = of_method(collection, COMMONEST_CLASS.to_owned());
+            let [name, source] = COMMONEST_CLASS;
+            let labels = of_method(collection, name.to_owned());
             let domains = collection.test_domains.iter().map(String::as_str).chain(["average"]);
             for (domain, value) in domains.zip(values) {
-                line(table.figure, &labels, domain, format!("{},,,,,,{OWN}", number(value)));
+                line(table.figure, &labels, domain, format!("{},,,,,,{source}", number(value)));
             }
         }
         for published in beside(collection, table) {
@@ -99,9 +101,10 @@ pub fn markdown(collection: &Collection) -> String {
         let percent =
             |value: Option<f64>| value.map_or("-".to_owned(), |share| format!("{:.1}", 100.0 * share));
         if let Some(values) = of_commonest_class(table) {
-            let labels = of_method(collection, COMMONEST_CLASS.to_owned());
+            let [name, source] = COMMONEST_CLASS;
+            let labels = of_method(collection, name.to_owned());
             let values = values.into_iter().map(percent);
-            text += &line(&labels.into_iter().chain(values).chain([OWN.into()]).collect::<Vec<_>>());
+            text += &line(&labels.into_iter().chain(values).chain([source.into()]).collect::<Vec<_>>());
         }
         for published in beside(collection, table) {
             let labels = of_method(collection, format!("{} (published)", published.method));

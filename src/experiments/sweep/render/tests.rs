@@ -75,6 +75,27 @@ fn csv_has_a_line_for_each_cell() {
     assert_eq!(field("a \"b\"\nc"), "\"a \"\"b\"\"\nc\"");
 }
 
+#[test]
+fn the_commonest_class_has_a_row_of_its_own_beside_accuracies() {
+    let text = "preset = \"quick\"\n[grid]\nmodel.kind = [\"diva\", \"dann\"]\ndata.test_domain = [0, 75]";
+    let sweep = Sweep::parse(Path::new("s.toml"), text).unwrap();
+    let run = |share| Some(Figures { selected: 0.5, commonest_class: Some(share), ..Figures::default() });
+    let collection = tabulate(&sweep, &[run(0.5), None, run(0.5), run(0.25)]);
+    let text = markdown(&collection);
+    // Accuracies of the selected and of the last epochs.
+    assert_eq!(
+        text.matches("\n| commonest class | 50.0 | 25.0 | 37.5 | the images |\n").count(),
+        2,
+        "{text}"
+    );
+    let text = csv(&collection);
+    for (domain, share) in [("0", "0.5"), ("75", "0.25"), ("average", "0.375")] {
+        let line = format!("\ntest_accuracy,commonest class,{domain},{share},,,,,,the images\n");
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(!csv(&tabulate(&sweep, &[const { None }; 4])).contains("commonest"));
+}
+
 /// One test domain: the average over it is it.
 #[test]
 fn areas_have_three_decimals_and_intervals() {
