@@ -176,6 +176,20 @@ fn gradients_are_those_of_pytorch() {
         }
     }
 
+    // p(y) by counts: nothing counts images here, and only the loss of unlabelled ones asks for them.
+    let by_counts =
+        text(&fs::read(&config).unwrap()).replace("prior_y = \"uniform\"", "prior_y = \"training\"");
+    fs::write(here.join("counts.toml"), by_counts).unwrap();
+    let counts =
+        ["gradients", "--config", "counts.toml", "--weights", &weights, "--batch", &batch, "--out", "counts"];
+    here.refuse(
+        &[&counts[..], &["--unlabelled"]].concat(),
+        2,
+        &["model.prior_y = \"training\" needs training images"],
+    );
+    here.succeed(&counts);
+    assert!(here.read("counts") == here.read("supervised"));
+
     let mut bad = TensorFile::new();
     bad.insert("x", &[2, 1, 28, 27], &[0.0_f32; 2 * 28 * 27]);
     bad.write(&here.join("batch")).unwrap();
