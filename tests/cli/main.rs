@@ -14,6 +14,7 @@ mod folders;
 mod full_disk;
 mod interruption;
 mod locks;
+mod names;
 #[path = "../program/mod.rs"]
 mod program;
 mod report;
