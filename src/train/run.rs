@@ -79,7 +79,7 @@ pub fn train(
         return Err(left_to_be_found(&asked, &found.config));
     }
     let (config, images) = found.read(Some(sources::beside(folder.path())))?;
-    let (found, _lock) = folder.prepare(options.resume)?;
+    let (found, lock) = folder.prepare(options.resume)?;
     let mut trainer = Trainer::new(config, images.split)?;
     if options.detect_anomaly {
         trainer.detect_anomalies();
@@ -117,6 +117,7 @@ pub fn train(
     }
     watcher.started(&trainer, folder);
     images.left_out.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
+    lock.notice().into_iter().for_each(|sentence| watcher.notice(sentence));
     let mut saved = (watcher.seconds(), place(&trainer));
     while !is_done(&trainer) {
         let began = watcher.seconds();
