@@ -19,6 +19,7 @@ mod names;
 mod program;
 mod report;
 mod runs;
+mod surroundings;
 mod sweep;
 mod tensorboard;
 mod tools;
