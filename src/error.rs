@@ -5,6 +5,7 @@
 //! shapes that do not fit) panic instead; everything that a file, a configuration or a disk can cause is an
 //! [`Error`].
 
+use crate::names::shown;
 use std::fmt;
 use std::path::Path;
 
@@ -40,12 +41,12 @@ impl Error {
 
     /// A file that could not be read: the request named something unusable.
     pub fn reading(path: &Path, cause: &std::io::Error) -> Self {
-        Error::Request(format!("cannot read {}: {cause}", path.display()))
+        Error::Request(format!("cannot read {}: {cause}", shown(path)))
     }
 
     /// A file that could not be written.
     pub fn writing(path: &Path, cause: &std::io::Error) -> Self {
-        Error::Work(format!("cannot write {}: {cause}", path.display()))
+        Error::Work(format!("cannot write {}: {cause}", shown(path)))
     }
 
     /// The exit code of the command line: 1, 2, or 128 + signal.

@@ -2,7 +2,7 @@
 //!
 //! The modules, in reading order, each built on those above it:
 //!
-//! * [`error`]: what the world can do wrong, in one sentence each.
+//! * [`names`]: names as text; [`error`]: what the world can do wrong, in one sentence each.
 //! * [`simd`]: sixteen lanes, and one set of bits on every instruction set; [`rng`]: random numbers without a state.
 //! * [`tensor`]: shapes and aligned memory; [`parallel`]: threads that do not change the result.
 //! * [`kernels`]: heavy numerics on plain slices.
@@ -25,6 +25,7 @@ pub mod error;
 pub mod experiments;
 pub mod kernels;
 pub mod models;
+pub mod names;
 pub mod nn;
 pub mod ops;
 pub mod optim;

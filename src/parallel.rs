@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::Buffer;
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,15 +13,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// About as many f32 operations as are worth a task of their own: smaller pieces are joined to chunks of this size.
 pub const GRAIN: usize = 16 * 1024;
 
-/// Uses `threads` threads from now on, in the whole process; 0 means one for each core.
+/// The most threads that a process is to have: more than a machine has cores. A hundred times as many would take all its memory
+/// for their stacks.
+pub const MOST_THREADS: usize = 1024;
+
+/// Uses `threads` threads from now on, in the whole process; by default one for each core.
 ///
 /// # Errors
-/// If the threads cannot be started, or work has been done already.
-pub fn use_threads(threads: usize) -> Result<()> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .map_err(|cause| Error::work(format!("cannot start {threads} threads: {cause}")))
+/// If the system refuses them, or work has been done already.
+pub fn use_threads(threads: Option<usize>) -> Result<()> {
+    // Asked for 0 threads, rayon would look for a number in the environment.
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let threads = threads.unwrap_or_else(cores);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|cause| {
+        Error::work(format!("cannot start {threads} threads: {cause}; with --threads it takes fewer"))
+    })
 }
 
 /// Runs `work` on one of the threads, so that what it deals out begins there and then. Called from outside of them, every
@@ -46,18 +53,24 @@ pub fn side_by_side(workers: usize, work: impl Fn(usize) + Sync) -> Result<()> {
     }
     let all = threads();
     let share = |worker| (all / workers + usize::from(worker < all % workers)).max(1);
-    let start = |worker| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(share(worker)).build();
-        pool.map_err(|cause| Error::work(format!("cannot start threads for {workers} workers: {cause}")))
-    };
-    let pools = (0..workers).map(start).collect::<Result<Vec<_>>>()?;
-    std::thread::scope(|scope| {
-        for (worker, pool) in pools.iter().enumerate() {
-            let work = &work;
-            scope.spawn(move || pool.install(|| work(worker)));
-        }
-    });
+    let start = |worker| rayon::ThreadPoolBuilder::new().num_threads(share(worker)).build();
+    let pools = (0..workers).map(start).collect::<std::result::Result<Vec<_>, _>>().map_err(|cause| {
+        let needed = all.max(workers);
+        Error::work(format!("cannot start {needed} more threads for {workers} workers: {cause}"))
+    })?;
+    each_in_its_pool(&pools, 0, &work);
     Ok(())
+}
+
+/// Runs `work(i)` for i from `first` on, each on the threads of one of the pools, at the same time. It takes no thread besides
+/// these, which the system might refuse when some work has begun.
+fn each_in_its_pool(pools: &[ThreadPool], first: usize, work: &(impl Fn(usize) + Sync)) {
+    if let Some((pool, others)) = pools.split_first() {
+        pool.in_place_scope(|scope| {
+            scope.spawn(|_| work(first));
+            each_in_its_pool(others, first + 1, work);
+        });
+    }
 }
 
 /// Runs `work` with exactly `threads` threads. Tests use it to show that the number changes nothing.

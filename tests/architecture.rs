@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 /// Each module of the crate with the modules it may use. A row names rows above it only, so there are no cycles.
 const MODULES: &[(&str, &[&str])] = &[
-    ("error", &[]),
+    ("names", &[]),
+    ("error", &["names"]),
     ("elementary", &[]),
     ("simd", &["error"]), // DIVA_ISA may ask for what the CPU lacks
     ("rng", &["simd"]),   // normal numbers are made of simd::math
@@ -24,10 +25,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("nn", &["rng", "tensor", "parallel", "kernels", "autograd", "ops"]),
     ("prob", &["rng", "tensor", "autograd", "ops"]),
     ("optim", &["tensor", "kernels", "autograd"]),
-    ("config", &["error"]),
+    ("config", &["names", "error"]),
     ("store", &["error"]),
     ("scores", &["error", "elementary", "rng", "parallel"]),
-    ("data", &["error", "simd", "rng", "tensor", "parallel", "store"]),
+    ("data", &["names", "error", "simd", "rng", "tensor", "parallel", "store"]),
     ("models", &["error", "rng", "tensor", "autograd", "ops", "nn", "prob", "config"]),
     ("train", EVERYTHING_ABOVE),
     ("experiments", EVERYTHING_ABOVE),

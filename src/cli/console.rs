@@ -1,4 +1,4 @@
-//! What a training run shows: a progress bar on a terminal, otherwise one plain line per epoch.
+//! What a training run shows: a progress bar on a terminal that can draw one, otherwise one plain line per epoch.
 
 use super::percent;
 use crate::autograd::Params;
@@ -60,15 +60,7 @@ pub(super) struct Console {
 impl Console {
     /// Listens to Ctrl-C and SIGTERM from now on. With `tensorboard`, the run gets an event file.
     pub(super) fn new(tensorboard: bool) -> Self {
-        let bar = io::stdout().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-            let style = "{prefix} [{wide_bar}] {msg}, {eta} left";
-            bar.set_style(
-                ProgressStyle::with_template(style).expect("a fixed template").progress_chars("=> "),
-            );
-            bar
-        });
-        Console { ear: Ear::new(), bar, tensorboard, events: None }
+        Console { ear: Ear::new(), bar: bar(), tensorboard, events: None }
     }
 
     /// A line for the user, above the bar if there is one.
@@ -93,6 +85,19 @@ impl Console {
         }
         self.events = Some(outcome);
     }
+}
+
+/// A bar on standard output, if that is a terminal on which one can be drawn. On others, whose TERM is missing, empty or dumb, it
+/// would swallow every line that is to stand above it.
+fn bar() -> Option<ProgressBar> {
+    let is_nameless = std::env::var_os("TERM").is_some_and(|name| name.is_empty());
+    if !io::stdout().is_terminal() || is_nameless {
+        return None;
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+    let style = "{prefix} [{wide_bar}] {msg}, {eta} left";
+    bar.set_style(ProgressStyle::with_template(style).expect("a fixed template").progress_chars("=> "));
+    Some(bar).filter(|bar| !bar.is_hidden())
 }
 
 /// The time for TensorBoard, in seconds since 1970.

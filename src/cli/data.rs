@@ -3,6 +3,7 @@
 use super::{DataArguments, say, say_json};
 use crate::data::{Dataset, are_numbered};
 use crate::error::Result;
+use crate::names::{at_right, terminal_width};
 use crate::train::sources::{self, Images};
 use clap::Subcommand;
 use serde::Serialize;
@@ -105,10 +106,13 @@ impl Data {
         if !are_numbered(&info.class_names) {
             say(&format!("classes: {}", info.class_names.join(", ")))?;
         }
-        say(&format!("{:>8}  {:<14}{:>8}  images of each class", "domain", "role", "images"))?;
+        let wide = info.domains.iter().map(|row| terminal_width(&row.domain)).fold(8, usize::max);
+        let domain = at_right("domain", wide);
+        say(&format!("{domain}  {:<14}{:>8}  images of each class", "role", "images"))?;
         for row in &info.domains {
             let by_class: Vec<String> = row.images_of_class.iter().map(ToString::to_string).collect();
-            say(&format!("{:>8}  {:<14}{:>8}  {}", row.domain, row.role, row.images, by_class.join(" ")))?;
+            let domain = at_right(&row.domain, wide);
+            say(&format!("{domain}  {:<14}{:>8}  {}", row.role, row.images, by_class.join(" ")))?;
         }
         if !info.unreadable.is_empty() {
             say(&format!("files that cannot be read and are left out: {}", info.unreadable.len()))?;

@@ -3,6 +3,7 @@
 use super::saved_run::{Elsewhere, SavedRun, refuse_other_classes};
 use super::{percent, say, say_json};
 use crate::error::Result;
+use crate::names::{at_right, shown, terminal_width};
 use crate::scores::Scores;
 use crate::train::evaluate::Evaluation;
 use clap::Args;
@@ -43,7 +44,7 @@ impl Evaluate {
         refuse_other_classes("evaluate", &self.run, predictor.labels(), split.classes)?;
         let evaluation = Evaluation::of(&predictor, &split)?;
         if self.json {
-            return say_json(&Output { run: self.run.display().to_string(), evaluation });
+            return say_json(&Output { run: shown(&self.run), evaluation });
         }
         let more = match &evaluation.positive_class {
             Some(name) => {
@@ -52,16 +53,19 @@ impl Evaluate {
             }
             None => "",
         };
+        let wide = evaluation.domains.iter().map(|row| terminal_width(&row.domain)).fold(10, usize::max);
+        let domain = at_right("domain", wide);
         say(&format!(
-            "{:>10}  {:<14}{:>8}  {:>8}  {:>15}{more}",
-            "domain", "role", "images", "accuracy", "commonest class"
+            "{domain}  {:<14}{:>8}  {:>8}  {:>15}{more}",
+            "role", "images", "accuracy", "commonest class"
         ))?;
         for row in &evaluation.domains {
             let (share, commonest) = (percent(row.accuracy), percent(row.commonest_class_share));
             let more = row.scores.as_ref().map_or(String::new(), columns);
+            let domain = at_right(&row.domain, wide);
             say(&format!(
-                "{:>10}  {:<14}{:>8}  {share:>8}  {commonest:>15}{more}",
-                row.domain, row.role, row.images
+                "{domain}  {:<14}{:>8}  {share:>8}  {commonest:>15}{more}",
+                row.role, row.images
             ))?;
         }
         Ok(())

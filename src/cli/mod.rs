@@ -19,7 +19,8 @@ mod weights;
 
 use crate::config::{Config, Request};
 use crate::error::{Error, Result};
-use crate::parallel;
+use crate::names::shown;
+use crate::parallel::{self, MOST_THREADS};
 use crate::simd::Isa;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -28,9 +29,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// More than a machine has cores; a hundred times as many would take all its memory for their stacks.
-const MOST_THREADS: usize = 1024;
-
 /// Domain-invariant variational autoencoders, trained on CPUs.
 ///
 /// `diva train` without arguments trains on rotated digits that ship inside the program and says how well it
@@ -38,7 +36,8 @@ const MOST_THREADS: usize = 1024;
 #[derive(Debug, Parser)]
 #[command(name = "diva", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
-    /// How many threads to use; all cores by default. The number changes the speed, never a bit of the result.
+    /// How many threads to use; by default the number in RAYON_NUM_THREADS, or all cores. It changes the speed, never a bit
+    /// of the result.
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
     #[command(subcommand)]
@@ -161,12 +160,7 @@ fn run(cli: Cli) -> Result<()> {
     if let Some(name) = std::env::var_os("DIVA_ISA") {
         Isa::named(&name.to_string_lossy())?.choose();
     }
-    if let Some(threads) = cli.threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
-        return Err(Error::request(format!(
-            "--threads {threads} is not usable; it takes 1 to {MOST_THREADS}"
-        )));
-    }
-    parallel::use_threads(cli.threads.unwrap_or(0))?;
+    parallel::use_threads(threads(cli.threads)?)?;
     parallel::on_threads(|| match cli.command {
         Command::Train(command) => command.run(),
         Command::Verify(command) => command.run(),
@@ -180,6 +174,31 @@ fn run(cli: Cli) -> Result<()> {
         Command::Gradients(command) => command.run(),
         Command::Bench(command) => command.run(),
     })
+}
+
+/// The number of threads that is asked for on the command line or, as of other programs with rayon's threads, in the environment;
+/// nothing for one for each core.
+fn threads(argument: Option<usize>) -> Result<Option<usize>> {
+    let usable = |threads: &usize| (1..=MOST_THREADS).contains(threads);
+    if let Some(threads) = argument {
+        return match usable(&threads) {
+            true => Ok(Some(threads)),
+            false => {
+                let takes = format!("it takes 1 to {MOST_THREADS}");
+                Err(Error::request(format!("--threads {threads} is not usable; {takes}")))
+            }
+        };
+    }
+    // Nothing and 0 mean all cores to rayon.
+    let variable = std::env::var_os("RAYON_NUM_THREADS").filter(|text| !text.is_empty() && text != "0");
+    let Some(text) = variable else { return Ok(None) };
+    match text.to_str().and_then(|text| text.parse().ok()).filter(usable) {
+        Some(threads) => Ok(Some(threads)),
+        None => Err(Error::request(format!(
+            "RAYON_NUM_THREADS={} is not usable; it takes 1 to {MOST_THREADS}, or 0 for all cores",
+            shown(&text)
+        ))),
+    }
 }
 
 /// Prints a line to standard output.

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::experiments::sweep::render::field;
 use crate::experiments::unlike::UnlikeTraining;
 use crate::models::{LabelPredictor, SIDE, argmax, elbos};
+use crate::names::shown;
 use crate::parallel;
 use crate::scores::log_odds::{first_not_finite, log_odds, probability};
 use crate::store::run_folder::RunFolder;
@@ -149,7 +150,7 @@ impl Predict {
             for (file, class) in files.iter().zip(ask(&of_class, "class", &classes)?) {
                 let domain = nearest.as_mut().and_then(Iterator::next);
                 predictions.push(Prediction {
-                    file: file.display().to_string(),
+                    file: shown(file),
                     class: class.label,
                     class_name: classes[class.label as usize].clone(),
                     probability: class.probabilities[class.label as usize],
@@ -253,7 +254,7 @@ fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     if files.is_empty() {
-        return Err(Error::request(format!("cannot predict: {} holds no picture", paths[0].display())));
+        return Err(Error::request(format!("cannot predict: {} holds no picture", shown(&paths[0]))));
     }
     Ok(files)
 }

@@ -10,6 +10,7 @@ use crate::experiments::latents::{self, Latent};
 use crate::experiments::pca::Plane;
 use crate::experiments::tsne;
 use crate::models::Model;
+use crate::names::shown;
 use crate::report::Picture;
 use crate::report::generated::{self, Kind, NoPicture};
 use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
@@ -63,7 +64,7 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
     }
     let config = elsewhere.config("report", &files)?;
     let mut report = RunReport {
-        name: folder.display().to_string(),
+        name: shown(folder),
         classes: Vec::new(),
         domains: config.data.training_domains().into_iter().map(ToString::to_string).collect(),
         metrics: Vec::new(),

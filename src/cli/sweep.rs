@@ -8,6 +8,7 @@ use crate::experiments::sweep::folder::JobState;
 use crate::experiments::sweep::table::collect;
 use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
 use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
+use crate::names::{at_left, terminal_width};
 use crate::store::run_folder::RunFolder;
 use crate::train::trainer::Trainer;
 use clap::{Args, Subcommand};
@@ -89,6 +90,7 @@ impl Selection {
         let sweep = self.read()?;
         let jobs = sweep.shard(self.shard);
         let mut done = 0;
+        let wide = jobs.iter().map(|job| terminal_width(&job.name)).max().unwrap_or(0);
         for job in &jobs {
             let of = job.config.train.epochs;
             let state = match sweep.state(job) {
@@ -102,7 +104,7 @@ impl Selection {
                 }
                 Err(error) => format!("unusable: {error}"),
             };
-            say(&format!("{}  {}  {state}", job.id, job.name))?;
+            say(&format!("{}  {}  {state}", job.id, at_left(&job.name, wide)))?;
         }
         say(&format!("{done} of {} jobs are done", jobs.len()))
     }
@@ -190,7 +192,7 @@ impl Supervisor for Desk {
                 percent(result.test_accuracy),
                 result.test_domain
             ),
-            News::LeftToOthers => "another process works on it".to_owned(),
+            News::LeftToOthers(who) => format!("left to others: {who}"),
             News::Failed(error) => format!("failed: {error}"),
         };
         self.say(job, &what);

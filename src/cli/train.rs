@@ -23,7 +23,7 @@ pub(super) struct Train {
     /// The run's folder; runs/PRESET-seedN by default, then -2, -3, ...
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Continue the run in the folder (the newest without --out), or start it where there is none.
+    /// Continue the run in the folder (without --out the one that was saved last), or start it where there is none.
     #[arg(long)]
     resume: bool,
     /// Check the results of every op of every step for numbers that are not finite, and end with the first one's name.

@@ -3,6 +3,7 @@
 use super::saved_run::Elsewhere;
 use super::{say, say_json};
 use crate::error::{Error, Result};
+use crate::names::shown;
 use crate::store::run_folder::RunFolder;
 use crate::train::verify::{self, RepeatedEpoch};
 use crate::train::{recorded, run};
@@ -39,7 +40,7 @@ struct Verification {
 
 impl Verify {
     pub(super) fn run(&self) -> Result<()> {
-        let (folder, run) = (RunFolder::new(&self.run), self.run.display().to_string());
+        let (folder, run) = (RunFolder::new(&self.run), shown(&self.run));
         let config = self.elsewhere.config("repeat", &folder)?;
         let mut lines = run::read_metrics(&folder.metrics())?;
         if !(1..=lines.len()).contains(&self.epochs) {

@@ -8,6 +8,7 @@ use super::ModelKind;
 use super::readers::{self, Group};
 use super::write::shown;
 use crate::error::{Error, Result};
+use crate::names;
 use toml::Value;
 
 /// A key of the configuration.
@@ -158,15 +159,19 @@ impl Key {
 
 impl Takes {
     fn admit(&self, value: &Value) -> Option<Value> {
-        let admitted = match (self, value) {
+        let value = match self {
+            Takes::Domain | Takes::Domains(_) | Takes::Names => composed(value),
+            _ => value.clone(),
+        };
+        let admitted = match (self, &value) {
             (Takes::Whole(least, most), Value::Integer(whole)) => (least..=most).contains(&whole),
             (Takes::Number(least, most), _) => {
-                let number = number(value)?;
+                let number = number(&value)?;
                 return (*least..=*most).contains(&number).then_some(Value::Float(number));
             }
             (Takes::OneOf(names), Value::String(name)) => names.contains(&name.as_str()),
             (Takes::Text, Value::String(_)) => true,
-            (Takes::Domain, _) => is_domain(value),
+            (Takes::Domain, _) => is_domain(&value),
             (Takes::Domains(least), Value::Array(list)) => {
                 (list.is_empty() || list.len() >= *least) && list.iter().all(is_domain)
             }
@@ -185,7 +190,7 @@ impl Takes {
             }
             _ => false,
         };
-        admitted.then(|| value.clone())
+        admitted.then_some(value)
     }
 
     fn description(&self) -> String {
@@ -219,6 +224,15 @@ fn number(value: &Value) -> Option<f64> {
         Value::Integer(whole) => Some(*whole as f64),
         Value::Float(real) => Some(real + 0.0),
         _ => None,
+    }
+}
+
+/// A name, or a list of names, in one spelling.
+fn composed(value: &Value) -> Value {
+    match value {
+        Value::String(name) => Value::String(names::composed(name)),
+        Value::Array(list) => Value::Array(list.iter().map(composed).collect()),
+        other => other.clone(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::pictures::orientation::Orientation;
 use crate::error::{Error, Result};
+use crate::names::shown;
 use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Info, Transformations};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub fn read_grey(path: &Path, height: usize, width: usize) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(|cause| Error::reading(path, &cause))?;
     decode_grey(BufReader::new(file), height, width)
-        .map_err(|what| Error::request(format!("cannot read {}: {what}", path.display())))
+        .map_err(|what| Error::request(format!("cannot read {}: {what}", shown(path))))
 }
 
 /// The grey levels of a PNG file of `height` x `width` pixels, row by row.

@@ -5,7 +5,7 @@
 //! k-th operation, or that remembers what a power cut could take back (`trial`, `power_cut`). Reading goes past
 //! all this: what was not written cannot be lost.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,9 @@ mod trial;
 #[cfg(all(test, unix))]
 mod whole_runs;
 
+#[cfg(all(test, unix))]
+pub(super) use trial::Trial;
+
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -29,8 +32,10 @@ pub(super) enum Purpose {
     Grow,
     /// To be forced to the disk, or written if it is no real file; it must be there.
     Existing,
-    /// To be locked, then read or filled; it is created if it is not there.
+    /// To be locked, then read or filled; it must be there.
     Lock,
+    /// The same of a file that must not be there, and is created by one process only.
+    New,
 }
 
 /// An open file and the path at which it was opened.
@@ -44,6 +49,10 @@ pub(super) struct OpenFile {
 pub(super) trait Disk {
     /// Opens a file.
     fn open(&self, path: &Path, purpose: Purpose) -> io::Result<OpenFile>;
+    /// Takes the system's lock of a file, unless another process has it or a part in it.
+    fn try_lock(&self, file: &OpenFile) -> Result<(), TryLockError>;
+    /// Takes a part in the system's lock of a file, unless another process has it.
+    fn try_lock_shared(&self, file: &OpenFile) -> Result<(), TryLockError>;
     /// Writes bytes from the beginning of `bytes`, perhaps not all; how many.
     fn write(&self, to: &OpenFile, bytes: &[u8]) -> io::Result<usize>;
     /// Cuts the file to `length` bytes.
@@ -85,9 +94,18 @@ impl Disk for System {
             Purpose::Fill => options.write(true).create(true).truncate(true),
             Purpose::Grow => options.append(true).create(true),
             Purpose::Existing => options.append(true),
-            Purpose::Lock => options.read(true).write(true).create(true).truncate(false),
+            Purpose::Lock => options.read(true).write(true),
+            Purpose::New => options.read(true).write(true).create_new(true),
         };
         Ok(OpenFile { file: options.open(path)?, path: path.to_path_buf() })
+    }
+
+    fn try_lock(&self, file: &OpenFile) -> Result<(), TryLockError> {
+        file.file.try_lock()
+    }
+
+    fn try_lock_shared(&self, file: &OpenFile) -> Result<(), TryLockError> {
+        file.file.try_lock_shared()
     }
 
     fn write(&self, to: &OpenFile, bytes: &[u8]) -> io::Result<usize> {
@@ -143,7 +161,7 @@ pub(super) fn in_force() -> std::rc::Rc<dyn Disk> {
 
 /// Does `work` with `disk` in force for this thread.
 #[cfg(all(test, unix))]
-fn with<T>(disk: std::rc::Rc<dyn Disk>, work: impl FnOnce() -> T) -> T {
+pub(super) fn with<T>(disk: std::rc::Rc<dyn Disk>, work: impl FnOnce() -> T) -> T {
     struct PutBack(std::rc::Rc<dyn Disk>);
     impl Drop for PutBack {
         fn drop(&mut self) {

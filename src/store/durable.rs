@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::store::disk::{self, Purpose, in_force};
+use crate::store::disk::{self, OpenFile, Purpose, in_force};
 
 const TEMPORARY_ENDING: &str = ".part";
 
@@ -75,7 +75,7 @@ pub fn append(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn sync(path: &Path) -> Result<()> {
     let both = || {
         let disk = in_force();
-        disk.sync_file(&disk.open(path, Purpose::Existing)?)?;
+        sync_file(&disk.open(path, Purpose::Existing)?)?;
         sync_folder(folder_of(path))
     };
     both().map_err(|cause| Error::writing(path, &cause))
@@ -208,7 +208,7 @@ fn fill(temporary: &Path, bytes: &[u8]) -> io::Result<()> {
     let disk = in_force();
     let file = disk.open(temporary, Purpose::Fill)?;
     disk.write_all(&file, bytes)?;
-    disk.sync_file(&file)
+    sync_file(&file)
 }
 
 fn extend(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -238,10 +238,19 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Forces the entries of a folder to the disk. Some file systems know no such thing for folders and say so:
-/// their renames are as durable as they get.
+/// Forces the contents of a file to the disk.
+fn sync_file(file: &OpenFile) -> io::Result<()> {
+    where_possible(in_force().sync_file(file))
+}
+
+/// Forces the entries of a folder to the disk.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    match in_force().sync_folder(folder) {
+    where_possible(in_force().sync_folder(folder))
+}
+
+/// Some file systems cannot force files or folders to the disk, and say so: what is written there is as durable as it gets.
+fn where_possible(forced: io::Result<()>) -> io::Result<()> {
+    match forced {
         Err(cause) if matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
         outcome => outcome,
     }

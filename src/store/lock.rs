@@ -2,75 +2,184 @@
 //!
 //! Two processes that train in one folder would replace each other's checkpoints. So a run holds an advisory
 //! lock of the operating system on a file `run.lock` in its folder. The system lifts such a lock when the
-//! process ends, however it ends: a lock file left by a killed process locks nothing, and no process id has
-//! to be judged dead or reused. The id in the file is only for the message to whoever comes second.
+//! process ends, however it ends: a lock file left by a killed process locks nothing, and no process has to be
+//! judged dead. What the file says of its holder is then only for the message to whoever comes second.
+//!
+//! Some file systems have no such locks: Lustre as it is often mounted, others on networks. There the file itself is the
+//! lock, and says so: whoever creates it holds it until it is removed. One left by a process that is known to be dead
+//! ([`holder`]) is taken over; any other keeps the folder, and the refusal says when it may be deleted.
+//!
+//! To take over is to remove the file, and of two that find it dead the slower must not remove the new one of the
+//! faster. So whoever removes the file of another creates `run.lock.takeover` before, which only one can, and looks again.
+
+mod holder;
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::store::disk::{self, OpenFile, Purpose, in_force};
+use holder::{Holder, Life};
 
 /// The name of the lock's file in the folder.
 pub const LOCK: &str = "run.lock";
 
+/// Whoever removes the file of a dead process has created this one.
+const TAKEOVER: &str = "run.lock.takeover";
+
+/// ENOLCK: what the system says where nobody on the network keeps locks.
+const NO_LOCKS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 37 } else { 77 };
+
 /// The right to write in a folder, held until the value is dropped or the process ends.
 #[derive(Debug)]
 #[must_use = "the folder is free again as soon as the lock is dropped"]
-pub struct Lock(OpenFile);
+pub struct Lock {
+    open: OpenFile,
+    notice: Option<String>,
+}
 
 impl Lock {
     /// Takes the lock of a folder that exists.
     ///
     /// # Errors
-    /// [`Error::Busy`] if another process holds it (with that process's id), [`Error::Request`] if the folder cannot be
-    /// written, [`Error::Work`] if the file of the lock cannot be made or filled for want of space or of a sound disk.
+    /// [`Error::Busy`] if another process holds it, or may (with that process's id), [`Error::Request`] if the folder cannot
+    /// be written or what is called `run.lock` is no file, [`Error::Work`] if that file cannot be made or filled for want of
+    /// space or of a sound disk.
     pub fn take(folder: &Path) -> Result<Self> {
-        let path = folder.join(LOCK);
-        let complaint = || format!("cannot lock the folder {}", folder.display());
         loop {
-            let open = in_force()
-                .open(&path, Purpose::Lock)
-                .map_err(|cause| disk::unusable(&complaint(), &cause))?;
-            match open.file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::Busy(format!(
-                        "{}: {} is writing there; wait for it or name another folder with --out",
-                        complaint(),
-                        holder(&open.file)
-                    )));
-                }
-                Err(TryLockError::Error(cause)) => return Err(disk::unusable(&complaint(), &cause)),
-            }
-            // Whoever held it before may have removed the file between our opening and our locking it: then
-            // this is the lock of a file that nobody else will ever open.
-            if is_at(&open) {
-                // From here on it is removed again, whatever fails.
-                let lock = Self(open);
-                lock.name_the_holder().map_err(|cause| Error::writing(&path, &cause))?;
+            if let Some(lock) = Self::attempt(folder)? {
                 return Ok(lock);
             }
         }
     }
 
-    fn name_the_holder(&self) -> io::Result<()> {
+    /// Takes the lock, unless others create, remove or take over its file at the same moment.
+    fn attempt(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(LOCK);
+        let unusable = |cause: &io::Error| disk::unusable(&complaint(folder), cause);
+        let purpose = match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() => Purpose::Lock,
+            Ok(_) => return Err(Error::request(format!("{}: its {LOCK} is not a file", complaint(folder)))),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Purpose::New,
+            Err(cause) => return Err(unusable(&cause)),
+        };
+        let open = match (in_force().open(&path, purpose), purpose) {
+            (Ok(open), _) => open,
+            (Err(cause), Purpose::New) if cause.kind() == ErrorKind::AlreadyExists => return Ok(None),
+            (Err(cause), Purpose::Lock) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+            (Err(cause), _) => return Err(unusable(&cause)),
+        };
+        let lacking = match in_force().try_lock(&open) {
+            Ok(()) => None,
+            Err(TryLockError::WouldBlock) => {
+                let holder = Holder::read(&open.file);
+                return Err(busy(folder, holder.as_ref(), Life::Going, None));
+            }
+            Err(TryLockError::Error(cause)) if tells_of_no_locks(&cause) => Some(cause),
+            Err(TryLockError::Error(cause)) => return Err(unusable(&cause)),
+        };
+        if purpose == Purpose::Lock {
+            let left = Holder::read(&open.file);
+            if lacking.is_some() || left.as_ref().is_some_and(|left| left.exclusive) {
+                free(&open.file);
+                return match left.as_ref().map_or(Life::Unknown, Holder::life) {
+                    Life::Over => take_over(folder).map(|()| None),
+                    life => Err(busy(folder, left.as_ref(), life, lacking.as_ref())),
+                };
+            }
+        }
+        let holder = Holder::this(lacking.is_some());
+        let notice = lacking.map(|cause| {
+            let folder = folder.display();
+            format!(
+                "there are no locks in {folder} ({cause}): the file {LOCK} keeps other processes out instead"
+            )
+        });
+        // From here on it is removed again, whatever fails.
+        let lock = Self { open, notice };
+        // Whoever held it before may have removed the file between our opening and our locking it: then
+        // this is the lock of a file that nobody else will ever open.
+        if !is_at(&lock.open) {
+            return Ok(None);
+        }
+        let text = serde_json::to_string(&holder).expect("a holder is plain data") + "\n";
         let disk = in_force();
-        disk.set_length(&self.0, 0)?;
-        disk.write_all(&self.0, format!("{}\n", std::process::id()).as_bytes())
+        disk.set_length(&lock.open, 0)
+            .and_then(|()| disk.write_all(&lock.open, text.as_bytes()))
+            .map_err(|cause| Error::writing(&path, &cause))?;
+        Ok(Some(lock))
+    }
+
+    /// What is to be known of this lock, if it is not one of the operating system: a sentence.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
     }
 }
 
 impl Drop for Lock {
     /// Removes the file while it is still locked, so that nobody can lock what is about to vanish.
     fn drop(&mut self) {
-        if is_at(&self.0) {
-            // A file that stays locks nothing.
-            let _ = in_force().remove_file(&self.0.path);
+        if is_at(&self.open) {
+            // A file that stays locks nothing, or a dead process.
+            let _ = in_force().remove_file(&self.open.path);
         }
-        free(&self.0.file);
+        free(&self.open.file);
     }
+}
+
+/// Removes the lock of a dead process, if it is still there.
+fn take_over(folder: &Path) -> Result<()> {
+    let claim = folder.join(TAKEOVER);
+    let _claimed = match in_force().open(&claim, Purpose::New) {
+        Ok(open) => open,
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
+            return Err(Error::Busy(format!(
+                "{}: another process takes it over from one that is dead; delete {} if none does",
+                complaint(folder),
+                claim.display()
+            )));
+        }
+        Err(cause) => return Err(disk::unusable(&complaint(folder), &cause)),
+    };
+    // As nobody else removes it now, it is the one that is looked at.
+    let path = folder.join(LOCK);
+    let left = File::open(&path).ok().and_then(|file| Holder::read(&file));
+    let removed = match left.map(|left| left.life()) {
+        Some(Life::Over) => in_force().remove_file(&path),
+        _ => Ok(()),
+    };
+    removed.and(in_force().remove_file(&claim)).map_err(|cause| disk::unusable(&complaint(folder), &cause))
+}
+
+fn complaint(folder: &Path) -> String {
+    format!("cannot lock the folder {}", folder.display())
+}
+
+/// The refusal of a folder that another process holds, or may hold; `lacking` is why there is no lock of the system.
+fn busy(folder: &Path, holder: Option<&Holder>, life: Life, lacking: Option<&io::Error>) -> Error {
+    let (complaint, who) = (complaint(folder), in_words(holder));
+    if life != Life::Unknown {
+        let sentence = format!("{who} is writing there; wait for it or name another folder with --out");
+        return Error::Busy(format!("{complaint}: {sentence}"));
+    }
+    let cause = lacking.map_or(String::new(), |cause| format!(" ({cause})"));
+    Error::Busy(format!(
+        "{complaint}: {who} is writing there, or has died there, and there are no locks by which to tell{cause}; delete {} once no \
+         process writes there, or name another folder with --out",
+        folder.join(LOCK).display()
+    ))
+}
+
+/// Whoever holds a lock, in words; it may not be written yet, or not be readable on this system.
+fn in_words(holder: Option<&Holder>) -> String {
+    holder.map_or("another process".into(), Holder::in_words)
+}
+
+/// Whether this is what a file system says that has no locks.
+fn tells_of_no_locks(cause: &io::Error) -> bool {
+    matches!(cause.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput)
+        || cfg!(unix) && cause.raw_os_error() == Some(NO_LOCKS)
 }
 
 /// Lifts the lock of an open file. Closing it would not do: a process that is started meanwhile has the open file too, and with
@@ -78,13 +187,6 @@ impl Drop for Lock {
 fn free(file: &File) {
     // What cannot be lifted is lifted with the process.
     let _ = file.unlock();
-}
-
-/// Whoever holds the lock, in words; the id may not be written yet, or not be readable on this system.
-fn holder(file: &File) -> String {
-    let mut text = String::new();
-    let id = file.take(32).read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
-    id.map_or("another process".into(), |id| format!("process {id}"))
 }
 
 /// Whether its path names the open file still.
@@ -103,139 +205,34 @@ fn is_at(open: &OpenFile) -> bool {
     open.path.exists()
 }
 
-/// Whether a process holds the lock of a folder at this moment: for reports, as it may have changed before the report is
-/// read. Looking takes a part in the lock for as long as it takes to look.
+/// Whether a process holds the lock of a folder at this moment, or may: for reports, as it may have changed before the report
+/// is read.
 pub fn is_held(folder: &Path) -> bool {
-    let look = |file: File| {
-        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        free(&file);
-        is_held
-    };
-    File::open(folder.join(LOCK)).is_ok_and(look)
+    held_by(folder).is_some()
+}
+
+/// Whoever holds the lock of a folder at this moment, or may, in words. Looking takes a part in the lock for as long as it takes
+/// to look.
+pub fn held_by(folder: &Path) -> Option<String> {
+    let path = folder.join(LOCK);
+    let open = OpenFile { file: File::open(&path).ok()?, path };
+    let locked = in_force().try_lock_shared(&open);
+    let holder = Holder::read(&open.file);
+    free(&open.file);
+    let life = holder.as_ref().map_or(Life::Unknown, Holder::life);
+    match locked {
+        Err(TryLockError::WouldBlock) => return Some(in_words(holder.as_ref())),
+        Ok(()) if !holder.as_ref().is_some_and(|holder| holder.exclusive) => return None,
+        _ => {}
+    }
+    match life {
+        Life::Over => None,
+        Life::Going => Some(in_words(holder.as_ref())),
+        Life::Unknown => {
+            Some(format!("{} (delete {} if it has died)", in_words(holder.as_ref()), open.path.display()))
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::scratch::Scratch;
-    use std::ffi::OsStr;
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
-    #[test]
-    fn the_second_is_refused_until_the_first_is_done() {
-        let scratch = Scratch::new();
-        let first = Lock::take(scratch.path()).unwrap();
-        assert_eq!(fs::read_to_string(scratch.join(LOCK)).unwrap(), format!("{}\n", std::process::id()));
-        assert_eq!(
-            Lock::take(scratch.path()).unwrap_err(),
-            Error::Busy(format!(
-                "cannot lock the folder {}: process {} is writing there; \
-                 wait for it or name another folder with --out",
-                scratch.path().display(),
-                std::process::id()
-            ))
-        );
-        assert_eq!(scratch.names(), [LOCK]);
-        assert!(is_held(scratch.path()));
-        drop(first);
-        assert!(scratch.names().is_empty() && !is_held(scratch.path()));
-        let _second = Lock::take(scratch.path()).unwrap();
-    }
-
-    /// A copy of the handle is what a process has that was just started.
-    #[test]
-    fn a_dropped_lock_is_lifted_whoever_has_the_file_open() {
-        let scratch = Scratch::new();
-        let lock = Lock::take(scratch.path()).unwrap();
-        let _copy = lock.0.file.try_clone().unwrap();
-        let other = File::open(scratch.join(LOCK)).unwrap();
-        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
-        drop(lock);
-        other.try_lock().unwrap();
-    }
-
-    #[test]
-    fn a_file_left_by_a_killed_process_locks_nothing() {
-        let scratch = Scratch::new();
-        // The id of a process that runs: only the system's lock counts.
-        for left in ["1\n", "", "99999999999999999999 and more than an id"] {
-            fs::write(scratch.join(LOCK), left).unwrap();
-            assert!(!is_held(scratch.path()));
-            let lock = Lock::take(scratch.path()).unwrap();
-            assert_eq!(fs::read_to_string(scratch.join(LOCK)).unwrap(), format!("{}\n", std::process::id()));
-            drop(lock);
-        }
-    }
-
-    #[test]
-    fn a_holder_without_an_id_is_another_process() {
-        let scratch = Scratch::new();
-        for text in ["", "no id", "\u{1f600}"] {
-            fs::write(scratch.join(LOCK), text).unwrap();
-            let held = File::open(scratch.join(LOCK)).unwrap();
-            held.try_lock().unwrap();
-            let message = Lock::take(scratch.path()).unwrap_err().to_string();
-            assert!(message.contains("another process is writing there"), "{message}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_lock_of_another_is_not_removed() {
-        let scratch = Scratch::new();
-        let first = Lock::take(scratch.path()).unwrap();
-        fs::remove_file(scratch.join(LOCK)).unwrap();
-        let _second = Lock::take(scratch.path()).unwrap();
-        drop(first);
-        assert_eq!(scratch.names(), [LOCK]);
-        assert!(matches!(Lock::take(scratch.path()), Err(Error::Busy(_))));
-    }
-
-    #[test]
-    fn a_missing_folder_is_named() {
-        let scratch = Scratch::new();
-        let message = Lock::take(&scratch.join("missing")).unwrap_err().to_string();
-        let start = format!("cannot lock the folder {}: ", scratch.join("missing").display());
-        assert!(message.starts_with(&start), "{message}");
-    }
-
-    const FOLDER_VARIABLE: &str = "DIVA_TEST_LOCKED_FOLDER";
-
-    #[test]
-    #[ignore = "the other process of the test below, which starts it with a folder to lock"]
-    fn holds_a_lock_until_killed() {
-        if let Some(folder) = std::env::var_os(FOLDER_VARIABLE) {
-            let _lock = Lock::take(Path::new(&folder)).unwrap();
-            println!("locked");
-            let _ = io::stdin().read_line(&mut String::new());
-        }
-    }
-
-    #[test]
-    fn the_lock_dies_with_its_process() {
-        let scratch = Scratch::new();
-        // Built for another CPU, this program takes an emulator to be started, as in tests/program.
-        let runner = std::env::var("DIVA_TEST_RUNNER").unwrap_or_default();
-        let this = std::env::current_exe().unwrap();
-        let mut words = runner.split_whitespace().map(OsStr::new).chain([this.as_os_str()]);
-        let mut other = Command::new(words.next().unwrap())
-            .args(words)
-            .args(["--exact", "store::lock::tests::holds_a_lock_until_killed", "--ignored", "--nocapture"])
-            .env(FOLDER_VARIABLE, scratch.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(other.stdout.take().unwrap()).lines();
-        let locked = lines.map_while(std::result::Result::ok).any(|line| line.ends_with("locked"));
-        let refused = Lock::take(scratch.path());
-        other.kill().unwrap();
-        other.wait().unwrap();
-        assert!(locked);
-        let message = refused.unwrap_err().to_string();
-        assert!(message.contains(&format!(": process {} is writing there", other.id())), "{message}");
-        assert_eq!(fs::read_to_string(scratch.join(LOCK)).unwrap(), format!("{}\n", other.id()));
-        let _lock = Lock::take(scratch.path()).unwrap();
-    }
-}
+mod tests;

@@ -83,7 +83,7 @@ pub fn train(
     let config = recorded::from_anywhere(config);
     // What cannot be trained leaves no folder behind.
     let mut trainer = Trainer::new(config, images.split)?;
-    let (found, _lock) = folder.prepare(options.resume)?;
+    let (found, lock) = folder.prepare(options.resume)?;
     if options.detect_anomaly {
         trainer.detect_anomalies();
     }
@@ -125,6 +125,7 @@ pub fn train(
     }
     watcher.started(&trainer, folder);
     images.left_out.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
+    lock.notice().into_iter().for_each(|sentence| watcher.notice(sentence));
     let mut saved = (watcher.seconds(), place(&trainer));
     while !is_done(&trainer) {
         let began = watcher.seconds();

@@ -3,6 +3,7 @@
 use super::metrics::SelectedEpoch;
 use crate::autograd::Params;
 use crate::error::{Error, Result};
+use crate::names::composed;
 use crate::optim::Adam;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::tensors::TensorFile;
@@ -107,7 +108,8 @@ impl State {
     ) -> Result<Option<String>> {
         let unfit = |what: &str| Error::request(format!("cannot continue from {}: {what}", path.display()));
         let note = Note::of(checkpoint).map_err(|cause| unfit(&cause))?;
-        if note.configuration != identity {
+        // Earlier versions kept names as folders spelled them.
+        if composed(&note.configuration) != identity {
             return Err(unfit("it is the checkpoint of another configuration"));
         }
         let slab = |name: &str| -> Result<Vec<f32>> {
@@ -126,5 +128,27 @@ impl State {
         self.adam.decays = note.decays;
         self.progress = note.progress;
         Ok(note.images_sha256)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_may_have_names_in_another_spelling_but_no_other_names() {
+        let params = Params::new();
+        let adam = Adam::new(&params, 1e-3);
+        let progress = Progress { epochs: 3, ..Progress::default() };
+        let saved = State { params, adam, progress, images_sha256: None };
+        let mut state = State { progress: Progress::default(), ..saved.clone() };
+        let path = Path::new("checkpoint.safetensors");
+        let of_another = saved.to_checkpoint("data.test_domain = \"cafe\"\n");
+        let composed = "data.test_domain = \"caf\u{e9}\"\n";
+        let message = state.restore(&of_another, composed, path).unwrap_err().to_string();
+        assert!(message.ends_with("it is the checkpoint of another configuration"), "{message}");
+        let apart = saved.to_checkpoint("data.test_domain = \"cafe\u{301}\"\n");
+        state.restore(&apart, composed, path).unwrap();
+        assert_eq!(state.progress, saved.progress);
     }
 }

@@ -1,6 +1,8 @@
 //! Several processes and one run: the second is refused, the dead are no obstacle, and nobody takes another's folder.
 
-use super::{Folder, assert_same_run, success, text, train};
+use super::program::runner;
+use super::{Folder, assert_same_run, refused, success, train};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +21,12 @@ fn send(signal: &str, child: &Child) {
 /// Starts a run and stops the process, for a while, when the folder is locked and a checkpoint is there.
 fn start_and_hold(here: &Folder, arguments: &[&str]) -> Child {
     let mut child = start(here, arguments);
+    hold(here, &mut child);
+    child
+}
+
+/// Stops a process that trains in the folder `run` when that is locked and a checkpoint is there.
+fn hold(here: &Folder, child: &mut Child) {
     let begin = Instant::now();
     // The checkpoint of the first of many epochs.
     while !here.join("run/checkpoint.safetensors").exists() {
@@ -26,8 +34,7 @@ fn start_and_hold(here: &Folder, arguments: &[&str]) -> Child {
         assert!(begin.elapsed() < Duration::from_secs(60), "a tiny run takes longer than a minute");
         sleep(Duration::from_millis(2));
     }
-    send("-STOP", &child);
-    child
+    send("-STOP", child);
 }
 
 const LONG: [&str; 4] = ["--set", "train.batch=4", "--set", "train.epochs=6"];
@@ -59,10 +66,11 @@ fn the_lock_of_a_killed_process_is_no_obstacle() {
     let mut killed = start_and_hold(&here, &train("run", &LONG));
     send("-KILL", &killed);
     killed.wait().unwrap();
-    let lock = format!("{}\n", killed.id());
-    assert_eq!(text(&here.read("run/run.lock")), lock);
+    let mut lock: Value = serde_json::from_slice(&here.read("run/run.lock")).unwrap();
+    assert_eq!(lock["process"], killed.id());
     // Its id may meanwhile be that of a process that lives.
-    fs::write(here.join("run/run.lock"), format!("{}\n", std::process::id())).unwrap();
+    lock["process"] = std::process::id().into();
+    fs::write(here.join("run/run.lock"), lock.to_string()).unwrap();
     here.succeed(&train("run", &[&LONG[..], &["--resume"]].concat()));
     assert_same_run(&here, "whole", "run");
     assert_eq!(here.names("whole"), here.names("run"));
@@ -93,4 +101,88 @@ fn a_request_that_comes_to_nothing_leaves_no_folder() {
     let here = Folder::new();
     here.refuse(&["train", "--set", "data.source=idx", "--set", "data.path=missing"], 2, &["missing"]);
     assert!(here.names(".").is_empty());
+}
+
+/// The file itself is the lock where the system has none, and says so. Here it is told to, by hand.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_in_the_place_of_a_lock_keeps_two_apart() {
+    let here = Folder::new();
+    here.succeed(&train("whole", &LONG));
+    let first = start_and_hold(&here, &train("run", &LONG));
+    let (path, again) = (here.join("run/run.lock"), train("run", &["--resume"]));
+    let own = here.read("run/run.lock");
+    let mut lock: Value = serde_json::from_slice(&own).unwrap();
+    lock["exclusive"] = true.into();
+    // A second folder has the same lock, so that no lock of the system is in the way.
+    here.with_a_run("copy");
+    fs::write(here.join("copy/run.lock"), lock.to_string()).unwrap();
+    let to_copy = train("copy", &["--resume", "--set", "train.epochs=3"]);
+    here.refuse(
+        &to_copy,
+        2,
+        &["cannot lock the folder copy: ", &format!("process {} is writing", first.id())],
+    );
+    here.refuse(&again, 2, &["cannot lock the folder run: "]);
+    assert_eq!(fs::read(&path).unwrap(), own);
+    send("-KILL", &first);
+    first.wait_with_output().unwrap();
+    here.succeed(&to_copy);
+    assert!(!here.join("copy/run.lock").exists());
+
+    // Of another machine, and of another start of this one, nothing is known.
+    for (key, of_another) in [("host", json!("node7")), ("boot", json!("another"))] {
+        let mut lock = lock.clone();
+        match key {
+            "host" => {
+                lock["host"] = of_another;
+                lock.as_object_mut().unwrap().remove("begin");
+            }
+            _ => lock["begin"]["boot"] = of_another,
+        }
+        fs::write(here.join("copy/run.lock"), lock.to_string()).unwrap();
+        let longer = train("copy", &["--resume", "--set", "train.epochs=4"]);
+        here.refuse(&longer, 2, &["has died there", "delete copy/run.lock once no process writes there"]);
+        fs::remove_file(here.join("copy/run.lock")).unwrap();
+    }
+    here.succeed(&train("copy", &["--resume", "--set", "train.epochs=4"]));
+}
+
+/// The program with a `flock` that the system does not have (ENOSYS, ENOLCK), as on Lustre.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_where_there_are_no_locks_goes_on_and_keeps_others_out() {
+    let here = Folder::new();
+    let source = "#include <errno.h>\n#include <stdlib.h>\n\
+                  int flock(int file, int what) { errno = atoi(getenv(\"NO_FLOCK\")); return -1; }\n";
+    fs::write(here.join("no_flock.c"), source).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o", "no_flock.so", "no_flock.c"]).current_dir(&here.0);
+    let is_there = compiler.status().is_ok_and(|status| status.success());
+    if !is_there || !runner().is_empty() {
+        eprintln!("skipped: it takes a C compiler, and a program for this CPU");
+        return;
+    }
+    let without = |code: &str, arguments: &[&str]| {
+        let mut command = here.diva(arguments);
+        command.env("LD_PRELOAD", here.join("no_flock.so")).env("NO_FLOCK", code);
+        command
+    };
+    here.succeed(&train("whole", &LONG));
+    for code in ["38", "37"] {
+        let mut first = without(code, &train("run", &LONG)).stdout(Stdio::null()).spawn().unwrap();
+        hold(&here, &mut first);
+        let again = train("run", &[&LONG[..], &["--resume"]].concat());
+        let holder = format!("cannot lock the folder run: process {} is writing there", first.id());
+        refused(&without(code, &again).output().unwrap(), 2, &[&holder]);
+        here.refuse(&again, 2, &[&holder]);
+        send("-KILL", &first);
+        first.wait().unwrap();
+        // The dead is no obstacle.
+        let said = success(&without(code, &again).output().unwrap());
+        assert!(said.contains("there are no locks in run ("), "{said}");
+        assert_same_run(&here, "whole", "run");
+        assert_eq!(here.names("whole"), here.names("run"));
+        fs::remove_dir_all(here.join("run")).unwrap();
+    }
 }

@@ -15,11 +15,13 @@ mod folders;
 mod full_disk;
 mod interruption;
 mod locks;
+mod names;
 mod probabilities;
 #[path = "../program/mod.rs"]
 mod program;
 mod report;
 mod runs;
+mod surroundings;
 mod sweep;
 mod tensorboard;
 mod tools;

@@ -5,13 +5,15 @@ use crate::config::{
     Config, DataConfig, DomainName, Kl, LogitLayout, ModelConfig, PriorY, Protocol, Source, TrainConfig,
     Unlabelled, UnlabelledImages, keys,
 };
+use crate::names::composed;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn domain() -> impl Strategy<Value = DomainName> {
     prop_oneof![
         (-359..360_i32).prop_map(|degrees| DomainName::Angle(f64::from(degrees))),
         (1e-9..359.9_f64).prop_map(DomainName::Angle),
-        ".{1,12}".prop_map(DomainName::Name),
+        ".{1,12}".prop_map(|name| DomainName::Name(composed(&name))),
     ]
 }
 
@@ -47,7 +49,7 @@ prop_compose! {
     ) -> DataConfig {
         let test_domain = test.get(&domains).clone();
         let unlabelled = Unlabelled { subsets, domains: unlabelled, images };
-        let classes = classes.into_iter().collect();
+        let classes = classes.iter().map(|name| composed(name)).collect::<BTreeSet<_>>().into_iter().collect();
         DataConfig {
             source, path, subset_file, domains, test_domain, per_class, protocol, classes, per_domain, least_images, validation,
             augment, skip_unreadable, unlabelled,

@@ -1,14 +1,16 @@
 //! Pictures in folders that say what they are: `ROOT/DOMAIN/CLASS/picture`.
 //!
 //! The domains are the folders of the root in the order of their names, the classes all names of folders in them, in
-//! order, whichever domains have them: a class may be missing in a domain, and a domain may have a single picture.
+//! order, whichever domains have them: a class may be missing in a domain, and a domain may have a single picture. Folders
+//! whose names are one name in two spellings of Unicode are one domain, or one class.
 //! Pictures in `ROOT/DOMAIN/unlabelled/` (or `unlabeled`, in upper or lower case) have no class. Empty class folders count
 //! for nothing. [`super::listing`] says which files are passed over.
 
 use super::listing::{Entry, Listing, PictureFile, entries, pictures};
+use super::spelling::{Names, place};
 use crate::data::collection::UNLABELLED;
 use crate::error::{Error, Result};
-use std::collections::BTreeSet;
+use crate::names::shown;
 use std::path::{Path, PathBuf};
 
 /// Lists the pictures of `root`.
@@ -17,56 +19,54 @@ use std::path::{Path, PathBuf};
 /// If a folder cannot be listed, is a link to a folder around it, or has a name that is not UTF-8; if the root has no
 /// folder, a domain no picture, or no domain a class; if a picture stands outside of a class folder, or a folder in one.
 pub fn list(root: &Path) -> Result<Listing> {
-    let mut domain_names = Vec::new();
-    let mut found: Vec<(u32, Option<String>, Vec<PathBuf>)> = Vec::new();
+    let (mut domains, mut classes) = (Names::default(), Names::default());
+    let mut found: Vec<(String, Option<String>, Vec<PathBuf>)> = Vec::new();
     for domain in folders_in(root, root)? {
+        let name = domains.add(&domain.text()?);
         let before = found.len();
         for class in folders_in(&domain.path, root)? {
-            let name = class.text()?;
-            let has_no_class = ["unlabelled", "unlabeled"].iter().any(|word| name.eq_ignore_ascii_case(word));
+            let spelled = class.text()?;
+            let has_no_class =
+                ["unlabelled", "unlabeled"].iter().any(|word| spelled.eq_ignore_ascii_case(word));
             let files = pictures(&class.path)?;
             if !files.is_empty() {
-                found.push((domain_names.len() as u32, Some(name).filter(|_| !has_no_class), files));
+                let class = if has_no_class { None } else { Some(classes.add(&spelled)) };
+                found.push((name.clone(), class, files));
             }
         }
         if found.len() == before {
             return Err(expected(
-                &format!("cannot use the domain {}: it has no picture", domain.path.display()),
+                &format!("cannot use the domain {}: it has no picture", shown(&domain.path)),
                 root,
             ));
         }
-        domain_names.push(domain.text()?);
     }
-    let class_names: Vec<String> =
-        found.iter().filter_map(|(_, class, _)| class.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    let notices = [domains.notices(["domain", "domains"]), classes.notices(["class", "classes"])].concat();
+    let (domain_names, class_names) = (domains.into_sorted(), classes.into_sorted());
     if domain_names.is_empty() {
-        return Err(expected(&format!("cannot find pictures in {}: it has no folder", root.display()), root));
+        return Err(expected(&format!("cannot find pictures in {}: it has no folder", shown(root)), root));
     }
     if class_names.is_empty() {
-        let what = format!("cannot use the pictures in {}: none has a class", root.display());
+        let what = format!("cannot use the pictures in {}: none has a class", shown(root));
         return Err(expected(&what, root));
     }
-    let number = |class: Option<String>| match class {
-        None => UNLABELLED,
-        Some(name) => class_names.partition_point(|class| *class < name) as u32,
+    let numbered = |(domain, class, files): (String, Option<String>, Vec<PathBuf>)| {
+        let class = class.map_or(UNLABELLED, |class| place(&class_names, &class));
+        (place(&domain_names, &domain), class, files)
     };
-    let mut groups: Vec<(u32, u32, Vec<PathBuf>)> =
-        found.into_iter().map(|(domain, class, files)| (domain, number(class), files)).collect();
-    groups.sort_by_key(|&(domain, class, _)| (domain, class));
+    let mut groups: Vec<(u32, u32, Vec<PathBuf>)> = found.into_iter().map(numbered).collect();
+    groups.sort_by_key(|&(domain, class, _)| (domain, class)); // stable: of two folders of one class in order
     let files = groups
         .into_iter()
         .flat_map(|(domain, class, files)| {
             files.into_iter().map(move |path| PictureFile { path, domain, class })
         })
         .collect();
-    Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices: vec![] })
+    Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices })
 }
 
 fn expected(what: &str, root: &Path) -> Error {
-    Error::request(format!(
-        "{what}, expected {}",
-        root.join("DOMAIN").join("CLASS").join("picture").display()
-    ))
+    Error::request(format!("{what}, expected {}", shown(root.join("DOMAIN").join("CLASS").join("picture"))))
 }
 
 /// The folders in `folder`, beside which no picture may stand.
@@ -75,7 +75,7 @@ fn folders_in(folder: &Path, root: &Path) -> Result<Vec<Entry>> {
         entries(folder)?.into_iter().partition(|entry| entry.is_folder);
     for file in files {
         if file.is_named_picture() {
-            let what = format!("cannot tell the domain and class of {}", file.path.display());
+            let what = format!("cannot tell the domain and class of {}", shown(&file.path));
             return Err(expected(&what, root));
         }
         // A link to nothing, or in a circle, that may have been meant for a folder.
@@ -141,6 +141,41 @@ mod tests {
         assert_eq!(found, expected.map(|(name, domain, class)| (name.to_owned(), domain, class)));
     }
 
+    /// A folder made on one machine, copied beside one made on another.
+    #[test]
+    fn one_name_in_two_spellings_is_one() {
+        let (composed, apart) = ("caf\u{e9}", "cafe\u{301}");
+        let files = [
+            format!("A/{composed}/1.png"),
+            "A/thé/1.png".to_owned(),
+            format!("B/{apart}/1.png"),
+            format!("B/{composed}/0.png"),
+            format!("{apart}/{apart}/1.png"),
+            format!("{composed}/{composed}/1.png"),
+            format!("{composed}/THÉ/1.png"),
+        ];
+        let scratch = with(&files.each_ref().map(String::as_str));
+        let listing = list(scratch.path()).unwrap();
+        assert_eq!(listing.domain_names, ["A", "B", composed]);
+        assert_eq!(listing.class_names, ["THÉ", composed, "thé"]);
+        let found: Vec<(String, u32, u32)> =
+            (0..).zip(&listing.files).map(|(i, file)| (listing.name(i), file.domain, file.class)).collect();
+        let expected = [
+            (&files[0], 0, 1),
+            (&files[1], 0, 2),
+            (&files[2], 1, 1),
+            (&files[3], 1, 1),
+            (&files[6], 2, 0),
+            (&files[4], 2, 1),
+            (&files[5], 2, 1),
+        ];
+        assert_eq!(found, expected.map(|(name, domain, class)| (name.clone(), domain, class)));
+        let [domain, class, alike] = &listing.notices[..] else { panic!("{:?}", listing.notices) };
+        assert!(domain.starts_with("the domain \"café\" is spelled in 2 ways"), "{domain}");
+        assert!(class.starts_with("the class \"café\" is spelled in 2 ways"), "{class}");
+        assert!(alike.starts_with("the classes \"THÉ\" and \"thé\" differ only in case"), "{alike}");
+    }
+
     #[test]
     fn other_layouts_say_what_is_expected() {
         let cases: [(&[&str], &str); 8] = [
@@ -201,6 +236,6 @@ mod tests {
         let name = std::ffi::OsStr::from_bytes(b"b/\xff");
         fs::create_dir(scratch.path().join(name)).unwrap();
         let message = list(scratch.path()).unwrap_err().to_string();
-        assert!(message.contains("its name is not UTF-8"), "{message}");
+        assert!(message.contains("b/\\xff: its name is not UTF-8"), "{message}");
     }
 }

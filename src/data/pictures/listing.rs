@@ -9,6 +9,7 @@
 //! no setting of the system changes.
 
 use crate::error::{Error, Result};
+use crate::names::shown;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -39,14 +40,14 @@ pub struct PictureFile {
 }
 
 impl Listing {
-    /// What file `index` is called below the root, with slashes.
+    /// What file `index` is called below the root, with slashes; no two are called the same.
     ///
     /// # Panics
     /// If there is no such file.
     pub fn name(&self, index: usize) -> String {
         let path = &self.files[index].path;
         let inside = path.strip_prefix(&self.root).unwrap_or(path);
-        inside.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/")
+        inside.iter().map(shown).collect::<Vec<_>>().join("/")
     }
 }
 
@@ -61,7 +62,7 @@ impl Entry {
     /// The name as text, which is what a domain or a class is called.
     pub(super) fn text(&self) -> Result<String> {
         self.name.to_str().map(str::to_owned).ok_or_else(|| {
-            Error::request(format!("cannot use the folder {}: its name is not UTF-8", self.path.display()))
+            Error::request(format!("cannot use the folder {}: its name is not UTF-8", shown(&self.path)))
         })
     }
 
@@ -105,7 +106,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
 pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let file = |entry: Entry| {
         if entry.is_folder {
-            let message = format!("cannot use {}: it is a folder, expected a picture", entry.path.display());
+            let message = format!("cannot use {}: it is a folder, expected a picture", shown(&entry.path));
             return Err(Error::request(message));
         }
         Ok(entry.path)
@@ -134,7 +135,7 @@ fn check_circle(folder: &Path, link: &Path) -> Result<()> {
     if real(folder)?.starts_with(real(link)?) {
         return Err(Error::request(format!(
             "cannot use {}: it is a link to a folder around it, expected pictures",
-            link.display()
+            shown(link)
         )));
     }
     Ok(())

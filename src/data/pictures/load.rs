@@ -7,6 +7,7 @@ use super::resize::resize;
 use crate::data::Dataset;
 use crate::data::collection::{Collection, Origin};
 use crate::error::{Error, Result};
+use crate::names::shown;
 use crate::parallel;
 use crate::store::durable;
 use sha2::{Digest, Sha256};
@@ -154,7 +155,7 @@ pub fn read_picture(path: &Path, size: [usize; 3]) -> Result<Vec<u8>> {
     let mut pixels = vec![0; size.iter().product()];
     let record = read_one(path, size, &mut pixels);
     if !record.is_readable() {
-        return Err(Error::request(format!("cannot read {}: {}", path.display(), record.problem)));
+        return Err(Error::request(format!("cannot read {}: {}", shown(path), record.problem)));
     }
     Ok(pixels)
 }
@@ -207,7 +208,7 @@ fn read_file(path: &Path) -> std::result::Result<Vec<u8>, String> {
 
 fn unreadable(listing: &Listing, records: &[Record]) -> Vec<String> {
     let all = listing.files.iter().zip(records).filter(|(_, record)| !record.is_readable());
-    all.map(|(file, record)| format!("cannot read {}: {}", file.path.display(), record.problem)).collect()
+    all.map(|(file, record)| format!("cannot read {}: {}", shown(&file.path), record.problem)).collect()
 }
 
 fn original_sizes(records: &[Record]) -> [[u32; 2]; 2] {
@@ -230,7 +231,7 @@ fn labelled(listing: Listing, names: Vec<String>, packed: Packed) -> Result<Coll
         if domains.binary_search(&domain).is_err() {
             return Err(Error::request(format!(
                 "cannot use the domain {name} in {}: none of its files can be read",
-                root.display()
+                shown(&root)
             )));
         }
     }

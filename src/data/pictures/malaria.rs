@@ -6,7 +6,9 @@
 //! with few cells are left out, since they are too small to be tested on.
 
 use super::listing::{Listing, PictureFile, entries, pictures};
+use super::spelling::Names;
 use crate::error::{Error, Result};
+use crate::names::shown;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,7 @@ pub const PUBLISHED_FEWEST: usize = 400;
 /// has so many cells.
 pub fn list(root: &Path, fewest: usize) -> Result<Listing> {
     let folders = class_folders(root)?;
+    let mut names = Names::default();
     let mut patients: BTreeMap<String, Vec<(PathBuf, u32)>> = BTreeMap::new();
     for (folder, class) in folders.iter().zip(0..) {
         for path in pictures(folder)? {
@@ -31,10 +34,10 @@ pub fn list(root: &Path, fewest: usize) -> Result<Listing> {
                 path.file_name().and_then(|name| name.to_str()).and_then(patient_of).ok_or_else(|| {
                     Error::request(format!(
                         "cannot tell the patient of {}: expected a name as C116P77ThinF_IMG_....png",
-                        path.display()
+                        shown(&path)
                     ))
                 })?;
-            patients.entry(name.to_owned()).or_default().push((path, class));
+            patients.entry(names.add(name)).or_default().push((path, class));
         }
     }
     let most = patients.values().map(Vec::len).max().unwrap_or(0);
@@ -44,20 +47,20 @@ pub fn list(root: &Path, fewest: usize) -> Result<Listing> {
     if patients.is_empty() {
         return Err(Error::request(format!(
             "cannot use the cells in {}: no patient has {} of them, the most are {most}",
-            root.display(),
+            shown(root),
             fewest.max(1)
         )));
     }
     let left_out = cells - patients.values().map(Vec::len).sum::<usize>();
-    let notices = if left_out == 0 {
-        vec![]
-    } else {
-        vec![format!(
+    names.retain(|name| patients.contains_key(name));
+    let mut notices = names.notices(["patient", "patients"]);
+    if left_out > 0 {
+        notices.push(format!(
             "{} of {before} patients have fewer than {fewest} cells: they are left out with their {left_out} cells",
             before - patients.len()
-        )]
-    };
-    let domain_names = patients.keys().cloned().collect();
+        ));
+    }
+    let domain_names = names.into_sorted();
     // Both folders were listed in order, so a patient's cells are by class and name.
     let files = (0..)
         .zip(patients.into_values())
@@ -91,7 +94,7 @@ fn class_folders(root: &Path) -> Result<[PathBuf; 2]> {
     }
     Err(Error::request(format!(
         "cannot find malaria cells in {}: expected the folders Parasitized and Uninfected in it or in its cell_images",
-        root.display()
+        shown(root)
     )))
 }
 

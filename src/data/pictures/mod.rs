@@ -13,6 +13,7 @@ pub mod malaria;
 pub mod orientation;
 pub mod packed;
 pub mod resize;
+mod spelling;
 
 pub use listing::{Listing, PictureFile, pictures};
 pub use load::{LONGEST_FILE, Loaded, Options, left_out, load, read_picture};

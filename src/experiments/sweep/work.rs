@@ -10,6 +10,7 @@ use super::{Job, Shard, Sweep};
 use crate::autograd::Params;
 use crate::error::{Error, Result};
 use crate::parallel;
+use crate::store::lock;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::{EpochMetrics, RunResult};
 use crate::train::run::{self, Options, Outcome, Watcher};
@@ -54,8 +55,8 @@ pub enum News<'a> {
     },
     /// It has its result.
     Done(&'a RunResult),
-    /// Another process works on it, so that it is left for later.
-    LeftToOthers,
+    /// Another process works on it, said in words which, so that it is left for later.
+    LeftToOthers(&'a str),
     /// It came to nothing.
     Failed(&'a Error),
 }
@@ -91,7 +92,11 @@ pub fn run(sweep: &Sweep, shard: Shard, workers: usize, supervisor: &dyn Supervi
                     held(&queue).again.push_back(job);
                     match again {
                         true => supervisor.wait(),
-                        false => supervisor.report(job, &News::LeftToOthers),
+                        false => {
+                            let who = lock::held_by(sweep.run_folder(job).path());
+                            let who = who.as_deref().unwrap_or("another process");
+                            supervisor.report(job, &News::LeftToOthers(who));
+                        }
                     }
                 }
                 Attempt::Failed(error) => {

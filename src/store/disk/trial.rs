@@ -6,6 +6,7 @@
 
 use super::{Disk, OpenFile, Purpose, System};
 use std::cell::{Cell, RefCell};
+use std::fs::TryLockError;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Open,
+    Lock,
     Write,
     SetLength,
     SyncFile,
@@ -78,12 +80,14 @@ pub(super) fn faults_of(kinds: &[Kind]) -> Vec<Fault> {
     use Manner::{Gone, Interrupted, Late, Refused, Short, Torn};
     let manners = |kind| match kind {
         Kind::Open => [Refused(ACCESS), Refused(NO_SPACE), Refused(TOO_MANY_FILES), Late(IO)].as_slice(),
+        // The second is what a file system says that has no locks.
+        Kind::Lock => &[Refused(IO), Refused(INVALID)],
         Kind::Write => &[Refused(IO), Refused(NO_SPACE), Torn(IO), Torn(NO_SPACE), Short, Interrupted],
         Kind::SetLength | Kind::RemoveFile | Kind::RemoveFolder => &[Refused(IO), Late(IO)],
-        Kind::SyncFile => &[Refused(IO), Refused(NO_SPACE)],
+        // The last of both is what a file system says that cannot do it.
+        Kind::SyncFile => &[Refused(IO), Refused(NO_SPACE), Refused(INVALID)],
         Kind::Rename => &[Refused(IO), Refused(NO_SPACE), Late(IO)],
         Kind::CreateFolder => &[Refused(ACCESS), Refused(NO_SPACE), Late(IO)],
-        // The second is what a file system says that cannot do it.
         Kind::SyncFolder => &[Refused(IO), Refused(INVALID)],
     };
     (0..)
@@ -112,9 +116,11 @@ pub(super) enum Change {
 
 /// See the head of this file.
 #[derive(Default)]
-pub(super) struct Trial {
+pub(in crate::store) struct Trial {
     fault: Cell<Option<Fault>>,
     torn: Cell<Option<i32>>,
+    /// What it says when it is asked for a lock, if it has none.
+    lacks_locks: Option<i32>,
     kinds: RefCell<Vec<Kind>>,
     changes: RefCell<Vec<Change>>,
 }
@@ -123,6 +129,11 @@ impl Trial {
     /// A disk that fails once, or from one operation on.
     pub(super) fn with(fault: Fault) -> Self {
         Self { fault: Cell::new(Some(fault)), ..Self::default() }
+    }
+
+    /// A disk that says this when it is asked for a lock.
+    pub(in crate::store) fn without_locks(code: i32) -> Self {
+        Self { lacks_locks: Some(code), ..Self::default() }
     }
 
     /// Fails no more.
@@ -182,6 +193,27 @@ impl Disk for Trial {
         let is_new = purpose == Purpose::Fill || !path.exists();
         let change = is_new.then(|| Change::Emptied(path.into()));
         self.whole(Kind::Open, || System.open(path, purpose), change)
+    }
+
+    fn try_lock(&self, file: &OpenFile) -> Result<(), TryLockError> {
+        let refused = |code| TryLockError::Error(io::Error::from_raw_os_error(code));
+        if let Some(code) = self.lacks_locks {
+            return Err(refused(code));
+        }
+        match self.meets(Kind::Lock) {
+            Some(Manner::Refused(code)) => Err(refused(code)),
+            Some(Manner::Gone) => Err(refused(IO)),
+            Some(manner) => panic!("a lock cannot fail like that: {manner:?}"),
+            None => System.try_lock(file),
+        }
+    }
+
+    /// Whoever only looks is not counted.
+    fn try_lock_shared(&self, file: &OpenFile) -> Result<(), TryLockError> {
+        match self.lacks_locks {
+            Some(code) => Err(TryLockError::Error(io::Error::from_raw_os_error(code))),
+            None => System.try_lock_shared(file),
+        }
     }
 
     fn write(&self, to: &OpenFile, bytes: &[u8]) -> io::Result<usize> {

@@ -33,6 +33,7 @@ struct Quiet {
     disk: Rc<Trial>,
     /// For each epoch that is said to be saved: the changes of the disk until then, and its number.
     saved: Vec<(usize, usize)>,
+    notices: Vec<String>,
 }
 
 impl Watcher for Quiet {
@@ -49,7 +50,9 @@ impl Watcher for Quiet {
         assert!(!folder.unlike().exists(), "the limit of parameters that may be replaced");
     }
 
-    fn notice(&mut self, _: &str) {}
+    fn notice(&mut self, sentence: &str) {
+        self.notices.push(sentence.into());
+    }
 
     fn step(&mut self, _: &Trainer, _: &StepLoss, _: usize, _: usize) {}
 
@@ -169,7 +172,7 @@ impl Runs {
         ];
         let config = Config::resolve(None, None, &settings.map(String::from), None).unwrap();
         let options = Options { resume, ..Options::default() };
-        let mut quiet = Quiet { seconds: 0.0, disk: disk.clone(), saved: vec![] };
+        let mut quiet = Quiet { seconds: 0.0, disk: disk.clone(), saved: vec![], notices: vec![] };
         let outcome =
             super::with(disk.clone(), || run::train(config, &folder_in(scratch), options, &mut quiet));
         (outcome, quiet)
@@ -228,8 +231,11 @@ fn every_fault(before: Before) -> (usize, usize) {
         let left = tree_of(scratch.path());
         match outcome {
             Ok(_) => {
-                // Nothing is lost by a folder above that cannot be forced, or by a lock or a leftover that stays.
-                let may_pass = matches!(fault.kind, Kind::SyncFolder | Kind::RemoveFile);
+                // Nothing is lost by a folder above that cannot be forced, or by a lock or a leftover that stays, nor where
+                // the disk says that it can neither lock nor force.
+                let may_pass = matches!(fault.kind, Kind::SyncFolder | Kind::RemoveFile)
+                    || matches!(fault.kind, Kind::Lock | Kind::SyncFile)
+                        && fault.manner == Manner::Refused(22);
                 assert!(fault.manner.is_harmless() || may_pass, "{fault:?} passed unnoticed");
                 assert!(without_clock(without_leftovers(left.clone())) == runs.end, "{fault:?}");
             }
@@ -255,6 +261,24 @@ fn a_new_run_survives_every_fault() {
 fn a_prolonged_run_survives_every_fault() {
     let (tried, states) = on_one_thread(|| every_fault(Before::FinishedRun));
     assert!(tried > 150 && states > 5, "{tried} {states}");
+}
+
+#[test]
+fn a_run_on_a_disk_without_locks_says_so_and_ends_in_the_same_bytes() {
+    on_one_thread(|| {
+        let runs = Runs::new();
+        let scratch = Scratch::new();
+        let disk = Rc::new(Trial::without_locks(22));
+        for (epochs, resume) in [(1, false), (EPOCHS, true)] {
+            let (outcome, quiet) = runs.train(&scratch, &disk, resume, epochs);
+            outcome.unwrap();
+            let [notice] = &quiet.notices[..] else { panic!("{:?}", quiet.notices) };
+            assert!(notice.starts_with("there are no locks in ") && notice.contains(LOCK), "{notice}");
+        }
+        assert!(without_clock(tree_of(scratch.path())) == runs.end);
+        let with_locks = runs.train(&Scratch::new(), &Rc::default(), false, 1).1;
+        assert!(with_locks.notices.is_empty(), "{:?}", with_locks.notices);
+    });
 }
 
 /// States tried, distinct states resumed.

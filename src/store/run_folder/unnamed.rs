@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::CHECKPOINT;
 use crate::error::Result;
 use crate::store::durable;
 
@@ -67,15 +68,17 @@ impl Drop for Claim {
     }
 }
 
-/// The folder of [`Claim::default_path`]'s names with the highest number, if there is one.
+/// The folder of [`Claim::default_path`]'s names whose checkpoint was written last, if there is one. Among checkpoints of one
+/// time, and where there is none or the system does not say when it was written, the highest number counts.
 pub fn newest(base: &Path, preset: &str, seed: u64) -> Option<PathBuf> {
     let entries = fs::read_dir(base).ok()?;
-    let numbered = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name();
+    let found = entries.flatten().filter_map(|entry| {
+        let (name, path) = (entry.file_name(), entry.path());
         let number = number_of(name.to_str()?, preset, seed)?;
-        entry.path().is_dir().then(|| (number, entry.path()))
+        let written = fs::metadata(path.join(CHECKPOINT)).and_then(|file| file.modified()).ok();
+        path.is_dir().then_some((written, number, path))
     });
-    numbered.max().map(|(_, path)| path)
+    found.max().map(|(_, _, path)| path)
 }
 
 /// 1 for PRESET-seedN, K for PRESET-seedN-K as `default_path` writes it, nothing for other names.
@@ -93,6 +96,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::store::scratch::{Scratch, names_in};
+    use std::time::{Duration, SystemTime};
 
     #[test]
     fn default_paths_count_from_two() {
@@ -144,7 +148,45 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_has_the_highest_number_not_the_last_name() {
+    fn the_newest_is_the_one_that_was_saved_last() {
+        let scratch = Scratch::new();
+        let name = |number: u32| match number {
+            1 => "quick-seed7".to_owned(),
+            number => format!("quick-seed7-{number}"),
+        };
+        /// The number of a run, and the seconds since 1970 at which its checkpoint was written, if there is one.
+        type Run = (u32, Option<u64>);
+        let now = 1_800_000_000;
+        let cases: [(&[Run], u32); 7] = [
+            (&[(1, Some(now)), (2, Some(now - 1))], 1),
+            (&[(1, Some(now)), (2, Some(now + 1)), (10, Some(now - 86_400))], 2),
+            // of one time, as after copying
+            (&[(1, Some(now)), (2, Some(now)), (10, Some(now)), (9, Some(now))], 10),
+            // killed before anything was saved
+            (&[(1, Some(now)), (2, None)], 1),
+            (&[(1, Some(0)), (2, None)], 1),
+            (&[(2, None), (10, None), (9, None)], 10),
+            (&[(1, Some(now)), (11, Some(now + 1)), (12, None)], 11),
+        ];
+        for (runs, expected) in cases {
+            for &(number, written) in runs {
+                let folder = scratch.join(&name(number));
+                fs::create_dir(&folder).unwrap();
+                if let Some(seconds) = written {
+                    let file = fs::File::create(folder.join(CHECKPOINT)).unwrap();
+                    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+                }
+            }
+            let found = newest(scratch.path(), "quick", 7);
+            assert_eq!(found, Some(scratch.join(&name(expected))), "{runs:?}");
+            for &(number, _) in runs {
+                fs::remove_dir_all(scratch.join(&name(number))).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn of_folders_without_a_checkpoint_the_newest_has_the_highest_number_not_the_last_name() {
         let scratch = Scratch::new();
         for name in ["quick-seed1", "quick-seed1-2", "quick-seed1-9", "quick-seed1-10"] {
             fs::create_dir(scratch.join(name)).unwrap();

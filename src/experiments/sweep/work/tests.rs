@@ -52,7 +52,7 @@ impl Supervisor for Script {
                 format!("epoch {}", metrics.epoch)
             }
             News::Done(_) => "done".into(),
-            News::LeftToOthers => "left to others".into(),
+            News::LeftToOthers(_) => "left to others".into(),
             News::Failed(error) => format!("failed: {error}"),
         };
         held(&self.said).push(format!("{} {what}", job.name));

@@ -1,0 +1,144 @@
+//! Names as text: one spelling each, no two written alike, and as wide as they are shown.
+//!
+//! Unicode has two spellings of many letters: `é` is one character, or an `e` and an accent. They look the same, file systems
+//! keep them apart, and which of them a folder has depends on the machine that it was made on. Names of classes and domains
+//! are therefore kept composed. Names of files are left as they are, since they are only opened; but a system may have
+//! names that are no text at all, and what is written of these must still say which file it was.
+
+use std::ffi::OsStr;
+use unicode_normalization::UnicodeNormalization;
+use unicode_width::UnicodeWidthStr;
+
+/// A name in the spelling in which letters and their accents are one character where there is one (Unicode NFC).
+pub fn composed(name: &str) -> String {
+    name.nfc().collect()
+}
+
+/// What two names have in common that are easily taken for one: they differ at most in case, spaces and forms of the same letter
+/// (Unicode NFKC).
+pub fn likeness(name: &str) -> String {
+    let plain = name.nfkc().collect::<String>().to_lowercase();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A path or a file's name as text. Bytes that are no UTF-8 are written `\xNN`, and so is a backslash that would otherwise
+/// begin such a figure: different names have different texts.
+pub fn shown(name: impl AsRef<OsStr>) -> String {
+    escaped(name.as_ref().as_encoded_bytes())
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        let valid = chunk.valid();
+        for (at, character) in valid.char_indices() {
+            match character {
+                '\\' if is_figure(&valid[at..]) => text += "\\x5c",
+                _ => text.push(character),
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| text += &format!("\\x{byte:02x}"));
+    }
+    text
+}
+
+/// Whether a text begins with `\xNN`.
+fn is_figure(text: &str) -> bool {
+    matches!(text.as_bytes(), [b'\\', b'x', one, two, ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit())
+}
+
+/// How many columns of a terminal a text takes.
+pub fn terminal_width(text: &str) -> usize {
+    text.width()
+}
+
+/// A text at the left of so many columns; a longer one takes more.
+pub fn at_left(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(terminal_width(text))))
+}
+
+/// A text at the right of so many columns; a longer one takes more.
+pub fn at_right(text: &str, columns: usize) -> String {
+    format!("{}{text}", " ".repeat(columns.saturating_sub(terminal_width(text))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn one_name_has_one_spelling() {
+        for (name, expected) in [
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("caf\u{e9}", "caf\u{e9}"),
+            ("A\u{30a}", "\u{c5}"),
+            ("\u{212b}", "\u{c5}"), // the sign of Angstrom
+            ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
+            ("plain name_1", "plain name_1"),
+            ("\u{fb01}sh", "\u{fb01}sh"), // a ligature is another name, though it looks alike
+        ] {
+            assert_eq!(composed(name), expected);
+            assert_eq!(composed(&composed(name)), expected);
+        }
+        let alike = ["Healthy", "healthy", " HEALTHY", "healthy ", "ｈｅａｌｔｈｙ"];
+        assert!(alike.iter().all(|name| likeness(name) == "healthy"));
+        assert_eq!(likeness("\u{fb01}sh  a\u{a0}b"), "fish a b");
+        assert_ne!(likeness("healthy"), likeness("health y"));
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_told_apart() {
+        for (bytes, expected) in [
+            (&b"a/b 1.png"[..], "a/b 1.png"),
+            ("größe/é.png".as_bytes(), "größe/é.png"),
+            (b"\xff.png", "\\xff.png"),
+            (b"\xfe.png", "\\xfe.png"),
+            ("\u{fffd}.png".as_bytes(), "\u{fffd}.png"),
+            (b"\\xff.png", "\\x5cxff.png"),
+            (b"\\\xff", "\\\\xff"),
+            (b"C:\\x\\file.png", "C:\\x\\file.png"),
+            (b"caf\xe9", "caf\\xe9"),             // Latin 1
+            (b"\xf0\x9f\x98", "\\xf0\\x9f\\x98"), // half of a face
+        ] {
+            assert_eq!(escaped(bytes), expected);
+        }
+        assert_eq!(shown(std::path::Path::new("runs/quick-seed0")), "runs/quick-seed0");
+    }
+
+    /// The bytes that a text stands for.
+    fn unescaped(text: &str) -> Vec<u8> {
+        let (mut bytes, mut rest) = (Vec::new(), text);
+        while let Some(first) = rest.chars().next() {
+            let length = if is_figure(rest) { 4 } else { first.len_utf8() };
+            match length {
+                4 if first == '\\' => bytes.push(u8::from_str_radix(&rest[2..4], 16).unwrap()),
+                _ => bytes.extend(rest[..length].bytes()),
+            }
+            rest = &rest[length..];
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_can_be_read_back(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(&b"\\x5cfF\xc3\xa9"[..])], 0..40)
+        ) {
+            prop_assert_eq!(unescaped(&escaped(&bytes)), bytes);
+        }
+    }
+
+    #[test]
+    fn columns_are_those_of_a_terminal() {
+        for (text, columns) in
+            [("", 0), ("abc", 3), ("é", 1), ("e\u{301}", 1), ("寄生虫", 6), ("a\u{ff21}", 3)]
+        {
+            assert_eq!(terminal_width(text), columns, "{text}");
+            let (left, right) = (at_left(text, 8), at_right(text, 8));
+            assert_eq!((terminal_width(&left), terminal_width(&right)), (8, 8));
+            assert!(left.starts_with(text) && right.ends_with(text));
+        }
+        assert_eq!((at_left("long", 2), at_right("long", 2)), ("long".to_owned(), "long".to_owned()));
+    }
+}
