@@ -13,9 +13,9 @@
 //! the larger image.
 //!
 //! A NaN reaches all that depends on it, and may reach more: the zeros of a border are multiplied like pixels, as in
-//! PyTorch; `winograd/` spreads a pixel's NaN over all places of the tiles that hold it (4 x 4 places of 3 x 3 windows, 2 x 2
-//! of 5 x 5), a weight's over all places of its output, and in the gradient of the weights over all taps of its pair of
-//! channels; [`upsampled`] sums taps before it multiplies. It reaches no other image.
+//! PyTorch; `winograd/` spreads a pixel's NaN over all places of the tiles that hold it (4 x 4 places of 3 x 3 windows,
+//! 2 x 2 of 5 x 5), a weight's over all places of its output, and in the gradient of the weights over all taps of its
+//! pair of channels; [`upsampled`] sums taps before it multiplies. It reaches no other image.
 //!
 //! All images that are read may be normalised on the way ([`Images`]); weights that no longer change can be made ready
 //! once ([`Prepared`]).

@@ -2,9 +2,10 @@
 //!
 //! A batch of images is a matrix with a row for each pixel and a column for each channel; columns are contiguous, so
 //! that sixteen channels are one vector. Mean and variance are found in one pass over memory: of a few rows, while they
-//! are in the innermost cache, the mean and the sum of the squared deviations from it, so that nothing cancels whatever
-//! the rows are. These are joined in order, within a block in f32, then in f64, by the pairwise rule (Chan, Golub, LeVeque,
-//! "Algorithms for computing the sample variance", The American Statistician 37, 1983).
+//! are in the innermost cache, the mean and the sum of the squared deviations from it, so that nothing cancels, be all
+//! rows far from 0 or one far from the others. These are joined in order, within a block in f32, with what rounding
+//! leaves of the mean, then in f64, by the pairwise rule (Chan, Golub, LeVeque, "Algorithms for computing the sample
+//! variance", The American Statistician 37, 1983).
 
 mod gradient;
 #[cfg(test)]
@@ -60,26 +61,26 @@ pub fn mean_and_variance(x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
     let columns = mean.len();
     assert!(columns > 0 && x.len() >= columns, "statistics of {} numbers in {columns} columns", x.len());
     let rows = x.len() / columns;
-    // Each block leaves its mean and its squared deviations from it, over BLOCK, side by side.
-    parallel::with_scratch(rows.div_ceil(BLOCK) * 2 * columns, |partials| {
-        parallel::for_each_chunk(partials, 2 * columns, |i, partial| {
+    // Each block leaves its mean, what of that has no place in f32, and its squared deviations over BLOCK side by side.
+    parallel::with_scratch(rows.div_ceil(BLOCK) * 3 * columns, |partials| {
+        parallel::for_each_chunk(partials, 3 * columns, |i, partial| {
             let x = &x[i * BLOCK * columns..x.len().min((i + 1) * BLOCK * columns)];
-            let (mean, squares) = partial.split_at_mut(columns);
-            simd::run(BlockStatistics { x, mean, squares });
+            let (mean, others) = partial.split_at_mut(columns);
+            let (rest, squares) = others.split_at_mut(columns);
+            simd::run(BlockStatistics { x, mean, rest, squares });
         });
         for first in (0..columns).step_by(LANES) {
             let lanes = first..columns.min(first + LANES);
             let (mut means, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
-            for (i, partial) in partials.chunks_exact(2 * columns).enumerate() {
+            for (i, partial) in partials.chunks_exact(3 * columns).enumerate() {
                 let seen = i * BLOCK;
                 let Joint { share, cross } = Joint::of(seen, BLOCK.min(rows - seen));
-                let of_block = partial[lanes.clone()].iter().zip(&partial[columns..][lanes.clone()]);
-                for ((mean, squares), (of_mean, of_squares)) in
-                    means.iter_mut().zip(&mut squares).zip(of_block)
-                {
-                    let delta = f64::from(*of_mean) - *mean;
-                    *mean += delta * share;
-                    *squares += f64::from(*of_squares) * BLOCK as f64 + delta * delta * cross;
+                for (lane, c) in lanes.clone().enumerate() {
+                    let [of_mean, of_rest, of_squares] =
+                        [0, 1, 2].map(|part| f64::from(partial[part * columns + c]));
+                    let delta = of_mean + of_rest - means[lane];
+                    means[lane] += delta * share;
+                    squares[lane] += of_squares * BLOCK as f64 + delta * delta * cross;
                 }
             }
             for (c, (exact, squares)) in lanes.zip(means.into_iter().zip(squares)) {
@@ -113,6 +114,8 @@ impl Joint {
 struct BlockStatistics<'a> {
     x: &'a [f32],
     mean: &'a mut [f32],
+    /// What rounding has left of the mean: far from 0 the deviations need it.
+    rest: &'a mut [f32],
     /// Over [`BLOCK`]: of a variance that fits into f32 the sum might not.
     squares: &'a mut [f32],
 }
@@ -124,7 +127,7 @@ impl Kernel for BlockStatistics<'_> {
     fn run<S: Simd>(self, s: S) {
         let columns = self.mean.len();
         self.squares.fill(0.0);
-        let of_block = s.splat(1.0 / BLOCK as f32);
+        let (zero, of_block) = (s.splat(0.0), s.splat(1.0 / BLOCK as f32));
         for (i, x) in self.x.chunks(FEW_ROWS * columns).enumerate() {
             let count = x.len() / columns;
             let Joint { share, cross } = Joint::of(i * FEW_ROWS, count);
@@ -136,22 +139,29 @@ impl Kernel for BlockStatistics<'_> {
                 columns,
                 #[inline(always)]
                 |lanes| {
-                    let mut sum = s.splat(0.0);
+                    let mut sum = zero;
                     for row in (0..x.len()).step_by(columns) {
                         sum = s.add(sum, lanes.load(s, x, row));
                     }
                     let average = s.mul(sum, one_over);
-                    let mut squares = s.splat(0.0);
+                    let (mut deviations, mut squares) = (zero, zero);
                     for row in (0..x.len()).step_by(columns) {
                         let d = s.sub(lanes.load(s, x, row), average);
+                        deviations = s.add(deviations, d);
                         squares = s.mul_add(d, d, squares);
                     }
-                    let mean = if i == 0 { average } else { lanes.load(s, self.mean, 0) };
-                    let delta = s.sub(average, mean);
-                    lanes.store(s, s.mul_add(delta, share, mean), self.mean, 0);
-                    let joined = s.mul_add(s.mul(delta, delta), cross, squares);
+                    let (mut mean, mut rest) = (average, zero);
+                    if i > 0 {
+                        (mean, rest) = (lanes.load(s, self.mean, 0), lanes.load(s, self.rest, 0));
+                    }
+                    let delta = s.add(s.sub(average, mean), s.mul_add(deviations, one_over, s.neg(rest)));
+                    let joined = s.mul_add(delta, share, mean);
+                    let lost = s.mul_add(delta, share, s.sub(mean, joined));
+                    lanes.store(s, joined, self.mean, 0);
+                    lanes.store(s, s.add(rest, lost), self.rest, 0);
+                    let squares = s.mul_add(s.mul(delta, delta), cross, squares);
                     let before = lanes.load(s, self.squares, 0);
-                    lanes.store(s, s.mul_add(joined, of_block, before), self.squares, 0);
+                    lanes.store(s, s.mul_add(squares, of_block, before), self.squares, 0);
                 },
             );
         }

@@ -65,8 +65,7 @@ fn statistics_far_from_zero_are_more_exact_than_pytorchs() {
     for (rows, offset) in [(1000, 100.0), (10_000, 100.0), (10_000, 1e4)] {
         let [ours, theirs] = errors(&numbers(rows, offset, None));
         println!("{rows} rows around {offset}: {ours:?}, PyTorch's way {theirs:?}");
-        // The numbers themselves have been rounded to 6e-8 of the offset.
-        let bound = 5e-7 + 1e-8 * f64::from(offset);
-        assert!(ours[0] < 1.2e-7 && ours[1] < bound, "{rows} rows around {offset}: {ours:?}");
+        // PyTorch's way is between 1e-6 and 4e-4 off.
+        assert!(ours[0] < 1.2e-7 && ours[1] < 5e-7, "{rows} rows around {offset}: {ours:?}");
     }
 }
