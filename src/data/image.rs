@@ -5,7 +5,6 @@
 //! so a picture means the same here and there; alpha is dropped, as there; of 16 bits the upper 8 are kept.
 //! Writing gives the same bytes for the same pixels: no clock, no name.
 
-use super::pictures::orientation::Orientation;
 use crate::error::{Error, Result};
 use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Info, Transformations};
 use std::fs::File;
@@ -59,8 +58,6 @@ pub(super) struct Png {
     pub(super) color: ColorType,
     /// Row by row, the values of a pixel together.
     pub(super) pixels: Vec<u8>,
-    /// How the camera was held: see [`Orientation`].
-    pub(super) orientation: Orientation,
 }
 
 /// Decodes a PNG file that `accept` takes by its header; of an animated one the first picture.
@@ -89,17 +86,7 @@ pub(super) fn decode(
     reader.finish().map_err(|cause| explain(&cause))?;
     pixels.truncate(frame.buffer_size());
     assert_eq!(frame.bit_depth, BitDepth::Eight, "bits of an expanded PNG file");
-    Ok(Png {
-        height: frame.height as usize,
-        width: frame.width as usize,
-        color: frame.color_type,
-        pixels,
-        orientation: reader
-            .info()
-            .exif_metadata
-            .as_deref()
-            .map_or(Orientation::UPRIGHT, Orientation::of_exif),
-    })
+    Ok(Png { height: frame.height as usize, width: frame.width as usize, color: frame.color_type, pixels })
 }
 
 fn explain(cause: &DecodingError) -> String {

@@ -7,11 +7,13 @@
 
 pub mod decode;
 pub mod folders;
+mod jpeg;
 pub mod listing;
 mod load;
 pub mod malaria;
 pub mod orientation;
 pub mod packed;
+mod png_notes;
 pub mod resize;
 
 pub use listing::{Listing, PictureFile, pictures};

@@ -17,8 +17,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// What a file of this kind ends with, in front of the numbers: the 1 counts versions of the layout and of decoding.
-const MAGIC: &[u8; 16] = b"diva pictures 1\n";
+/// What a file of this kind ends with, in front of the numbers: the 2 counts versions of the layout and of decoding.
+const MAGIC: &[u8; 16] = b"diva pictures 2\n";
 
 /// The kind, three sides of 4 bytes, three lengths of 8 bytes, the checksum.
 const FOOTER: usize = 16 + 3 * 4 + 3 * 8 + CHECKSUM;
