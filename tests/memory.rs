@@ -294,7 +294,7 @@ fn resized_pictures() {
 fn packed_pictures() {
     let folder = std::env::temp_dir().join(format!("diva-memory-{}", std::process::id()));
     let names: Vec<String> = (0..1_000).map(|i| format!("domain/class/picture {i}.png")).collect();
-    let record = Record { digest: [7; 32], size: [50, 50], problem: String::new() };
+    let record = Record { digest: [7; 32], size: [50, 50], range: None, problem: String::new() };
     let mut packed =
         Packed { size: [64, 64, 3], pixels: vec![9; 1_000 * 64 * 64 * 3], records: vec![record; 1_000] };
     packed.write(&folder, &names).unwrap();

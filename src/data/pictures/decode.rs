@@ -5,11 +5,11 @@
 //! dropped, not laid on a colour; colour becomes grey by the luma of ITU-R 601; CMYK and YCCK JPEG files count ink as Adobe
 //! does. A picture taken with the camera on its side is put upright. Of an animation the first picture counts. An embedded
 //! colour profile is ignored. One thing differs: of 16 bits the upper 8 are kept, as Pillow does in colour, while it cuts
-//! 16-bit grey off at 255, which nobody expects.
+//! 16-bit grey off at 255, which nobody expects; [`Picture::range`] says what there was.
 //!
 //! A file is refused by its header if it promises more than [`MOST_PIXELS`], or more than its length can hold: DEFLATE
 //! packs at most 1,032 bytes into one, and JPEG spends at least a bit on each block of 8 x 8. So memory is bounded by the
-//! length; and, whatever the length, by 7 bytes a pixel for PNG (448 MiB) and 12 for JPEG (768 MiB), whose progressive
+//! length; and, whatever the length, by 8 bytes a pixel for PNG (512 MiB) and 12 for JPEG (768 MiB), whose progressive
 //! kind keeps all coefficients until the end.
 
 use super::orientation::Orientation;
@@ -36,6 +36,8 @@ pub struct Picture {
     pub width: usize,
     /// The rows from the top, each from the left, the values of a pixel together.
     pub pixels: Vec<u8>,
+    /// The smallest and the largest value of a file of 16 bits, alpha aside, before the upper 8 were kept.
+    pub range: Option<[u16; 2]>,
 }
 
 /// The picture in the file `bytes` with `channels` values a pixel: 1 (grey) or 3 (red, green, blue).
@@ -99,7 +101,7 @@ fn decode_png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
         check_size(size, raw_bytes, bytes.len(), MOST_INFLATION)
     })?;
     let (size, orientation) = ([png.height, png.width], png_notes::orientation(bytes));
-    Ok(match png.color {
+    let picture = match png.color {
         ColorType::Grayscale => shaped::<1>(png.pixels, size, orientation, channels),
         ColorType::GrayscaleAlpha => {
             let grey = keep_first::<2>(png.pixels, 1);
@@ -111,7 +113,8 @@ fn decode_png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
             shaped::<3>(colours, size, orientation, channels)
         }
         ColorType::Indexed => unreachable!("palettes are expanded"),
-    })
+    };
+    Ok(Picture { range: png.range, ..picture })
 }
 
 /// The first `kept` of each `N` values, in the memory that holds them all.
@@ -138,7 +141,7 @@ fn shaped<const N: usize>(
         (1, 3) => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
         _ => pixels,
     };
-    Picture { height, width, pixels }
+    Picture { height, width, pixels, range: None }
 }
 
 fn decode_jpeg(bytes: &[u8], channels: usize) -> Result<Picture, String> {

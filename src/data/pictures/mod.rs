@@ -6,6 +6,7 @@
 //! what came out stays on the disk ([`packed`]), so that the next run need not decode again.
 
 pub mod decode;
+pub mod depth;
 pub mod folders;
 mod jpeg;
 pub mod listing;
