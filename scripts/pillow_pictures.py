@@ -4,12 +4,18 @@
     python scripts/pillow_pictures.py pictures FOLDER    writes small PNG and JPEG files of every kind to the folder, and
                                                          beside each NAME a NAME.upright.png: what Pillow reads, put
                                                          upright, in RGB
+    python scripts/pillow_pictures.py jpeg FOLDER        writes small JPEG files of every kind of sampling, scans and colours
+                                                         to the folder (tests/fixtures/jpeg), and prints the table in
+                                                         src/data/pictures/jpeg/tests.rs: the SHA-256 of the colours that
+                                                         Pillow reads from each
 
-Needs Pillow; table and files were made with Pillow 12.0.0. (13.0.0 makes the same files, but resizes pictures that
+Needs Pillow, and for `jpeg` also cjpeg of libjpeg-turbo (2.1.5 here); table and files were made with Pillow 12.0.0. (13.0.0 makes the same files, but resizes pictures that
 become much lower columns first, by which some values differ by one level.)
 """
 import hashlib
+import io
 import pathlib
+import subprocess
 import sys
 
 from PIL import Image, ImageOps
@@ -107,10 +113,79 @@ def pictures(folder):
             ImageOps.exif_transpose(read).convert("RGB").save(folder / f"{name}.upright.png", optimize=True)
 
 
+# Scans of cjpeg's -scans: each component by itself, and a progressive order that no program writes by itself.
+SEPARATE = "0; 1; 2;"
+PAIR = "0, 2; 1;"
+ODD = """
+2: 0-0, 0, 0; 0: 0-0, 0, 1; 1: 0-0, 0, 0; 0: 6-63, 0, 2; 0: 1-5, 0, 2; 1: 1-63, 0, 1; 2: 1-63, 0, 0; 0: 1-63, 2, 1;
+1: 1-63, 1, 0; 0: 1-63, 1, 0; 0: 0-0, 1, 0;
+"""
+
+
+def cjpeg(image, sampling, *options, scans=None):
+    """A JPEG file with these sampling factors, those of columns first."""
+    command = ["cjpeg", "-quality", "60", "-optimize", "-sample", sampling, *options]
+    if scans:
+        pathlib.Path("scans.txt").write_text(scans)
+        command += ["-scans", "scans.txt"]
+    source = io.BytesIO()
+    image.save(source, "ppm")
+    made = subprocess.run(command, input=source.getvalue(), stdout=subprocess.PIPE, check=True).stdout
+    pathlib.Path("scans.txt").unlink(missing_ok=True)
+    return made
+
+
+def jpeg(folder):
+    image = picture(27, 37, 3)
+    finer, mixed = "1x1,2x2,2x2", "2x2,1x2,2x1"
+    inks = io.BytesIO()
+    image.convert("CMYK").save(inks, "jpeg", quality=60, subsampling=2, progressive=True)
+    plain = cjpeg(image, "1x1")
+    jfif = plain[2:20]
+    assert jfif[:4] == b"\xff\xe0\x00\x10"
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
+    start = plain.index(b"\xff\xc0\x00\x11")
+    scan = plain.index(b"\xff\xda\x00\x0c")
+    letters = bytearray(plain)
+    for i, letter in enumerate(b"RGB"):
+        letters[start + 10 + 3 * i] = letters[scan + 5 + 2 * i] = letter
+    cases = {sampling.replace(",", "+"): cjpeg(image, sampling) for sampling in [
+        "2x1", "1x2", "2x2", "4x1", "1x4", "4x2", "3x1", "1x2,2x1,1x1", "4x1,2x1,1x1", finer, mixed,
+    ]}
+    cases |= {
+        "2x2-separate": cjpeg(image, "2x2", scans=SEPARATE),
+        "2x2-pair": cjpeg(image, "2x2", scans=PAIR),
+        "2x2-separate-restarts": cjpeg(image, "2x2", "-restart", "3B", scans=SEPARATE),
+        "4x2+2x1+1x2-separate": cjpeg(image, "4x2,2x1,1x2", scans=SEPARATE),
+        "1x1+2x2+2x2-separate": cjpeg(image, finer, scans=SEPARATE),
+        "2x2-restarts": cjpeg(image, "2x2", "-restart", "1B"),
+        "4x1-progressive": cjpeg(image, "4x1", "-progressive"),
+        "2x2-progressive-restarts": cjpeg(image, "2x2", "-progressive", "-restart", "2B"),
+        "2x2+1x2+2x1-odd": cjpeg(image, mixed, scans=ODD),
+        "grey-2x2": cjpeg(image.convert("L"), "2x2"),
+        "narrow-2x2": cjpeg(picture(9, 3, 3), "2x2"),
+        "thin-2x1": cjpeg(picture(1, 5, 3), "2x1"),
+        "cmyk-2x2-progressive": inks.getvalue(),
+        "luma-unsaid": plain[:2] + plain[20:],
+        "luma-jfif-adobe-0": plain[:20] + adobe + b"\0" + plain[20:],
+        "luma-adobe-1": plain[:2] + adobe + b"\1" + plain[20:],
+        "rgb-adobe-0": plain[:2] + adobe + b"\0" + plain[20:],
+        "rgb-letters": bytes(letters[:2] + letters[20:]),
+        "luma-letters-jfif": bytes(letters),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in cases.items():
+        (folder / f"{name}.jpg").write_bytes(file)
+        pixels = Image.open(io.BytesIO(file)).convert("RGB").tobytes()
+        print(f'    ("{name}", "{hashlib.sha256(pixels).hexdigest()}"),')
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["resize"]:
         resize()
     elif len(sys.argv) == 3 and sys.argv[1] == "pictures":
         pictures(pathlib.Path(sys.argv[2]))
+    elif len(sys.argv) == 3 and sys.argv[1] == "jpeg":
+        jpeg(pathlib.Path(sys.argv[2]))
     else:
         sys.exit(__doc__)

@@ -24,7 +24,8 @@ const TARGETS: [(&str, Target); 12] = [
         "picture",
         (
             targets::picture,
-            "bilevel-png cmyk colour colour-420 grey palette-png progressive restarts turned-6 turned-png ycck",
+            "bilevel-png cmyk colour colour-420 finer-colours grey odd-scans palette-png progressive restarts \
+             separate-scans turned-6 turned-png ycck",
         ),
     ),
     ("config", (targets::config, "flags flags-on-a-file named other-preset prior quick short")),

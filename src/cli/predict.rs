@@ -3,7 +3,8 @@
 use super::saved_run::{Elsewhere, SavedRun};
 use super::{note, percent, say, say_json};
 use crate::config::{ModelConfig, Source};
-use crate::data::{class_in_words, image, pictures};
+use crate::data::pictures::{self, depth};
+use crate::data::{class_in_words, image};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::render::field;
 use crate::experiments::unlike::UnlikeTraining;
@@ -108,6 +109,8 @@ struct Pictures {
     files: Vec<PathBuf>,
     /// Their values.
     images: Vec<Vec<u8>>,
+    /// The smallest and the largest value of each that is of 16 bits.
+    ranges: Vec<Option<[u16; 2]>>,
     /// Those that cannot, a sentence each.
     unreadable: Vec<String>,
 }
@@ -116,11 +119,13 @@ impl Predict {
     pub(super) fn run(&self) -> Result<()> {
         let saved = SavedRun::load(&self.run, &Elsewhere::default())?;
         // All are read before the first answer: a wrong one is named before anything is printed.
-        let Pictures { files, images, unreadable } = match saved.config.data.source {
+        let Pictures { files, images, ranges, unreadable } = match saved.config.data.source {
             Source::Embedded | Source::Idx => {
                 let files: Vec<Vec<PathBuf>> =
                     self.images.iter().map(|path| image::png_files(path)).collect::<Result<_>>()?;
-                self.read(files.concat(), |file| image::read_grey(file, SIDE, SIDE))?
+                self.read(files.concat(), |file| {
+                    image::read_grey(file, SIDE, SIDE).map(|grey| (grey.pixels, grey.range))
+                })?
             }
             Source::Folders | Source::Malaria | Source::SyntheticCells => {
                 let ModelConfig { image_size, channels, .. } = saved.config.model;
@@ -128,6 +133,7 @@ impl Predict {
                 self.read(pictures(&self.images)?, |file| pictures::read_picture(file, size))?
             }
         };
+        depth::notice(ranges).iter().for_each(|sentence| note(sentence));
         let of_class = saved.model.class_predictor(&saved.params);
         let class_name = |class: usize| saved.config.data.classes.get(class).cloned();
         let classes: Vec<String> = (0..of_class.labels())
@@ -221,14 +227,20 @@ impl Predict {
     }
 
     /// Reads the files, of which there is at least one.
-    fn read(&self, files: Vec<PathBuf>, read: impl Fn(&Path) -> Result<Vec<u8>> + Sync) -> Result<Pictures> {
-        let mut found = Pictures { files: Vec::new(), images: Vec::new(), unreadable: Vec::new() };
+    fn read(
+        &self,
+        files: Vec<PathBuf>,
+        read: impl Fn(&Path) -> Result<(Vec<u8>, Option<[u16; 2]>)> + Sync,
+    ) -> Result<Pictures> {
+        let mut found =
+            Pictures { files: Vec::new(), images: Vec::new(), ranges: Vec::new(), unreadable: Vec::new() };
         let (count, images) = (files.len(), parallel::map(files.len(), |i| read(&files[i])));
         for (file, image) in files.into_iter().zip(images) {
             match image {
-                Ok(image) => {
+                Ok((image, range)) => {
                     found.files.push(file);
                     found.images.push(image);
+                    found.ranges.push(range);
                 }
                 Err(cause) if self.skip_unreadable => found.unreadable.push(cause.to_string()),
                 Err(cause) => return Err(cause),

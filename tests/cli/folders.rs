@@ -121,6 +121,41 @@ fn pictures_without_a_class_beside_others_train_what_can_learn_from_them() {
 }
 
 #[test]
+fn sixteen_bits_of_which_little_is_left_are_told_of() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    // What a camera of 12 bits stores in 16.
+    for picture in 0..6_u16 {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 24, 20);
+        encoder.set_depth(png::BitDepth::Sixteen);
+        let mut writer = encoder.write_header().unwrap();
+        let values: Vec<u8> = (0..480_u16).flat_map(|i| (i * 8 + picture).to_be_bytes()).collect();
+        writer.write_image_data(&values).unwrap();
+        writer.finish().unwrap();
+        fs::write(here.join(&format!("data/B/blue/{picture} é.png")), bytes).unwrap();
+    }
+    let sentence = |pictures: &str| {
+        format!(
+            "16-bit values between 0 and 3837 of 65535 in 6 of {pictures} pictures: only the upper 8 bits are kept, so they \
+             become levels 0 to 14 of 255, nearly black"
+        )
+    };
+    let settings = of_folders("train.epochs=1");
+    let info = [&["data", "info", "--preset", "quick-cells"], &settings[..]].concat();
+    let count = |said: &str, sentence: &str| said.matches(sentence).count();
+    for _ in 0..2 {
+        // the second time from the packed pictures
+        assert_eq!(count(&here.succeed(&info), &sentence("42")), 1);
+    }
+    assert_eq!(here.json(&[&info[..], &["--json"]].concat())["notices"], json!([sentence("42")]));
+    let said = here.succeed(&train("run", "train.epochs=1", &["--set", "model.kind=classifier"]));
+    assert_eq!(count(&said, &sentence("42")), 1, "{said}");
+    let output = here.run(&["predict", "run", "data/B/blue", "data/A/blue/0 é.png"]);
+    assert_eq!(count(&text(&output.stderr), &sentence("8")), 1, "{output:?}");
+}
+
+#[test]
 fn what_cannot_be_read_is_named_or_left_out() {
     let here = Folder::new();
     make(&here, &["A", "B", "C"]);

@@ -79,6 +79,7 @@ fn promising(byte: u8, mut png: Vec<u8>) -> Vec<u8> {
 pub fn picture() -> Vec<(&'static str, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pictures");
     let read = |name: &str| fs::read(folder.join(name)).expect("a picture of the tests");
+    let read_jpeg = |name: &str| read(&format!("../jpeg/{name}.jpg"));
     let (colour, progressive) = (read("colour.jpg"), read("progressive.jpg"));
     let mut huge = colour.clone();
     let frame = huge.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame");
@@ -91,6 +92,10 @@ pub fn picture() -> Vec<(&'static str, Vec<u8>)> {
         ("restarts", read("restarts.jpg")),
         ("turned-6", read("turned-6.jpg")),
         ("ycck", read("ycck.jpg")),
+        ("separate-scans", read_jpeg("2x2-separate-restarts")),
+        ("finer-colours", read_jpeg("1x1+2x2+2x2")),
+        ("odd-scans", read_jpeg("2x2+1x2+2x1-odd")),
+        ("ended-in-the-middle", read_jpeg("trunc_mid_eoi")),
         ("turned-png", read("turned-5.png")),
         ("palette-png", read("palette.png")),
         ("bilevel-png", read("bilevel.png")),

@@ -1,25 +1,22 @@
 //! Pictures as people have them, PNG and JPEG, as 8-bit grey or colour.
 //!
 //! What a file is its contents say, not its name. Whatever it holds becomes what Pillow's `convert("RGB")` or
-//! `convert("L")` makes of it: palettes are looked up; alpha is dropped, not laid on a colour; colour becomes grey by the
-//! luma of ITU-R 601; of 16 bits the upper 8 are kept (Pillow cuts 16-bit grey off at 255, which nobody expects); CMYK and
-//! YCCK JPEG files count ink as Adobe does. A picture taken with the camera on its side is put upright. Of an animation
-//! the first picture counts. An embedded colour profile is ignored.
+//! `convert("L")` makes of it, bit for bit: palettes are looked up; 1, 2 and 4 bits become the levels from 0 to 255; alpha is
+//! dropped, not laid on a colour; colour becomes grey by the luma of ITU-R 601; CMYK and YCCK JPEG files count ink as Adobe
+//! does. A picture taken with the camera on its side is put upright. Of an animation the first picture counts. An embedded
+//! colour profile is ignored. One thing differs: of 16 bits the upper 8 are kept, as Pillow does in colour, while it cuts
+//! 16-bit grey off at 255, which nobody expects; [`Picture::range`] says what there was.
 //!
 //! A file is refused by its header if it promises more than [`MOST_PIXELS`], or more than its length can hold: DEFLATE
 //! packs at most 1,032 bytes into one, and JPEG spends at least a bit on each block of 8 x 8. So memory is bounded by the
-//! length; and, whatever the length, by 7 bytes a pixel for PNG (448 MiB) and 12 for JPEG (768 MiB), whose progressive
+//! length; and, whatever the length, by 8 bytes a pixel for PNG (512 MiB) and 12 for JPEG (768 MiB), whose progressive
 //! kind keeps all coefficients until the end.
 
 use super::orientation::Orientation;
+use super::{jpeg, png_notes};
 use crate::data::image::{self, luma};
 use png::ColorType;
 use std::io::Cursor;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
 /// The most pixels of a picture: 8192 x 8192.
 pub const MOST_PIXELS: usize = 1 << 26;
@@ -27,8 +24,8 @@ pub const MOST_PIXELS: usize = 1 << 26;
 /// How many bytes DEFLATE packs into one.
 const MOST_INFLATION: usize = 1032;
 
-/// The pixels for which JPEG spends at least a byte: eight blocks of 8 x 8.
-const MOST_PIXELS_A_BYTE: usize = 8 * 64;
+/// The blocks of 8 x 8 samples for which JPEG spends at least a byte.
+const MOST_BLOCKS_A_BYTE: usize = 8;
 
 /// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +36,8 @@ pub struct Picture {
     pub width: usize,
     /// The rows from the top, each from the left, the values of a pixel together.
     pub pixels: Vec<u8>,
+    /// The smallest and the largest value of a file of 16 bits, alpha aside, before the upper 8 were kept.
+    pub range: Option<[u16; 2]>,
 }
 
 /// The picture in the file `bytes` with `channels` values a pixel: 1 (grey) or 3 (red, green, blue).
@@ -101,8 +100,8 @@ fn decode_png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
         let raw_bytes = size[0].saturating_mul(header.raw_row_length());
         check_size(size, raw_bytes, bytes.len(), MOST_INFLATION)
     })?;
-    let (size, orientation) = ([png.height, png.width], png.orientation);
-    Ok(match png.color {
+    let (size, orientation) = ([png.height, png.width], png_notes::orientation(bytes));
+    let picture = match png.color {
         ColorType::Grayscale => shaped::<1>(png.pixels, size, orientation, channels),
         ColorType::GrayscaleAlpha => {
             let grey = keep_first::<2>(png.pixels, 1);
@@ -114,7 +113,8 @@ fn decode_png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
             shaped::<3>(colours, size, orientation, channels)
         }
         ColorType::Indexed => unreachable!("palettes are expanded"),
-    })
+    };
+    Ok(Picture { range: png.range, ..picture })
 }
 
 /// The first `kept` of each `N` values, in the memory that holds them all.
@@ -141,86 +141,16 @@ fn shaped<const N: usize>(
         (1, 3) => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
         _ => pixels,
     };
-    Picture { height, width, pixels }
+    Picture { height, width, pixels, range: None }
 }
 
 fn decode_jpeg(bytes: &[u8], channels: usize) -> Result<Picture, String> {
-    if is_rarely_coded(bytes) {
-        return Err(
-            "it is a lossless, differential or arithmetic JPEG file, expected a baseline or progressive one"
-                .into(),
-        );
-    }
-    let largest = usize::from(u16::MAX);
-    // strict: a file that is damaged is refused, not filled up with grey
-    let options =
-        DecoderOptions::new_safe().set_strict_mode(true).set_max_width(largest).set_max_height(largest);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|cause| explain(&cause))?;
-    let (width, height) = decoder.dimensions().ok_or("it is a JPEG file without a size")?;
-    check_size([height, width], height * width, bytes.len(), MOST_PIXELS_A_BYTE)?;
-    let is_grey = match decoder.input_colorspace() {
-        Some(ColorSpace::Luma) => true,
-        Some(ColorSpace::CMYK | ColorSpace::YCCK) if !has_adobe_marker(bytes) => {
-            return Err(
-                "it is a CMYK file that does not say how it counts ink, expected grey or colour".into()
-            );
-        }
-        Some(ColorSpace::YCbCr | ColorSpace::RGB | ColorSpace::CMYK | ColorSpace::YCCK) => false,
-        other => {
-            return Err(format!("it is a JPEG file with the colours {other:?}, expected grey or colour"));
-        }
-    };
-    if !is_complete(bytes) {
-        return Err(CUT_SHORT.into());
-    }
-    let colours = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
-    decoder.set_options(options.jpeg_set_out_colorspace(colours));
-    let pixels = decoder.decode().map_err(|cause| explain(&cause))?;
-    let orientation = decoder.exif().map_or(Orientation::UPRIGHT, |exif| Orientation::of_exif(exif));
-    let size = [height, width];
-    Ok(if is_grey {
-        shaped::<1>(pixels, size, orientation, channels)
-    } else {
-        shaped::<3>(pixels, size, orientation, channels)
+    let accept = |size, blocks| check_size(size, blocks, bytes.len(), MOST_BLOCKS_A_BYTE);
+    let jpeg = jpeg::decode(bytes, accept)?;
+    Ok(match jpeg.channels {
+        1 => shaped::<1>(jpeg.pixels, jpeg.size, jpeg.orientation, channels),
+        _ => shaped::<3>(jpeg.pixels, jpeg.size, jpeg.orientation, channels),
     })
-}
-
-/// The segments in front of a JPEG file's pixels: the second byte of the marker, and what is in it.
-fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let [0xff, kind, high, low, ..] = rest else { return None };
-        let (segment, behind) = rest.split_at_checked(2 + usize::from(u16::from_be_bytes([*high, *low])))?;
-        let start_of_scan = 0xda;
-        rest = behind;
-        Some((*kind, segment.get(4..)?)).filter(|_| *kind != start_of_scan)
-    })
-}
-
-/// Whether Adobe's programs say in a JPEG file that they wrote it.
-fn has_adobe_marker(bytes: &[u8]) -> bool {
-    segments(bytes).any(|(kind, data)| kind == 0xee && data.starts_with(b"Adobe"))
-}
-
-/// Whether a JPEG file is coded as hardly any is: without loss, by differences, or arithmetically.
-fn is_rarely_coded(bytes: &[u8]) -> bool {
-    segments(bytes).any(|(kind, _)| matches!(kind, 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf))
-}
-
-/// Whether the marker of the end comes behind the last one of pixels: no pixels look like either.
-fn is_complete(bytes: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|two| two == marker);
-    last([0xff, 0xd9]) > last([0xff, 0xda])
-}
-
-const CUT_SHORT: &str = "it is cut short, expected a complete JPEG file";
-
-fn explain(cause: &DecodeErrors) -> String {
-    match cause {
-        DecodeErrors::IoErrors(_) | DecodeErrors::ExhaustedData => CUT_SHORT.into(),
-        _ => format!("it is a JPEG file that is damaged ({cause})"),
-    }
 }
 
 #[cfg(test)]

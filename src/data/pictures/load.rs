@@ -1,6 +1,7 @@
 //! From a list of files to images of one size, by decoding them or from what an earlier run has packed.
 
 use super::decode::decode;
+use super::depth;
 use super::listing::Listing;
 use super::packed::{Packed, Record};
 use super::resize::resize;
@@ -86,6 +87,9 @@ pub fn load(listing: Listing, options: &Options<'_>) -> Result<Loaded> {
         return Err(Error::request(format!("{first}{more}")));
     }
     let mut notices = listing.notices.clone();
+    notices.extend(depth::notice(
+        packed.records.iter().filter(|record| record.is_readable()).map(|record| record.range),
+    ));
     if let Some(path) = cache.as_deref().filter(|_| !from_cache) {
         let folder = path.parent().map_or(Ok(()), durable::create_folder);
         if let Err(cause) = folder.and_then(|()| packed.write(path, &names)) {
@@ -147,24 +151,25 @@ pub fn left_out(files: usize, unreadable: &[String]) -> Option<String> {
     }
 }
 
-/// The pixels of one picture, made `size` (height, width, channels) as [`load()`] makes them.
+/// The pixels of one picture, made `size` (height, width, channels) as [`load()`] makes them, and the smallest and the largest
+/// value of a picture of 16 bits.
 ///
 /// # Errors
 /// If it cannot be read; the file is named.
-pub fn read_picture(path: &Path, size: [usize; 3]) -> Result<Vec<u8>> {
+pub fn read_picture(path: &Path, size: [usize; 3]) -> Result<(Vec<u8>, Option<[u16; 2]>)> {
     let mut pixels = vec![0; size.iter().product()];
     let record = read_one(path, size, &mut pixels);
     if !record.is_readable() {
         return Err(Error::request(format!("cannot read {}: {}", shown(path), record.problem)));
     }
-    Ok(pixels)
+    Ok((pixels, record.range))
 }
 
 /// Reads a picture into `out`.
 fn read_one(path: &Path, [height, width, channels]: [usize; 3], out: &mut [u8]) -> Record {
     let bytes = match read_file(path) {
         Ok(bytes) => bytes,
-        Err(problem) => return Record { digest: [0; 32], size: [0, 0], problem },
+        Err(problem) => return Record { digest: [0; 32], size: [0, 0], range: None, problem },
     };
     let digest = Sha256::digest(&bytes).into();
     match decode(&bytes, channels) {
@@ -174,10 +179,11 @@ fn read_one(path: &Path, [height, width, channels]: [usize; 3], out: &mut [u8]) 
             Record {
                 digest,
                 size: [picture.height, picture.width].map(|side| side as u32),
+                range: picture.range,
                 problem: String::new(),
             }
         }
-        Err(problem) => Record { digest, size: [0, 0], problem },
+        Err(problem) => Record { digest, size: [0, 0], range: None, problem },
     }
 }
 

@@ -6,12 +6,15 @@
 //! what came out stays on the disk ([`packed`]), so that the next run need not decode again.
 
 pub mod decode;
+pub mod depth;
 pub mod folders;
+mod jpeg;
 pub mod listing;
 mod load;
 pub mod malaria;
 pub mod orientation;
 pub mod packed;
+mod png_notes;
 pub mod resize;
 mod spelling;
 

@@ -5,7 +5,7 @@
 //! time of change, no second edit within a tick of the clock and no restored backup can bring back pixels that are gone.
 //!
 //! A file is: the pixels of all pictures that could be read | for each listed file its name, its SHA-256, its height and
-//! width and what is wrong with it | a footer of the kind, the size, the three lengths and a SHA-256 of all of that. The
+//! width, the range of its values and what is wrong with it | a footer of the kind, the size, the three lengths and a SHA-256 of all of that. The
 //! pixels come first so that the bytes of the file become the pixels of a data set where they stand, without a copy. The
 //! checksum is that of the checksums of pieces of a mebibyte, which are made on all threads.
 //!
@@ -17,13 +17,16 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// What a file of this kind ends with, in front of the numbers: the 1 counts versions of the layout and of decoding.
-const MAGIC: &[u8; 16] = b"diva pictures 1\n";
+/// What a file of this kind ends with, in front of the numbers: the 2 counts versions of the layout and of decoding.
+const MAGIC: &[u8; 16] = b"diva pictures 2\n";
 
 /// The kind, three sides of 4 bytes, three lengths of 8 bytes, the checksum.
 const FOOTER: usize = 16 + 3 * 4 + 3 * 8 + CHECKSUM;
 
 const CHECKSUM: usize = 32;
+
+/// What stands for the range of a picture that is not of 16 bits: its smallest value is larger than its largest.
+const NO_RANGE: [u16; 2] = [1, 0];
 
 /// The bytes that are hashed as one.
 const PIECE: usize = 1 << 20;
@@ -35,6 +38,8 @@ pub struct Record {
     pub digest: [u8; 32],
     /// Height and width of the picture before it was resized; zeros if it could not be decoded.
     pub size: [u32; 2],
+    /// The smallest and the largest value of a picture of 16 bits.
+    pub range: Option<[u16; 2]>,
     /// Why there are no pixels of it; empty if there are.
     pub problem: String,
 }
@@ -61,7 +66,7 @@ impl Packed {
     /// The number of bytes behind the pixels of so many files with names of so many bytes together, if nothing is wrong
     /// with any. Whoever allocates the pixels makes room for them, so that [`Packed::write`] need not.
     pub(super) fn overhead(files: usize, names: usize) -> usize {
-        files * (4 + CHECKSUM + 2 * 4 + 4) + names + FOOTER
+        files * (4 + CHECKSUM + 2 * 4 + 2 * 2 + 4) + names + FOOTER
     }
 
     /// Writes the file `path`, durably.
@@ -80,6 +85,7 @@ impl Packed {
             push_text(bytes, name);
             bytes.extend(record.digest);
             bytes.extend(record.size.iter().flat_map(|side| side.to_le_bytes()));
+            bytes.extend(record.range.unwrap_or(NO_RANGE).iter().flat_map(|value| value.to_le_bytes()));
             push_text(bytes, &record.problem);
         }
         let lengths = [self.records.len(), pixels, bytes.len() - pixels];
@@ -130,8 +136,9 @@ impl Packed {
             }
             let digest = rest.take(CHECKSUM)?.try_into().ok()?;
             let size = [rest.u32()?, rest.u32()?];
+            let range = Some([rest.u16()?, rest.u16()?]).filter(|[low, high]| low <= high);
             let problem = String::from_utf8(rest.text()?.to_vec()).ok()?;
-            records.push(Record { digest, size, problem });
+            records.push(Record { digest, size, range, problem });
         }
         let readable = records.iter().filter(|record| record.is_readable()).count();
         if !rest.0.is_empty() || pixels != readable.checked_mul(size.iter().product())? {
@@ -166,6 +173,10 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
+    fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_le_bytes(self.take(2)?.try_into().ok()?))
+    }
+
     fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
@@ -190,6 +201,7 @@ mod tests {
         let record = |i: u8, problem: &str| Record {
             digest: [i; 32],
             size: if problem.is_empty() { [u32::from(i), 7] } else { [0, 0] },
+            range: (i == 3).then_some([0, 4095]),
             problem: problem.to_owned(),
         };
         let records = vec![record(1, ""), record(2, "it is empty"), record(3, "")];

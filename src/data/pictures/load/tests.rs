@@ -122,6 +122,41 @@ fn what_is_packed_is_used_until_a_file_changes() {
     }
 }
 
+/// A PNG file of 16-bit values.
+fn deep(color: png::ColorType, values: &[u16]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, (values.len() / color.samples()) as u32, 1);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    encoder.set_color(color);
+    let mut writer = encoder.write_header().unwrap();
+    let values: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+    writer.write_image_data(&values).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+#[test]
+fn sixteen_bits_of_which_little_is_left_are_told_of() {
+    let (scratch, kept) = (example(), Scratch::new());
+    put(&scratch, "b/x/whole.png", &deep(png::ColorType::Grayscale, &[0, 40_000, 65_535]));
+    let options = Options { cache: Some(kept.path()), ..PLAIN };
+    assert!(load_folders(scratch.path(), &options).unwrap().notices.is_empty());
+    put(&scratch, "b/x/twelve.png", &deep(png::ColorType::Grayscale, &[7, 4095, 300]));
+    put(&scratch, "b/x/clear.png", &deep(png::ColorType::Rgba, &[5, 9, 3000, 65_535, 6, 7, 8, 0]));
+    put(&scratch, "b/x/broken.png", &deep(png::ColorType::Grayscale, &[3, 2])[..40]);
+    let options = Options { skip_unreadable: true, ..options };
+    // The second time from the cache.
+    for from_cache in [false, true] {
+        let loaded = load_folders(scratch.path(), &options).unwrap();
+        assert_eq!(loaded.from_cache, from_cache);
+        let expected = "16-bit values between 5 and 4095 of 65535 in 2 of 9 pictures: only the upper 8 bits are kept, so they \
+                        become levels 0 to 15 of 255, nearly black";
+        assert_eq!(loaded.notices, [expected]);
+    }
+    let (_, range) = read_picture(&scratch.join("b/x/twelve.png"), [6, 5, 3]).unwrap();
+    assert_eq!(range, Some([7, 4095]));
+}
+
 #[test]
 fn unreadable_files_are_named_or_counted() {
     let (scratch, kept) = (example(), Scratch::new());
