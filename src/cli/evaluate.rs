@@ -63,10 +63,7 @@ impl Evaluate {
             let (share, commonest) = (percent(row.accuracy), percent(row.commonest_class_share));
             let more = row.scores.as_ref().map_or(String::new(), columns);
             let domain = at_right(&row.domain, wide);
-            say(&format!(
-                "{domain}  {:<14}{:>8}  {share:>8}  {commonest:>15}{more}",
-                row.role, row.images
-            ))?;
+            say(&format!("{domain}  {:<14}{:>8}  {share:>8}  {commonest:>15}{more}", row.role, row.images))?;
         }
         Ok(())
     }
