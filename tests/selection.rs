@@ -56,6 +56,7 @@ fn train(config: &Config, change: impl Fn(&mut Dataset)) -> Result<Vec<Seen>> {
         (metrics.test_accuracy, metrics.disjoint_test_accuracy) = (0.0, None);
         let mut state = trainer.state().clone();
         state.progress.best.iter_mut().for_each(without_test);
+        state.images_sha256 = None; // it covers the test images
         let weights = weights::export(&state.params, state.progress.steps);
         epochs.push(Seen {
             metrics,

@@ -75,17 +75,22 @@ impl Op for BatchNorm {
     }
 }
 
+/// 1 / sqrt(v + eps), in f64: an error here would be one of all numbers of a column.
+pub(super) fn one_over_sd(variance: f32) -> f64 {
+    1.0 / (f64::from(variance) + f64::from(EPSILON)).sqrt()
+}
+
 /// What u is multiplied by: gamma / sqrt(v + eps).
 pub(super) fn scales(gamma: &[f32], variance: &[f32], scale: &mut [f32]) {
     for ((scale, gamma), variance) in scale.iter_mut().zip(gamma).zip(variance) {
-        *scale = gamma / (variance + EPSILON).sqrt();
+        *scale = (f64::from(*gamma) * one_over_sd(*variance)) as f32;
     }
 }
 
 /// dgamma, with all gradients `times` what they would be.
 pub(super) fn gradient_of_gamma(weighted: &[f32], variance: &[f32], times: f32, dgamma: &mut [f32]) {
     for ((dgamma, weighted), variance) in dgamma.iter_mut().zip(weighted).zip(variance) {
-        *dgamma = times * weighted * (1.0 / (variance + EPSILON).sqrt());
+        *dgamma = (f64::from(times * weighted) * one_over_sd(*variance)) as f32;
     }
 }
 
@@ -116,10 +121,10 @@ impl<'a> Gradient<'a> {
         let (plain, weighted) = sums.split_at(columns);
         let (input, constant) = memory.split_at_mut(columns);
         for c in 0..columns {
-            let one_over_sd = 1.0 / (variance[c] + EPSILON).sqrt();
-            // dgamma first, whose size is that of g: the third power of a large spread would be lost in f32.
-            let dgamma = weighted[c] * one_over_sd;
-            input[c] = -gradient[c] * one_over_sd * (dgamma / rows);
+            let one_over_sd = one_over_sd(variance[c]);
+            // dgamma first, whose size is that of g.
+            let dgamma = f64::from(weighted[c]) * one_over_sd;
+            input[c] = (-f64::from(gradient[c]) * one_over_sd * (dgamma / f64::from(rows))) as f32;
             constant[c] = -gradient[c] * plain[c] / rows;
         }
         ThroughStatistics { mean, input, constant }

@@ -11,7 +11,7 @@
 //! classes this is the end of the decoder and its likelihood. Neither h nor the logits are ever held, and the forward
 //! pass computes the gradients up to the factor dy, a single number (`kernels/linear_softmax.rs`).
 
-use super::batch_norm::{EPSILON, Gradient, gradient_of_gamma};
+use super::batch_norm::{Gradient, gradient_of_gamma, scales};
 use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
 use crate::kernels::linear_softmax::{Gradients, Layer};
 use crate::kernels::norm::{self, Affine};
@@ -82,9 +82,7 @@ impl Op for BatchNormLinearCrossEntropy {
         norm::mean_and_variance(x, saved.mean, saved.variance);
         with_scratch(gamma.len() + self.0.len(), |scratch| {
             let (scale, losses) = scratch.split_at_mut(gamma.len());
-            for ((scale, gamma), variance) in scale.iter_mut().zip(gamma).zip(&*saved.variance) {
-                *scale = gamma / (variance + EPSILON).sqrt();
-            }
+            scales(gamma, saved.variance, scale);
             let affine = Affine { mean: saved.mean, scale, shift: beta };
             let mut gradients = Gradients { normalized: draft, sums: saved.sums, w: saved.w, b: saved.b };
             Layer { affine, w, b, labels: &self.0 }.losses_and_gradients(x, losses, &mut gradients);
@@ -149,6 +147,7 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::ops::EPSILON;
     use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes, labels, maximum};
 
     /// The loss of every row.

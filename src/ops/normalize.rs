@@ -8,7 +8,7 @@
 //! dvariance = -gamma k^2 / 2 sum g u
 //! ```
 
-use super::batch_norm::EPSILON;
+use super::batch_norm::{one_over_sd, scales};
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
 use crate::kernels::norm::{self, Activation, Affine, Coefficients};
 use crate::parallel::with_scratch;
@@ -37,9 +37,7 @@ impl Op for Normalize {
         let [x, gamma, beta, mean, variance] = [0, 1, 2, 3, 4].map(|i| inputs[i].data);
         let columns = gamma.len();
         with_scratch(columns, |scale| {
-            for c in 0..columns {
-                scale[c] = gamma[c] / (variance[c] + EPSILON).sqrt();
-            }
+            scales(gamma, variance, scale);
             norm::affine(x, Affine { mean, scale, shift: beta }, self.0, output);
         });
     }
@@ -56,7 +54,7 @@ impl Op for Normalize {
             norm::gradient_sums(x, y, dy, mean, self.0, sums);
             let (plain, weighted) = sums.split_at(columns);
             for c in 0..columns {
-                let k = 1.0 / (variance[c] + EPSILON).sqrt();
+                let k = one_over_sd(variance[c]) as f32;
                 gradient[c] = gamma[c] * k;
                 let write = |slot: &mut Option<&mut [f32]>, value: f32| {
                     if let Some(slot) = slot {
@@ -94,6 +92,7 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::ops::EPSILON;
     use crate::autograd::gradcheck::{Case, EDGE_SIZES, Sizes};
     use crate::ops::batch_norm::tests::activated;
 
