@@ -61,26 +61,29 @@ pub fn mean_and_variance(x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
     let columns = mean.len();
     assert!(columns > 0 && x.len() >= columns, "statistics of {} numbers in {columns} columns", x.len());
     let rows = x.len() / columns;
-    // Each block leaves its mean, what of that has no place in f32, and its squared deviations over BLOCK side by side.
-    parallel::with_scratch(rows.div_ceil(BLOCK) * 3 * columns, |partials| {
-        parallel::for_each_chunk(partials, 3 * columns, |i, partial| {
+    // Each block leaves its mean and its squared deviations over BLOCK side by side, each with what has no place in f32.
+    parallel::with_scratch(rows.div_ceil(BLOCK) * 4 * columns, |partials| {
+        parallel::for_each_chunk(partials, 4 * columns, |i, partial| {
             let x = &x[i * BLOCK * columns..x.len().min((i + 1) * BLOCK * columns)];
-            let (mean, others) = partial.split_at_mut(columns);
-            let (rest, squares) = others.split_at_mut(columns);
-            simd::run(BlockStatistics { x, mean, rest, squares });
+            let (mean, squares) = partial.split_at_mut(2 * columns);
+            simd::run(BlockStatistics {
+                x,
+                mean: mean.split_at_mut(columns),
+                squares: squares.split_at_mut(columns),
+            });
         });
         for first in (0..columns).step_by(LANES) {
             let lanes = first..columns.min(first + LANES);
             let (mut means, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
-            for (i, partial) in partials.chunks_exact(3 * columns).enumerate() {
+            for (i, partial) in partials.chunks_exact(4 * columns).enumerate() {
                 let seen = i * BLOCK;
                 let Joint { share, cross } = Joint::of(seen, BLOCK.min(rows - seen));
                 for (lane, c) in lanes.clone().enumerate() {
-                    let [of_mean, of_rest, of_squares] =
-                        [0, 1, 2].map(|part| f64::from(partial[part * columns + c]));
-                    let delta = of_mean + of_rest - means[lane];
+                    let [mean, of_mean, of_block, of_squares] =
+                        [0, 1, 2, 3].map(|part| f64::from(partial[part * columns + c]));
+                    let delta = mean + of_mean - means[lane];
                     means[lane] += delta * share;
-                    squares[lane] += of_squares * BLOCK as f64 + delta * delta * cross;
+                    squares[lane] += (of_block + of_squares) * BLOCK as f64 + delta * delta * cross;
                 }
             }
             for (c, (exact, squares)) in lanes.zip(means.into_iter().zip(squares)) {
@@ -111,13 +114,12 @@ impl Joint {
     }
 }
 
+/// Two numbers for each column, whose sum is meant: the second is what rounding has left of the first.
 struct BlockStatistics<'a> {
     x: &'a [f32],
-    mean: &'a mut [f32],
-    /// What rounding has left of the mean: far from 0 the deviations need it.
-    rest: &'a mut [f32],
+    mean: (&'a mut [f32], &'a mut [f32]),
     /// Over [`BLOCK`]: of a variance that fits into f32 the sum might not.
-    squares: &'a mut [f32],
+    squares: (&'a mut [f32], &'a mut [f32]),
 }
 
 impl Kernel for BlockStatistics<'_> {
@@ -125,8 +127,10 @@ impl Kernel for BlockStatistics<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let columns = self.mean.len();
-        self.squares.fill(0.0);
+        let ((mean, of_mean), (squares, of_squares)) = (self.mean, self.squares);
+        let columns = mean.len();
+        squares.fill(0.0);
+        of_squares.fill(0.0);
         let (zero, of_block) = (s.splat(0.0), s.splat(1.0 / BLOCK as f32));
         for (i, x) in self.x.chunks(FEW_ROWS * columns).enumerate() {
             let count = x.len() / columns;
@@ -144,24 +148,27 @@ impl Kernel for BlockStatistics<'_> {
                         sum = s.add(sum, lanes.load(s, x, row));
                     }
                     let average = s.mul(sum, one_over);
-                    let (mut deviations, mut squares) = (zero, zero);
+                    let (mut deviations, mut sum) = (zero, zero);
                     for row in (0..x.len()).step_by(columns) {
                         let d = s.sub(lanes.load(s, x, row), average);
                         deviations = s.add(deviations, d);
-                        squares = s.mul_add(d, d, squares);
+                        sum = s.mul_add(d, d, sum);
                     }
-                    let (mut mean, mut rest) = (average, zero);
+                    let (mut before, mut rest) = (average, zero);
                     if i > 0 {
-                        (mean, rest) = (lanes.load(s, self.mean, 0), lanes.load(s, self.rest, 0));
+                        (before, rest) = (lanes.load(s, mean, 0), lanes.load(s, of_mean, 0));
                     }
-                    let delta = s.add(s.sub(average, mean), s.mul_add(deviations, one_over, s.neg(rest)));
-                    let joined = s.mul_add(delta, share, mean);
-                    let lost = s.mul_add(delta, share, s.sub(mean, joined));
-                    lanes.store(s, joined, self.mean, 0);
-                    lanes.store(s, s.add(rest, lost), self.rest, 0);
-                    let squares = s.mul_add(s.mul(delta, delta), cross, squares);
-                    let before = lanes.load(s, self.squares, 0);
-                    lanes.store(s, s.mul_add(squares, of_block, before), self.squares, 0);
+                    let delta = s.add(s.sub(average, before), s.mul_add(deviations, one_over, s.neg(rest)));
+                    let joined = s.mul_add(delta, share, before);
+                    let lost = s.mul_add(delta, share, s.sub(before, joined));
+                    lanes.store(s, joined, mean, 0);
+                    lanes.store(s, s.add(rest, lost), of_mean, 0);
+                    let sum = s.mul_add(s.mul(delta, delta), cross, sum);
+                    let before = lanes.load(s, squares, 0);
+                    let joined = s.mul_add(sum, of_block, before);
+                    let lost = s.mul_add(sum, of_block, s.sub(before, joined));
+                    lanes.store(s, joined, squares, 0);
+                    lanes.store(s, s.add(lanes.load(s, of_squares, 0), lost), of_squares, 0);
                 },
             );
         }
