@@ -4,7 +4,7 @@
 //! that sixteen channels are one vector. Mean and variance are found in one pass over memory: of a few rows, while they
 //! are in the innermost cache, the mean and the sum of the squared deviations from it, so that nothing cancels, be all
 //! rows far from 0 or one far from the others. These are joined in order, within a block in f32, with what rounding
-//! leaves of the mean, then in f64, by the pairwise rule (Chan, Golub, LeVeque, "Algorithms for computing the sample
+//! leaves of both, then in f64, by the pairwise rule (Chan, Golub, LeVeque, "Algorithms for computing the sample
 //! variance", The American Statistician 37, 1983).
 
 mod gradient;
