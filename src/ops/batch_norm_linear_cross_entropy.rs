@@ -147,8 +147,8 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::ops::EPSILON;
     use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes, labels, maximum};
+    use crate::ops::EPSILON;
 
     /// The loss of every row.
     fn reference(x: &[Array64], labels: &[u32], [rows, inputs, classes]: [usize; 3]) -> Array64 {

@@ -92,8 +92,8 @@ impl<'t> Var<'t> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::ops::EPSILON;
     use crate::autograd::gradcheck::{Case, EDGE_SIZES, Sizes};
+    use crate::ops::EPSILON;
     use crate::ops::batch_norm::tests::activated;
 
     fn case(x: impl Into<Shape>, activation: Activation) -> Case {
