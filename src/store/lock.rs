@@ -7,7 +7,7 @@
 //!
 //! Some file systems have no such locks: Lustre as it is often mounted, others on networks. There the file itself is the
 //! lock, and says so: whoever creates it holds it until it is removed. One left by a process that is known to be dead
-//! ([`holder`]) is taken over; any other keeps the folder, and the refusal says when it may be deleted.
+//! (`lock/holder.rs`) is taken over; any other keeps the folder, and the refusal says when it may be deleted.
 //!
 //! To take over is to remove the file, and of two that find it dead the slower must not remove the new one of the
 //! faster. So whoever removes the file of another creates `run.lock.takeover` before, which only one can, and looks again.
