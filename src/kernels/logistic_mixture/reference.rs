@@ -93,7 +93,14 @@ pub(crate) fn log_probability(level: u32, mean: Dual, log_scale: Dual) -> Dual {
     } else if level == LEVELS - 1 {
         lower.times(Dual::constant(-1.0)).log_sigmoid()
     } else {
-        upper.sigmoid().minus(lower.sigmoid()).plus(Dual::constant(1e-7)).ln()
+        // As s(-q) - s(-p), which is the same, where s(p) and s(q) are both nearly 1: the last digit of 1, beside the floor, would
+        // be a billionth of the value, and more than a rounding of f32 in a difference of two values nearby.
+        let negative = |number: Dual| number.times(Dual::constant(-1.0));
+        let (above, below) = match upper.value + lower.value > 0.0 {
+            true => (negative(lower), negative(upper)),
+            false => (upper, lower),
+        };
+        above.sigmoid().minus(below.sigmoid()).plus(Dual::constant(1e-7)).ln()
     }
 }
 
