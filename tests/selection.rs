@@ -51,7 +51,7 @@ fn train(config: &Config, change: impl Fn(&mut Dataset)) -> Result<Vec<Seen>> {
         for _ in 0..order.len() {
             trainer.step(&order)?;
         }
-        let (mut metrics, improved) = trainer.end_epoch()?;
+        let (mut metrics, best) = trainer.end_epoch()?;
         let test = [Some(metrics.test_accuracy), metrics.disjoint_test_accuracy];
         (metrics.test_accuracy, metrics.disjoint_test_accuracy) = (0.0, None);
         let mut state = trainer.state().clone();
@@ -60,7 +60,7 @@ fn train(config: &Config, change: impl Fn(&mut Dataset)) -> Result<Vec<Seen>> {
         let weights = weights::export(&state.params, state.progress.steps);
         epochs.push(Seen {
             metrics,
-            improved,
+            improved: best.is_some(),
             state: sha256_hex(&state.to_checkpoint(&config.identity()).to_bytes()),
             weights: sha256_hex(&weights.to_bytes()),
             test,

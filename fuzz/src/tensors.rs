@@ -141,7 +141,13 @@ pub fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
 pub fn state() -> State {
     let params = parameters();
     let adam = Adam::new(&params, 0.001);
-    State { params, adam, progress: Progress::default(), images_sha256: Some("pictures".into()) }
+    State {
+        params,
+        adam,
+        progress: Progress::default(),
+        images_sha256: Some("pictures".into()),
+        best_sha256: None,
+    }
 }
 
 /// 0, 3, 6 ... and a file; 1, 4 ... and a file to be sealed; 2, 5 ... and a header from the note on, [`SEPARATOR`] and

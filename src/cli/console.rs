@@ -144,6 +144,7 @@ pub(super) fn finish(
         match UnlikeTraining::of_trained(model, selected, trainer.split(), trainer.config().seed) {
             Ok(unlike) => durable::write(&folder.unlike(), unlike.to_json().as_bytes())?,
             Err(cause) => {
+                durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
                 say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
             }
         }

@@ -13,8 +13,10 @@ use crate::names::shown;
 use crate::parallel;
 use crate::scores::log_odds::{first_not_finite, log_odds, probability};
 use crate::store::run_folder::RunFolder;
+use crate::train::seals::{self, Standing};
 use clap::Args;
 use serde::Serialize;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Images that go through the networks together.
@@ -201,8 +203,23 @@ impl Predict {
         let Some(model) = saved.model.latent_variables().filter(|_| !self.no_unlike) else {
             return Ok(None);
         };
-        let path = RunFolder::new(&self.run).unlike();
-        let Some(unlike) = UnlikeTraining::read(&path)? else {
+        let folder = RunFolder::new(&self.run);
+        let path = folder.unlike();
+        let text = match path.exists() {
+            true => Some(fs::read_to_string(&path).map_err(|cause| Error::reading(&path, &cause))?),
+            false => None,
+        };
+        let standing =
+            |text: &String| seals::check_unlike("use", &folder, text.as_bytes(), &saved.best_sha256);
+        if text.as_ref().map(standing).transpose()? == Some(Standing::OfOthers) {
+            note(&format!(
+                "no image is marked as unlike the training images: {} is not of the weights beside it; the run goes on, or was \
+                 stopped before its end",
+                path.display()
+            ));
+            return Ok(None);
+        }
+        let Some(unlike) = text.map(|text| UnlikeTraining::parse(&text, &path)).transpose()? else {
             note(&format!(
                 "no image is marked as unlike the training images: there is no {}; imported weights, unfinished runs and \
                  those of earlier versions have none",
@@ -260,7 +277,7 @@ fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         // What is not there at all was named by mistake.
-        match std::fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?.is_dir() {
+        match fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?.is_dir() {
             true => files.extend(pictures::pictures(path)?),
             false => files.push(path.clone()),
         }

@@ -1,6 +1,6 @@
 //! `diva report`
 
-use super::saved_run::{Elsewhere, load_weights, refuse_other_classes};
+use super::saved_run::{Elsewhere, SavedRun, refuse_other_classes};
 use super::say;
 use crate::autograd::Params;
 use crate::data::{Dataset, Split};
@@ -118,12 +118,17 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
 fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
     report.metrics = if files.metrics().exists() { run::read_metrics(&files.metrics())? } else { Vec::new() };
     report.result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
+    // A run that is prolonged keeps its old result until there is a new one.
+    let last = report.metrics.last().map(|epoch| &epoch.state_sha256);
+    report.result.take_if(|result| last != Some(&result.checkpoint_sha256));
     Ok(())
 }
 
 /// What the selected model takes the images of the unseen domain for; the model.
 fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result<(Model, Params)> {
-    let (model, params) = load_weights(&report.config, &files.best(), |classes| Some(vec![1; classes]))?;
+    let (saved, notice) = SavedRun::of("report", report.config.clone(), files)?;
+    let SavedRun { model, params, .. } = saved;
+    report.notices.extend(notice.filter(|notice| !report.notices.contains(notice)));
     let predictor = model.class_predictor(&params);
     refuse_other_classes("report", files.path(), predictor.labels(), split.classes)?;
     report.confusion = Some(evaluate::confusion(&predictor, &split.test)?);

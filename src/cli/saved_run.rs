@@ -5,10 +5,11 @@ use crate::autograd::{Builder, Params};
 use crate::config::{Config, ModelKind};
 use crate::error::{Error, Result};
 use crate::models::{HIDDEN, Model, single_latent};
+use crate::store::checkpoint::sha256_hex;
 use crate::store::run_folder::RunFolder;
-use crate::store::tensors::TensorFile;
+use crate::store::tensors::{self, TensorFile};
 use crate::train::sources::Images;
-use crate::train::{dataset, recorded, run, weights};
+use crate::train::{dataset, recorded, run, seals, weights};
 use clap::Args;
 use std::path::Path;
 
@@ -25,6 +26,7 @@ impl Elsewhere {
     pub(super) fn config(&self, verb: &str, files: &RunFolder) -> Result<Config> {
         let config = run::read_config(&files.config(), &self.overrides)?;
         run::refuse_another_configuration(verb, &files.config(), &config)?;
+        seals::check_configuration(verb, files, &config)?;
         Ok(config)
     }
 }
@@ -34,6 +36,8 @@ pub(super) struct SavedRun {
     pub(super) config: Config,
     pub(super) model: Model,
     pub(super) params: Params,
+    /// The SHA-256 of the weight file.
+    pub(super) best_sha256: String,
 }
 
 impl SavedRun {
@@ -50,9 +54,20 @@ impl SavedRun {
             )));
         }
         let config = elsewhere.config("use", &files)?;
+        let (saved, notice) = Self::of("use", config, &files)?;
+        notice.iter().for_each(|sentence| note(sentence));
+        Ok(saved)
+    }
+
+    /// The model of a configuration with the parameters of the run's `best.safetensors`, which are those that it saved; if nothing
+    /// says so, a sentence. `verb` says what cannot be done with others.
+    pub(super) fn of(verb: &str, config: Config, files: &RunFolder) -> Result<(Self, Option<String>)> {
+        let bytes = tensors::read_file(&files.best())?;
+        let notice = seals::check_best(verb, files, &bytes)?;
+        let file = TensorFile::from_bytes(&bytes, &files.best())?;
         // p(y) enters the loss of unlabelled images only, and no saved model is asked for a loss: any will do.
-        let (model, params) = load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
-        Ok(SavedRun { config, model, params })
+        let (model, params) = model_of(&config, &file, &files.best(), |classes| Some(vec![1; classes]))?;
+        Ok((SavedRun { config, model, params, best_sha256: sha256_hex(&bytes) }, notice))
     }
 
     /// The images of the run, as it divided them; what is to be known of them is said. `verb` says what cannot be done with others.
@@ -87,9 +102,18 @@ pub(super) fn load_weights(
     path: &Path,
     class_counts: impl Fn(usize) -> Option<Vec<usize>>,
 ) -> Result<(Model, Params)> {
-    let file = TensorFile::read(path)?;
-    let (model, mut params) = empty_model(config, &file, path, class_counts)?;
-    weights::import(&mut params, &file, path)?;
+    model_of(config, &TensorFile::read(path)?, path, class_counts)
+}
+
+/// The same of a file that is read; `path` is for messages.
+fn model_of(
+    config: &Config,
+    file: &TensorFile,
+    path: &Path,
+    class_counts: impl Fn(usize) -> Option<Vec<usize>>,
+) -> Result<(Model, Params)> {
+    let (model, mut params) = empty_model(config, file, path, class_counts)?;
+    weights::import(&mut params, file, path)?;
     Ok((model, params))
 }
 

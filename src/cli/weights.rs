@@ -1,7 +1,7 @@
 //! `diva weights`
 
-use super::saved_run::{empty_model, load_weights};
-use super::{ConfigArguments, say};
+use super::saved_run::{Elsewhere, SavedRun, empty_model, load_weights};
+use super::{ConfigArguments, note, say};
 use crate::error::{Error, Result};
 use crate::optim::Adam;
 use crate::store::checkpoint::Checkpoint;
@@ -9,7 +9,7 @@ use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::state::{Progress, State};
-use crate::train::{recorded, run, weights};
+use crate::train::{recorded, seals, weights};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 
@@ -53,15 +53,16 @@ impl Weights {
 
 fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
     let files = RunFolder::new(folder);
-    let config = run::read_config(&files.config(), &[])?;
+    let config = Elsewhere::default().config("export", &files)?;
     if last {
         let file = last_parameters(&files, &config)?;
         file.write(out)?;
     } else {
         // Through the model: a file that is then complete, whoever made the one in the folder.
-        let (_, params) = load_weights(&config, &files.best(), |classes| Some(vec![1; classes]))?;
+        let (saved, notice) = SavedRun::of("export", config, &files)?;
+        notice.iter().for_each(|sentence| note(sentence));
         let steps = weights::steps(&TensorFile::read(&files.best())?)?;
-        weights::export(&params, steps).write(out)?;
+        weights::export(&saved.params, steps).write(out)?;
     }
     say(&format!("the parameters of {} are in {}", folder.display(), out.display()))
 }
@@ -72,7 +73,8 @@ fn last_parameters(files: &RunFolder, config: &crate::config::Config) -> Result<
     let (_, params) =
         empty_model(config, &TensorFile::read(&path)?, &path, |classes| Some(vec![1; classes]))?;
     let adam = Adam::new(&params, config.train.learning_rate);
-    let mut state = State { params, adam, progress: Progress::default(), images_sha256: None };
+    let mut state =
+        State { params, adam, progress: Progress::default(), images_sha256: None, best_sha256: None };
     let path = files.checkpoint();
     state.restore(&Checkpoint::load(&path)?, &config.identity(), &path)?;
     Ok(weights::export(&state.params, state.progress.steps))
@@ -91,7 +93,9 @@ fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
     durable::create_folder(out)?;
     let config = recorded::from_anywhere(config);
     durable::write(&folder.config(), config.to_toml().as_bytes())?;
-    TensorFile::read(file)?.write(&folder.best())?;
+    let best = TensorFile::read(file)?.to_bytes();
+    durable::write(&folder.best(), &best)?;
+    seals::seal_imported(&folder, &config, &best)?;
     say(&format!(
         "the weights of {} are in {}, ready for evaluate, predict and generate",
         file.display(),

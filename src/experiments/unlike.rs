@@ -25,8 +25,6 @@ use crate::models::{LatentVariableModel, elbos};
 use crate::rng::Stream;
 use crate::scores::quantile::quantile;
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 /// The share of training images that get the flag.
@@ -69,19 +67,7 @@ impl UnlikeTraining {
         Self::new(&elbos, QUANTILE, prior_y)
     }
 
-    /// Reads the file in which a run keeps its threshold; nothing if there is none. Memory: as [`UnlikeTraining::parse`].
-    ///
-    /// # Errors
-    /// If it cannot be read or is not such a file.
-    pub fn read(path: &Path) -> Result<Option<Self>> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path).map(Some),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(Error::reading(path, &cause)),
-        }
-    }
-
-    /// Takes the text of such a file apart; `path` is what error messages call it. Memory: at most 24 times the text's
+    /// Takes the text of the file apart in which a run keeps its threshold; `path` is what error messages call it. Memory: at most 24 times the text's
     /// length, and 16 KiB.
     ///
     /// # Errors
@@ -195,7 +181,6 @@ mod tests {
             let refusal = UnlikeTraining::parse(&text, path).unwrap_err().to_string();
             assert!(refusal.contains(words) && refusal.contains("run/unlike.json"), "{refusal}");
         }
-        assert_eq!(UnlikeTraining::read(&path.with_file_name("missing")).unwrap(), None);
     }
 
     /// A model that was trained for one step, so that no two images have the same ELBO.

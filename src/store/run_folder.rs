@@ -1,9 +1,9 @@
 //! The folder of a run: which files it has, whether a run may start in it, and that only one process does.
 //!
 //! The order in which a run writes its files decides what a folder means. The configuration comes first, the
-//! checkpoint at least every epoch, the result last; all are replaced atomically. So a checkpoint that is
-//! there is complete, a folder that has none holds nothing worth continuing, and a result says that the run
-//! is done.
+//! checkpoint before the first epoch and after every one, the result last; all are replaced atomically. So a
+//! checkpoint that is there is complete, a folder that has none holds nothing to continue, and a result of the
+//! checkpoint beside it says that the run is done.
 //!
 //! Before anything in a folder is changed it is looked at, and refused if a file in it could be lost. What is not a
 //! run's, a log beside it for example, is nobody's business here: it is left as it is.
@@ -28,9 +28,10 @@ const BEST: &str = "best.safetensors";
 const UNLIKE: &str = "unlike.json";
 const RESULT: &str = "result.json";
 const DIVISION: &str = "division.csv";
+const IMPORTED: &str = "imported.json";
 
 /// The files by which a folder is known to hold a run, those that say the most first.
-const OF_A_RUN: [&str; 5] = [CHECKPOINT, RESULT, BEST, METRICS, CONFIG];
+const OF_A_RUN: [&str; 6] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG];
 
 /// The folder of a run and the paths of its files. Making the value touches no disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +89,12 @@ impl RunFolder {
         self.path.join(UNLIKE)
     }
 
-    /// The selected epoch and its metrics; written last, so that its presence means done.
+    /// The checksums of weights that come from elsewhere and of their configuration.
+    pub fn imported(&self) -> PathBuf {
+        self.path.join(IMPORTED)
+    }
+
+    /// The selected epoch and its metrics; written last. The run is done if it is the result of the checkpoint beside it.
     pub fn result(&self) -> PathBuf {
         self.path.join(RESULT)
     }
@@ -102,8 +108,8 @@ impl RunFolder {
     ///
     /// Without `resume` a folder that holds a run is refused. With `resume` a checkpoint is gone on from
     /// (whether it is undamaged shows when it is loaded); where there is none, what a killed run left behind
-    /// is removed and the state is [`State::Fresh`]. A result without a checkpoint is the work of a run that
-    /// ended, not of one that was killed: it is refused rather than lost.
+    /// is removed and the state is [`State::Fresh`]. As a run writes its checkpoint before the first epoch, no run that was killed
+    /// leaves weights, lines of metrics or a result without one: they are refused rather than lost.
     ///
     /// # Errors
     /// [`Error::Request`] if the folder is refused, is not a folder, or cannot be created or written; [`Error::Busy`] if
@@ -119,11 +125,8 @@ impl RunFolder {
             durable::remove(temporary)?;
         }
         if state == State::Fresh {
-            // Lines and parameters of a run that starts again. The configuration is replaced, not removed:
-            // until then it is the only trace of what was wanted.
-            durable::remove(&self.metrics())?;
-            durable::remove(&self.best())?;
-            durable::remove(&self.unlike())?;
+            // That of a run that was killed before its first checkpoint. The configuration is replaced, not removed: until then
+            // it is the only trace of what was wanted.
             durable::remove(&self.division())?;
         } else {
             // A process that was killed may have renamed a file and not have forced the folder to the disk. What it
@@ -139,9 +142,9 @@ impl RunFolder {
         if resume && found.of_a_run.contains(&CHECKPOINT) {
             return Ok(State::Resume);
         }
-        if resume && found.of_a_run.contains(&RESULT) {
+        if resume && let Some(name) = found.of_a_run.iter().find(|name| **name != CONFIG) {
             return refused(&format!(
-                "it holds {RESULT} but no {CHECKPOINT} to go on from; name another folder with --out"
+                "it holds {name} but no {CHECKPOINT} to go on from; put that back, or name another folder with --out"
             ));
         }
         match found.of_a_run.first() {
@@ -242,8 +245,9 @@ mod tests {
     const FRESH: Outcome = Ok(State::Fresh);
     const RESUME: Outcome = Ok(State::Resume);
     const ENDED: Outcome = Err("it holds result.json but no checkpoint.safetensors");
+    const LOST: Outcome = Err(" but no checkpoint.safetensors to go on from; put that back");
 
-    const ROWS: [Row; 16] = [
+    const ROWS: [Row; 19] = [
         (&[], FRESH, FRESH, &[]),
         (&["run.lock"], FRESH, FRESH, &[]),
         (&[".DS_Store"], FRESH, FRESH, &[".DS_Store"]),
@@ -251,8 +255,11 @@ mod tests {
         (&["latents.png.12-0.part"], FRESH, FRESH, &[]),
         (&["latents.png", "report.html"], FRESH, FRESH, &["latents.png", "report.html"]),
         (&["config.toml"], HOLDS, FRESH, &["config.toml"]),
-        (&["config.toml", "metrics.jsonl", "metrics.jsonl.12-3.part"], HOLDS, FRESH, &["config.toml"]),
-        (&["best.safetensors", "config.toml", "notes.txt"], HOLDS, FRESH, &["config.toml", "notes.txt"]),
+        (&["config.toml", "division.csv"], HOLDS, FRESH, &["config.toml"]),
+        (&["config.toml", "metrics.jsonl"], HOLDS, LOST, &[]),
+        (&["best.safetensors", "config.toml", "notes.txt"], HOLDS, LOST, &[]),
+        (&["config.toml", "unlike.json"], HOLDS, LOST, &[]),
+        (&["best.safetensors", "config.toml", "imported.json"], HOLDS, LOST, &[]),
         (&["checkpoint.safetensors"], HOLDS, RESUME, &["checkpoint.safetensors"]),
         (
             &[

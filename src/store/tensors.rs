@@ -14,7 +14,8 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 
 use safetensors::Dtype;
@@ -248,7 +249,10 @@ impl TensorFile {
 }
 
 /// The bytes of a file that is to hold tensors.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// [`Error::Request`] with the path: it cannot be read or is no file.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let found = fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?;
     if !found.is_file() {
         // A device may have no end.
@@ -279,9 +283,40 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(TensorFile, BTreeMap<
     Ok((TensorFile { origin: path.display().to_string(), tensors }, texts))
 }
 
+/// The texts of a safetensors file, of which no more than the header is read.
+pub(super) fn texts_of(path: &Path) -> Result<BTreeMap<String, String>> {
+    let failed = |cause: &io::Error| Error::reading(path, cause);
+    let file = File::open(path).map_err(|cause| failed(&cause))?;
+    let mut begin = Vec::new();
+    file.take((LENGTH_BYTES + LONGEST_HEADER) as u64)
+        .read_to_end(&mut begin)
+        .map_err(|cause| failed(&cause))?;
+    let (header, _) = split(&begin)
+        .map_err(|complaint| Error::request(format!("cannot read {}: {complaint}", path.display())))?;
+    let metadata: Metadata = serde_json::from_slice(header).map_err(|cause| {
+        Error::request(format!("cannot read {}: its header is damaged ({cause})", path.display()))
+    })?;
+    Ok(metadata.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
 /// The header of a safetensors file, and the data behind it, which are as long as the header says; or what is wrong with
 /// the bytes, in the words of someone who looks at a file.
 fn header(bytes: &[u8]) -> std::result::Result<(Metadata, &[u8]), String> {
+    let (header, data) = split(bytes)?;
+    // Checks ranges, shapes and types against each other, but not against what is there: the crate's own reading does,
+    // by a sum that may overflow.
+    let metadata: Metadata = serde_json::from_slice(header)
+        .map_err(|cause| format!("it is no safetensors file, or its header is damaged ({cause})"))?;
+    let expected = (bytes.len() - data.len()).saturating_add(metadata.data_len());
+    match bytes.len().cmp(&expected) {
+        Ordering::Less => Err(format!("it is cut short: {} bytes, {expected} expected", bytes.len())),
+        Ordering::Greater => Err(format!("it is too long: {} bytes, {expected} expected", bytes.len())),
+        Ordering::Equal => Ok((metadata, data)),
+    }
+}
+
+/// The text of the header, and what follows it.
+fn split(bytes: &[u8]) -> std::result::Result<(&[u8], &[u8]), String> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return Err(match bytes.len() {
             0 => "it is empty, expected a safetensors file".into(),
@@ -306,16 +341,7 @@ fn header(bytes: &[u8]) -> std::result::Result<(Metadata, &[u8]), String> {
              are read"
         ));
     }
-    // Checks ranges, shapes and types against each other, but not against what is there: the crate's own reading does,
-    // by a sum that may overflow.
-    let metadata: Metadata = serde_json::from_slice(header)
-        .map_err(|cause| format!("it is no safetensors file, or its header is damaged ({cause})"))?;
-    let expected = (bytes.len() - data.len()).saturating_add(metadata.data_len());
-    match bytes.len().cmp(&expected) {
-        Ordering::Less => Err(format!("it is cut short: {} bytes, {expected} expected", bytes.len())),
-        Ordering::Greater => Err(format!("it is too long: {} bytes, {expected} expected", bytes.len())),
-        Ordering::Equal => Ok((metadata, data)),
-    }
+    Ok((header, data))
 }
 
 #[cfg(test)]

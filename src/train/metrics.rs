@@ -97,6 +97,16 @@ pub struct RunResult {
     pub parameters: usize,
     /// The checksum of the final checkpoint file.
     pub checkpoint_sha256: String,
+    /// That of the configuration as far as it decides results
+    /// ([`Config::identity`](crate::config::Config::identity)); like the following not in results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration_sha256: Option<String>,
+    /// That of the selected epoch's weight file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_sha256: Option<String>,
+    /// That of the limit of images unlike those that were trained on, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlike_sha256: Option<String>,
 }
 
 /// The epoch with the best accuracy on the images held back from training, the last among equals; where there are none, on

@@ -7,7 +7,6 @@
 use super::sources::{self, Images};
 use super::state;
 use crate::config::Config;
-use crate::data::Split;
 use crate::data::division::{Changes, Division};
 use crate::error::{Error, Result};
 use crate::store::run_folder::RunFolder;
@@ -39,7 +38,7 @@ pub fn read(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images
     images.notices = told.collect();
     if missing.is_empty() && folder.checkpoint().exists() {
         let known = state::images_of(&folder.checkpoint())?;
-        refuse_others(attempt, folder, known.as_deref(), config, &images.split)?;
+        refuse_others(attempt, folder, known.as_deref(), config, &images.split.sha256())?;
     }
     Ok(images)
 }
@@ -74,16 +73,16 @@ pub(super) fn refuse_changes(attempt: &str, changes: &Changes) -> Result<()> {
     }
 }
 
-/// Refuses images of another SHA-256 than the `known` one of the run's checkpoint.
+/// Refuses images of which `found` is the SHA-256, and another than the `known` one of the run's checkpoint.
 pub(super) fn refuse_others(
     attempt: &str,
     folder: &RunFolder,
     known: Option<&str>,
     config: &Config,
-    split: &Split,
+    found: &str,
 ) -> Result<()> {
     match known {
-        Some(known) if known == split.sha256() => Ok(()),
+        Some(known) if known == found => Ok(()),
         Some(_) if folder.division().exists() => {
             Err(others(attempt, "this version decodes them otherwise, or division.csv was changed"))
         }

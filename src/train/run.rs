@@ -5,9 +5,11 @@
 //! What is written at the end of an epoch, and in which order: `best.safetensors` if the epoch is the best so far;
 //! its line of `metrics.jsonl`; then the checkpoint, whose atomic replacement is the moment at which the epoch counts.
 //! Killed before it, a resumed run repeats what follows the last checkpoint and writes the same bytes again.
-//! After the last epoch the watcher adds what else belongs in the folder, and `result.json` says that all is there.
+//! After the last epoch the watcher adds what else belongs in the folder, and `result.json` says that all is there: the run is
+//! done when it is the result of the checkpoint beside it. A finished run that is prolonged keeps it until there is a new one.
 
 use super::metrics::{EpochMetrics, RunResult, SelectedEpoch};
+use super::resume::{self, Best};
 use super::trainer::{StepLoss, Trainer};
 use super::{evaluate, recorded, sources, weights};
 use crate::autograd::Params;
@@ -16,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use crate::store::durable;
 use crate::store::run_folder::{RunFolder, State as FolderState};
+use crate::store::tensors;
 use std::fs;
 use std::path::Path;
 
@@ -93,6 +96,7 @@ pub fn train(
     };
     let save =
         |trainer: &Trainer, last: &str| durable::write(&folder.checkpoint(), &checkpoint(trainer, last)?);
+    let mut best = Best::Kept;
     match found {
         FolderState::Fresh => {
             durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
@@ -102,24 +106,36 @@ pub fn train(
             save(&trainer, &place(&trainer))?;
         }
         FolderState::Resume => {
-            refuse_another_configuration("continue", &folder.config(), trainer.config())?;
+            // Without it the checkpoint alone says whether this is its configuration, and it is made again.
+            if folder.config().exists() {
+                refuse_another_configuration("continue", &folder.config(), trainer.config())?;
+            }
             let (path, identity) = (folder.checkpoint(), trainer.config().identity());
-            let known = trainer.state_mut().restore(&Checkpoint::load(&path)?, &identity, &path)?;
-            if let Some(result) = finished(&trainer, folder)? {
+            let bytes = tensors::read_file(&path)?;
+            let sha256 = sha256_hex(&bytes);
+            let known =
+                trainer.state_mut().restore(&Checkpoint::from_bytes(&bytes, &path)?, &identity, &path)?;
+            drop(bytes);
+            // All is looked at before anything is changed.
+            best = resume::look(&trainer, folder, &sha256)?;
+            if best == Best::Kept
+                && folder.config().exists()
+                && let Some(result) = resume::finished(&trainer, folder, &sha256)
+            {
                 return Ok(Outcome::AlreadyDone(result));
             }
             refuse_fewer_epochs(&trainer, folder)?;
             let attempt = format!("continue from {}", path.display());
             recorded::refuse_changes(&attempt, &images.changes)?;
-            recorded::refuse_others(&attempt, folder, known.as_deref(), trainer.config(), trainer.split())?;
-            // What can fail for a reason in the folder comes first: the result of a run stays as long as nothing
-            // has begun to replace it.
+            let found = trainer.state().images_sha256.as_deref().unwrap_or_default();
+            recorded::refuse_others(&attempt, folder, known.as_deref(), trainer.config(), found)?;
+            if let Best::MadeAgain(bytes) = &best {
+                durable::write(&folder.best(), bytes)?;
+            }
             let epochs = trainer.state().progress.epochs;
             if epochs > 0 || folder.metrics().exists() {
                 durable::truncate_lines(&folder.metrics(), epochs)?;
             }
-            durable::remove(&folder.result())?;
-            durable::remove(&folder.unlike())?; // of parameters that may not stay the selected ones
             durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
         }
     }
@@ -146,22 +162,28 @@ pub fn train(
         }
         let trained = watcher.seconds();
         let images: usize = (first..order.len()).map(|i| order.step(i).images()).sum();
+        let before = trainer.state().progress.best.clone();
         let (mut metrics, improved) =
             trainer.end_epoch().map_err(|cause| keeping(&cause, folder, &saved.1))?;
+        if let (Best::OfNextEpoch, None, Some(before)) = (&best, &improved, &before) {
+            let what = resume::not_the_selected(before, "not the one of the checkpoint");
+            return Err(keeping(&Error::work(what), folder, &saved.1));
+        }
+        best = Best::Kept;
         let checkpoint = checkpoint(&trainer, &saved.1)?;
         metrics.state_sha256 = sha256_hex(&checkpoint);
         metrics.train_seconds = trained - began;
         metrics.evaluate_seconds = watcher.seconds() - trained;
         metrics.images_per_second = images as f64 / metrics.train_seconds.max(1e-9);
-        if improved {
-            weights::export(&trainer.state().params, trainer.state().progress.steps).write(&folder.best())?;
+        if let Some(weights) = &improved {
+            durable::write(&folder.best(), weights)?;
         }
         let line = serde_json::to_string(&metrics).expect("metrics are plain data");
         durable::append_line(&folder.metrics(), &line)?;
         durable::sync(&folder.metrics())?;
         durable::write(&folder.checkpoint(), &checkpoint)?;
         saved = (watcher.seconds(), place(&trainer));
-        watcher.epoch(&trainer, &metrics, improved);
+        watcher.epoch(&trainer, &metrics, improved.is_some());
         if let Some(signal) = watcher.signal() {
             return Err(Error::Interrupted { signal });
         }
@@ -169,9 +191,22 @@ pub fn train(
     let Some(best) = trainer.state().progress.best.clone() else {
         return Err(Error::work("no epoch was trained, so none can be selected"));
     };
+    // Somebody may have laid hands on them while it was trained.
+    let path = folder.checkpoint();
+    let checkpoint = sha256_hex(&tensors::read_file(&path)?);
+    if resume::look(&trainer, folder, &checkpoint)? != Best::Kept {
+        return Err(Error::work(format!(
+            "{} is not what was saved; --resume makes it again",
+            folder.best().display()
+        )));
+    }
     let selected = weights::read(&trainer.state().params, &folder.best())?;
-    let result = result(&trainer, folder, best, &selected)?;
+    let mut result = result(&trainer, checkpoint, best, &selected)?;
     watcher.trained(&trainer, folder, &selected)?;
+    if folder.unlike().exists() {
+        let unlike = fs::read(folder.unlike()).map_err(|cause| Error::reading(&folder.unlike(), &cause))?;
+        result.unlike_sha256 = Some(sha256_hex(&unlike));
+    }
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     durable::write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
@@ -213,17 +248,9 @@ fn keeping(cause: &Error, folder: &RunFolder, place: &str) -> Error {
 }
 
 /// Whether nothing is left to train.
-fn is_done(trainer: &Trainer) -> bool {
+pub(super) fn is_done(trainer: &Trainer) -> bool {
     let progress = &trainer.state().progress;
     progress.epochs >= trainer.config().train.epochs || progress.out_of_patience
-}
-
-/// The result of a run that has nothing left to do and has said so.
-fn finished(trainer: &Trainer, folder: &RunFolder) -> Result<Option<RunResult>> {
-    if !is_done(trainer) || !folder.result().exists() {
-        return Ok(None);
-    }
-    read_result(&folder.result()).map(Some)
 }
 
 /// Reads a `result.json`.
@@ -312,15 +339,18 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
-fn result(
+/// The result of a run whose checkpoint has this SHA-256, of the parameters of the selected epoch; that of `unlike.json` is left
+/// open.
+///
+/// # Errors
+/// If what the model makes of an image of the unseen domain is not finite.
+pub fn result(
     trainer: &Trainer,
-    folder: &RunFolder,
+    checkpoint_sha256: String,
     best: SelectedEpoch,
     selected: &Params,
 ) -> Result<RunResult> {
     let (config, progress) = (trainer.config(), &trainer.state().progress);
-    let path = folder.checkpoint();
-    let checkpoint = fs::read(&path).map_err(|cause| Error::reading(&path, &cause))?;
     let disjoint_test = trainer.split().disjoint_test.as_ref();
     Ok(RunResult {
         preset: config.preset.clone(),
@@ -334,6 +364,9 @@ fn result(
         test_scores: evaluate::test_scores(&trainer.model().class_predictor(selected), trainer.split())?,
         selected: best,
         parameters: trainer.state().params.trained(),
-        checkpoint_sha256: sha256_hex(&checkpoint),
+        checkpoint_sha256,
+        configuration_sha256: Some(sha256_hex(config.identity().as_bytes())),
+        best_sha256: trainer.state().best_sha256.clone(),
+        unlike_sha256: None,
     })
 }

@@ -42,24 +42,43 @@ pub struct State {
     pub progress: Progress,
     /// The SHA-256 of the images; none in checkpoints of earlier versions.
     pub images_sha256: Option<String>,
+    /// The SHA-256 of the weight file of the selected epoch; none before there is one, and in checkpoints of earlier versions.
+    pub best_sha256: Option<String>,
 }
 
 /// What stands in a checkpoint beside the tensors.
-#[derive(Serialize, Deserialize)]
-struct Note {
-    /// The configuration, as far as it decides results.
-    configuration: String,
-    progress: Progress,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Note {
+    /// The configuration, as far as it decides results: [`Config::identity`](crate::config::Config::identity).
+    pub configuration: String,
+    /// How far the training is.
+    pub progress: Progress,
     /// Adam's b1^t and b2^t.
     decays: [f64; 2],
-    /// None in checkpoints of earlier versions.
+    /// As in [`State`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    images_sha256: Option<String>,
+    pub images_sha256: Option<String>,
+    /// As in [`State`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_sha256: Option<String>,
 }
 
 impl Note {
-    fn of(checkpoint: &Checkpoint) -> std::result::Result<Note, String> {
-        serde_json::from_str(&checkpoint.note).map_err(|cause| format!("its note cannot be read ({cause})"))
+    /// The note of the checkpoint at `path`, without a look at the rest of the file ([`Checkpoint::note_of`]).
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(path: &Path) -> Result<Note> {
+        Note::parse(&Checkpoint::note_of(path)?)
+            .map_err(|what| Error::request(format!("cannot use {}: {what}", path.display())))
+    }
+
+    fn parse(text: &str) -> std::result::Result<Note, String> {
+        let mut note: Note =
+            serde_json::from_str(text).map_err(|cause| format!("its note cannot be read ({cause})"))?;
+        // Earlier versions kept names as folders spelled them.
+        note.configuration = composed(&note.configuration);
+        Ok(note)
     }
 }
 
@@ -68,7 +87,7 @@ impl Note {
 /// # Errors
 /// If the checkpoint cannot be read.
 pub fn images_of(path: &Path) -> Result<Option<String>> {
-    let note = Note::of(&Checkpoint::load(path)?);
+    let note = Note::parse(&Checkpoint::load(path)?.note);
     let note = note.map_err(|what| Error::request(format!("cannot use {}: {what}", path.display())))?;
     Ok(note.images_sha256)
 }
@@ -81,6 +100,7 @@ impl State {
             progress: self.progress.clone(),
             decays: self.adam.decays,
             images_sha256: self.images_sha256.clone(),
+            best_sha256: self.best_sha256.clone(),
         };
         let mut tensors = TensorFile::new();
         for (name, slab) in [
@@ -107,9 +127,8 @@ impl State {
         path: &Path,
     ) -> Result<Option<String>> {
         let unfit = |what: &str| Error::request(format!("cannot continue from {}: {what}", path.display()));
-        let note = Note::of(checkpoint).map_err(|cause| unfit(&cause))?;
-        // Earlier versions kept names as folders spelled them.
-        if composed(&note.configuration) != identity {
+        let note = Note::parse(&checkpoint.note).map_err(|cause| unfit(&cause))?;
+        if note.configuration != identity {
             return Err(unfit("it is the checkpoint of another configuration"));
         }
         let slab = |name: &str| -> Result<Vec<f32>> {
@@ -127,6 +146,7 @@ impl State {
         self.adam.second.copy_from_slice(&second);
         self.adam.decays = note.decays;
         self.progress = note.progress;
+        self.best_sha256 = note.best_sha256;
         Ok(note.images_sha256)
     }
 }
@@ -140,7 +160,7 @@ mod tests {
         let params = Params::new();
         let adam = Adam::new(&params, 1e-3);
         let progress = Progress { epochs: 3, ..Progress::default() };
-        let saved = State { params, adam, progress, images_sha256: None };
+        let saved = State { params, adam, progress, images_sha256: None, best_sha256: None };
         let mut state = State { progress: Progress::default(), ..saved.clone() };
         let path = Path::new("checkpoint.safetensors");
         let of_another = saved.to_checkpoint("data.test_domain = \"cafe\"\n");

@@ -3,7 +3,7 @@
 use super::divergence::{self, Divergence};
 use super::metrics::{EpochMetrics, SelectedEpoch};
 use super::state::{Progress, State};
-use super::{dataset, evaluate};
+use super::{dataset, evaluate, weights};
 use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
 use crate::config::Config;
 use crate::data::batches::{Epoch, Turns};
@@ -11,7 +11,7 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{Model, ModelKind, Step, StepImages, Weights};
 use crate::optim::{Adam, reversal, warm_up};
-use crate::store::checkpoint::Checkpoint;
+use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use std::collections::BTreeMap;
 
 /// A model in training.
@@ -49,7 +49,7 @@ impl Trainer {
         let adam = Adam::new(&params, config.train.learning_rate);
         let gradients = Gradients::new(&params);
         let images_sha256 = Some(split.sha256());
-        let state = State { params, adam, progress: Progress::default(), images_sha256 };
+        let state = State { params, adam, progress: Progress::default(), images_sha256, best_sha256: None };
         Ok(Trainer { config, split, model, state, engine: Engine::new(), gradients })
     }
 
@@ -237,12 +237,12 @@ impl Trainer {
 
     /// Ends an epoch whose batches are done: evaluates, selects, and begins the next.
     ///
-    /// The fields of the metrics that need a clock are 0, and there is no hash. Returns whether this epoch is the best
-    /// so far.
+    /// The fields of the metrics that need a clock are 0, and there is no hash. If this epoch is the best so far, returns
+    /// the bytes of its weight file, too.
     ///
     /// # Errors
     /// If what the model makes of an image is not finite, so that no class follows from it.
-    pub fn end_epoch(&mut self) -> Result<(EpochMetrics, bool)> {
+    pub fn end_epoch(&mut self) -> Result<(EpochMetrics, Option<Vec<u8>>)> {
         let epoch = self.epoch();
         let metrics = self
             .evaluate(epoch)
@@ -262,7 +262,16 @@ impl Trainer {
             out_of_patience: epoch - best_epoch >= self.config.train.patience,
             ..Progress::default()
         };
-        Ok((metrics, improved))
+        let best = improved.then(|| self.weights());
+        if let Some(best) = &best {
+            self.state.best_sha256 = Some(sha256_hex(best));
+        }
+        Ok((metrics, best))
+    }
+
+    /// The bytes of a weight file of the parameters as they are.
+    pub fn weights(&self) -> Vec<u8> {
+        weights::export(&self.state.params, self.state.progress.steps).to_bytes()
     }
 
     fn evaluate(&self, epoch: usize) -> Result<EpochMetrics> {

@@ -21,6 +21,7 @@ mod probabilities;
 mod program;
 mod report;
 mod runs;
+mod sealed;
 mod surroundings;
 mod sweep;
 mod tensorboard;

@@ -11,6 +11,7 @@ use crate::store::run_folder::RunFolder;
 use crate::store::{durable, lock};
 use crate::train::metrics::RunResult;
 use crate::train::run;
+use crate::train::state::Note;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
@@ -153,7 +154,7 @@ impl Sweep {
     /// If its folder holds a result that cannot be read, or the result of another configuration.
     pub fn state(&self, job: &Job) -> Result<JobState> {
         let run = self.run_folder(job);
-        if run.result().exists() {
+        if let Some(result) = result_of(&run)? {
             let found = run::read_config(&run.config(), &[])?;
             // A run's configuration has its paths from the root, the sweep's as they were written.
             let decides =
@@ -164,7 +165,7 @@ impl Sweep {
                     run.path().display()
                 )));
             }
-            return Ok(JobState::Done(Box::new(run::read_result(&run.result())?)));
+            return Ok(JobState::Done(Box::new(result)));
         }
         if lock::is_held(run.path()) {
             return Ok(JobState::WorkedOn { epochs: epochs_done(&run) });
@@ -190,6 +191,20 @@ impl Sweep {
     pub(super) fn forget_failure(&self, job: &Job) {
         let _ = durable::remove(&self.run_folder(job).path().join(FAILURE));
     }
+}
+
+/// The result of a run, if it is done: that of its checkpoint. One whose checkpoint is not there, as of a run of which only
+/// small files are kept, is taken at its word.
+fn result_of(run: &RunFolder) -> Result<Option<RunResult>> {
+    if !run.result().exists() {
+        return Ok(None);
+    }
+    let result = run::read_result(&run.result())?;
+    if !run.checkpoint().exists() {
+        return Ok(Some(result));
+    }
+    let progress = Note::read(&run.checkpoint())?.progress;
+    Ok((progress.epochs == result.epochs && progress.batches == 0).then_some(result))
 }
 
 /// The first lines in which two fingerprints differ.

@@ -293,13 +293,13 @@ const PREPARE_FRESH: Case = Case {
     before: |folder| {
         leftovers(
             folder,
-            &["best.safetensors", "checkpoint.safetensors.12-0.part", "config.toml", "metrics.jsonl"],
+            &["checkpoint.safetensors.12-0.part", "config.toml", "config.toml.12-1.part", "division.csv"],
         );
     },
     call: |folder| prepare(folder, true, State::Fresh),
     is_new: |folder| {
         assert_eq!(fs::read(folder.join("config.toml")).unwrap(), b"config.toml");
-        !["best.safetensors", "checkpoint.safetensors.12-0.part", "metrics.jsonl"]
+        !["checkpoint.safetensors.12-0.part", "config.toml.12-1.part", "division.csv"]
             .iter()
             .any(|name| folder.join(name).exists())
     },

@@ -1,0 +1,177 @@
+//! Whether the files of a run are as it left them.
+//!
+//! A run writes down the SHA-256 of what others will read. Its checkpoint knows the configuration, as far as that decides
+//! results, and `best.safetensors`; its `result.json` knows both and `unlike.json`; imported weights have theirs in
+//! `imported.json`. Whoever loads one of these files asks here. Where the checkpoint is there it has the last word, since a
+//! run that is prolonged keeps its old result until there is a new one.
+//!
+//! Earlier versions wrote none of this down. Their runs are read, and a sentence says what cannot be told.
+
+use super::run;
+use super::state::Note;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::store::checkpoint::{Checkpoint, sha256_hex};
+use crate::store::durable;
+use crate::store::run_folder::RunFolder;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::PathBuf;
+
+/// What `imported.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Imported {
+    configuration_sha256: String,
+    best_sha256: String,
+}
+
+/// What is known of the files of a run.
+struct Known {
+    /// The file that says so.
+    by: PathBuf,
+    /// The SHA-256 of [`Config::identity`].
+    configuration: Option<String>,
+    /// The identity itself, where it is kept in full.
+    identity: Option<String>,
+    best: Option<String>,
+    /// Whether an epoch has been selected.
+    is_trained: bool,
+}
+
+impl Known {
+    /// Nothing, of a folder in which no file says anything.
+    fn of(folder: &RunFolder) -> Result<Option<Self>> {
+        if folder.checkpoint().exists() {
+            let note = Note::read(&folder.checkpoint())?;
+            return Ok(Some(Known {
+                by: folder.checkpoint(),
+                configuration: Some(sha256_hex(note.configuration.as_bytes())),
+                is_trained: note.progress.best.is_some(),
+                identity: Some(note.configuration),
+                best: note.best_sha256,
+            }));
+        }
+        let known =
+            |by, configuration, best| Known { by, configuration, identity: None, best, is_trained: true };
+        if folder.result().exists() {
+            let result = run::read_result(&folder.result())?;
+            return Ok(Some(known(folder.result(), result.configuration_sha256, result.best_sha256)));
+        }
+        let path = folder.imported();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path).map_err(|cause| Error::reading(&path, &cause))?;
+        let imported: Imported = serde_json::from_str(&text).map_err(|cause| {
+            Error::request(format!(
+                "cannot read {}: it says nothing of imported weights ({cause})",
+                path.display()
+            ))
+        })?;
+        Ok(Some(known(path, Some(imported.configuration_sha256), Some(imported.best_sha256))))
+    }
+
+    /// The refusal of a file that is not the one that is known, unless it is the checkpoint that is damaged.
+    fn refusal(&self, attempt: &str, folder: &RunFolder, what: &str) -> Error {
+        if self.by == folder.checkpoint()
+            && let Err(damaged) = Checkpoint::load(&self.by)
+        {
+            return damaged;
+        }
+        Error::request(format!("cannot {attempt} {}: {what}", folder.path().display()))
+    }
+}
+
+/// Refuses the configuration of a run's folder if it decides other results than the run's; `attempt` says what cannot be done with
+/// it.
+///
+/// # Errors
+/// If it does, or what the run has written down cannot be read.
+pub fn check_configuration(attempt: &str, folder: &RunFolder, config: &Config) -> Result<()> {
+    let Some(known) = Known::of(folder)? else { return Ok(()) };
+    let identity = config.identity();
+    if known
+        .configuration
+        .as_ref()
+        .is_none_or(|configuration| *configuration == sha256_hex(identity.as_bytes()))
+    {
+        return Ok(());
+    }
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (was, is) = (known.identity.as_deref().map_or_else(Vec::new, lines), lines(&identity));
+    let first = was
+        .iter()
+        .find(|line| !is.contains(line))
+        .map_or(String::new(), |line| format!(", which has {line}"));
+    let by = known.by.display();
+    let what =
+        format!("its config.toml is not the one that {by} knows{first}; it was damaged or changed since");
+    Err(known.refusal(attempt, folder, &what))
+}
+
+/// Refuses the bytes of a run's `best.safetensors` if they are not those that it saved; `attempt` says what cannot be done with them.
+/// A sentence if nothing is known of them.
+///
+/// # Errors
+/// If they are others, or what the run has written down cannot be read.
+pub fn check_best(attempt: &str, folder: &RunFolder, best: &[u8]) -> Result<Option<String>> {
+    let known = Known::of(folder)?;
+    match &known {
+        Some(known) if known.best.as_ref().is_some_and(|sha256| *sha256 == sha256_hex(best)) => Ok(None),
+        Some(known) if known.best.is_some() || !known.is_trained => {
+            let what = format!(
+                "best.safetensors is not the one that {} knows: it was damaged or exchanged, or the run was stopped in the middle \
+                 of saving it, and --resume makes it again",
+                known.by.display()
+            );
+            Err(known.refusal(attempt, folder, &what))
+        }
+        _ => Ok(Some(format!(
+            "nothing in {} says whether best.safetensors is as it was left there: an earlier version made it",
+            folder.path().display()
+        ))),
+    }
+}
+
+/// How `unlike.json` stands to the weights beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was made of them, or an earlier version says nothing else.
+    OfTheseWeights,
+    /// It was made of others, or of nobody knows which: the run goes on, or was stopped before its end.
+    OfOthers,
+}
+
+/// How the bytes of a run's `unlike.json` stand to the weights of this SHA-256.
+///
+/// # Errors
+/// If they are not those that the run saved, or its result cannot be read.
+pub fn check_unlike(attempt: &str, folder: &RunFolder, unlike: &[u8], best_sha256: &str) -> Result<Standing> {
+    if !folder.result().exists() {
+        return Ok(Standing::OfOthers);
+    }
+    let result = run::read_result(&folder.result())?;
+    if result.best_sha256.is_some_and(|of_result| of_result != best_sha256) {
+        return Ok(Standing::OfOthers);
+    }
+    if result.unlike_sha256.is_some_and(|sha256| sha256 != sha256_hex(unlike)) {
+        return Err(Error::request(format!(
+            "cannot {attempt} {}: unlike.json is not the one that result.json knows; it was damaged or exchanged",
+            folder.path().display()
+        )));
+    }
+    Ok(Standing::OfTheseWeights)
+}
+
+/// Writes down the SHA-256s of imported weights and of their configuration.
+///
+/// # Errors
+/// If that cannot be written.
+pub fn seal_imported(folder: &RunFolder, config: &Config, best: &[u8]) -> Result<()> {
+    let imported = Imported {
+        configuration_sha256: sha256_hex(config.identity().as_bytes()),
+        best_sha256: sha256_hex(best),
+    };
+    let text = serde_json::to_string_pretty(&imported).expect("a seal is plain data") + "\n";
+    durable::write(&folder.imported(), text.as_bytes())
+}

@@ -1,0 +1,199 @@
+//! Files of a run that were exchanged, damaged or taken away: refused by name, or made again.
+
+use super::{Folder, text, train};
+use std::fs;
+
+const GO_ON: [&str; 3] = ["--resume", "--set", "train.epochs=3"];
+
+/// A run with another seed, of the same shapes.
+fn another(here: &Folder) {
+    here.succeed(&train("another", &["--seed", "1"]));
+}
+
+#[test]
+fn weights_of_another_run_and_damaged_ones_are_refused() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    another(&here);
+    let whole = here.read("run/best.safetensors");
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let others = here.read("another/best.safetensors");
+    assert_eq!(others.len(), whole.len());
+    for bytes in [&flipped, &others] {
+        fs::write(here.join("run/best.safetensors"), bytes).unwrap();
+        for command in [&["evaluate", "run"][..], &["generate", "run", "samples"], &["report", "run"]] {
+            let parts = ["run: best.safetensors is not the one that run/checkpoint.safetensors knows"];
+            here.refuse(command, 2, &parts);
+        }
+        here.refuse(&["weights", "export", "run", "--out", "w"], 2, &["cannot export run: best.safetensors"]);
+    }
+    // The same of a folder that was copied without its checkpoint: then the result knows.
+    let checkpoint = here.read("run/checkpoint.safetensors");
+    fs::remove_file(here.join("run/checkpoint.safetensors")).unwrap();
+    here.refuse(&["evaluate", "run"], 2, &["best.safetensors is not the one that run/result.json knows"]);
+    fs::write(here.join("run/best.safetensors"), &whole).unwrap();
+    here.succeed(&["evaluate", "run"]);
+    // It is the checkpoint that is damaged, where what it knows of the weights was flipped.
+    let at = checkpoint.windows(11).position(|bytes| bytes == b"best_sha256").unwrap() + 20;
+    let mut flipped = checkpoint.clone();
+    flipped[at] ^= 1;
+    fs::write(here.join("run/checkpoint.safetensors"), &flipped).unwrap();
+    here.refuse(&["evaluate", "run"], 2, &["checkpoint run/checkpoint.safetensors is damaged"]);
+}
+
+#[test]
+fn a_configuration_that_decides_other_results_is_refused() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let config = text(&here.read("run/config.toml"));
+    let changed =
+        config.replace("test_domain = 75", "test_domain = 30").replace("[0, 30, 75]", "[0, 75, 30]");
+    assert_ne!(changed, config);
+    fs::write(here.join("run/config.toml"), &changed).unwrap();
+    let parts =
+        ["run: its config.toml is not the one that run/checkpoint.safetensors knows, which has data."];
+    for command in [&["evaluate", "run"][..], &["verify", "run"], &["weights", "export", "run", "--out", "w"]]
+    {
+        here.refuse(command, 2, &parts);
+    }
+    // What decides nothing may be changed: where the data lie and how long is trained.
+    fs::write(here.join("run/config.toml"), config.replace("epochs = 2", "epochs = 5")).unwrap();
+    here.succeed(&["evaluate", "run"]);
+}
+
+#[test]
+fn imported_weights_have_a_seal_of_their_own() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    another(&here);
+    let import = ["weights", "import", "run/best.safetensors", "run/config.toml", "--out", "imported"];
+    here.succeed(&import);
+    here.succeed(&["evaluate", "imported"]);
+    fs::copy(here.join("another/best.safetensors"), here.join("imported/best.safetensors")).unwrap();
+    here.refuse(&["evaluate", "imported"], 2, &["is not the one that imported/imported.json knows"]);
+    fs::remove_file(here.join("imported/imported.json")).unwrap();
+    let output = here.run(&["evaluate", "imported"]);
+    assert!(output.status.success());
+    assert!(
+        text(&output.stderr).contains("nothing in imported says whether best.safetensors is as it was left")
+    );
+}
+
+/// The fault: they were removed at once, since a folder without a checkpoint counted as one without a run.
+#[test]
+fn weights_without_a_checkpoint_are_not_begun_anew_over() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    here.succeed(&["weights", "import", "run/best.safetensors", "run/config.toml", "--out", "imported"]);
+    let before = here.read("imported/best.safetensors");
+    let parts = ["cannot train in imported: it holds best.safetensors but no checkpoint.safetensors"];
+    here.refuse(&train("imported", &["--resume"]), 2, &parts);
+    assert_eq!(here.read("imported/best.safetensors"), before);
+    for name in ["checkpoint.safetensors", "result.json"] {
+        fs::remove_file(here.join("run").join(name)).unwrap();
+    }
+    here.refuse(&train("run", &["--resume"]), 2, &["cannot train in run: it holds best.safetensors but no"]);
+    assert!(here.join("run/metrics.jsonl").exists() && here.join("run/unlike.json").exists());
+}
+
+#[test]
+fn what_can_be_made_again_is_made_again_and_the_rest_refused_before_training() {
+    let here = Folder::new();
+    let selected_last = |name: &str| {
+        let result: serde_json::Value =
+            serde_json::from_slice(&here.read(&format!("{name}/result.json"))).unwrap();
+        result["selected"]["epoch"] == result["epochs"]
+    };
+    here.with_a_run("run");
+    assert!(selected_last("run"), "the tiny run improves in its last epoch");
+    let best = here.read("run/best.safetensors");
+    let config = here.read("run/config.toml");
+    let result = here.read("run/result.json");
+    let same = train("run", &["--resume"]);
+
+    // The selected epoch is the checkpoint's: its weights are there. So is the configuration, and the result.
+    fs::remove_file(here.join("run/best.safetensors")).unwrap();
+    fs::remove_file(here.join("run/config.toml")).unwrap();
+    here.succeed(&same);
+    assert_eq!(here.read("run/best.safetensors"), best);
+    assert_eq!(here.read("run/config.toml"), config);
+    let edited = text(&result).replacen("\"test_accuracy\": 0.", "\"test_accuracy\": 0.9", 1);
+    for damaged in ["{", &edited] {
+        fs::write(here.join("run/result.json"), damaged).unwrap();
+        here.succeed(&same);
+        assert_eq!(here.read("run/result.json"), result, "{damaged}");
+    }
+
+    // A line of metrics cannot be.
+    let metrics = text(&here.read("run/metrics.jsonl"));
+    for (changed, part) in [
+        (metrics.replacen("\"epoch\":1", "\"epoch\":7", 1), "line 1 is of epoch 7"),
+        (metrics.replacen('{', "[", 1), "line 1 is not the metrics of an epoch"),
+        (metrics.replacen("\"epoch\":2,", "\"epoch\":2,\"x\":", 1), "line 2 is not the metrics of an epoch"),
+        (metrics.lines().next().unwrap().to_owned() + "\n", "has 1 whole lines, but 2 epochs are done"),
+        (metrics.replace("\"state_sha256\":\"", "\"state_sha256\":\"0"), "the last epoch has another hash"),
+    ] {
+        assert_ne!(changed, metrics);
+        fs::write(here.join("run/metrics.jsonl"), &changed).unwrap();
+        here.refuse(&train("run", &GO_ON), 2, &[part]);
+        assert_eq!(here.read("run/result.json"), result);
+    }
+    fs::write(here.join("run/metrics.jsonl"), &metrics).unwrap();
+
+    // Weights of an epoch before the checkpoint's cannot be either. This learning rate is too high to improve in the fifth.
+    let fast = ["--set", "train.learning_rate=0.1", "--set", "train.epochs=5"];
+    here.succeed(&train("long", &fast));
+    assert!(!selected_last("long"));
+    let more = train("long", &["--resume", "--set", "train.learning_rate=0.1", "--set", "train.epochs=6"]);
+    fs::write(here.join("long/best.safetensors"), best).unwrap();
+    here.refuse(&more, 2, &["cannot continue long: best.safetensors, of epoch 4, is damaged or exchanged"]);
+    fs::remove_file(here.join("long/best.safetensors")).unwrap();
+    here.refuse(&more, 2, &["cannot continue long: best.safetensors, of epoch 4, is gone"]);
+    assert_eq!(text(&here.read("long/metrics.jsonl")).lines().count(), 5);
+}
+
+/// As after SIGKILL between the two saves: no damage.
+#[test]
+fn weights_newer_than_the_checkpoint_are_gone_on_from() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let checkpoint = here.read("run/checkpoint.safetensors");
+    here.succeed(&train("run", &GO_ON));
+    let whole = ["checkpoint.safetensors", "best.safetensors"].map(|name| here.read(&format!("run/{name}")));
+    fs::write(here.join("run/checkpoint.safetensors"), &checkpoint).unwrap();
+    here.succeed(&train("run", &GO_ON));
+    assert_eq!(
+        ["checkpoint.safetensors", "best.safetensors"].map(|name| here.read(&format!("run/{name}"))),
+        whole
+    );
+}
+
+#[test]
+fn a_prolonged_run_keeps_its_result_until_there_is_another() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let [result, unlike] = ["result.json", "unlike.json"].map(|name| here.read(&format!("run/{name}")));
+    here.succeed(&train("run", &GO_ON));
+    assert_ne!(here.read("run/result.json"), result);
+    // The old ones beside new weights: no image is marked, and a report has no result.
+    fs::write(here.join("run/result.json"), &result).unwrap();
+    fs::write(here.join("run/unlike.json"), &unlike).unwrap();
+    fs::write(here.join("picture.png"), diva::data::image::encode_grey(28, 28, &[7; 784])).unwrap();
+    let output = here.run(&["predict", "run", "picture.png", "--json"]);
+    assert!(output.status.success());
+    assert!(text(&output.stderr).contains("run/unlike.json is not of the weights beside it"));
+    here.succeed(&["report", "run"]);
+    assert!(text(&here.read("run/report.html")).contains("This run is not finished"));
+    here.succeed(&train("run", &GO_ON));
+    assert_ne!(here.read("run/result.json"), result, "it is not the checkpoint's and was made again");
+    here.succeed(&["predict", "run", "picture.png", "--json"]);
+    // A limit that was damaged is none.
+    let damaged = text(&here.read("run/unlike.json")).replacen("0.01", "0.02", 1);
+    fs::write(here.join("run/unlike.json"), damaged).unwrap();
+    here.refuse(
+        &["predict", "run", "picture.png"],
+        2,
+        &["unlike.json is not the one that result.json knows"],
+    );
+}
