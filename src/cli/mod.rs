@@ -22,9 +22,9 @@ use crate::error::{Error, Result};
 use crate::names::shown;
 use crate::parallel::{self, MOST_THREADS};
 use crate::simd::Isa;
+use crate::store::input;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,10 +84,7 @@ impl ConfigArguments {
     /// Preset, file, overrides and seed, laid over each other.
     fn resolve(&self) -> Result<Request> {
         let text = match &self.config {
-            Some(path) => {
-                let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-                Some((path.display().to_string(), text))
-            }
+            Some(path) => Some((path.display().to_string(), input::text(path, input::SHORT_TEXT)?)),
             None => None,
         };
         let file = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));

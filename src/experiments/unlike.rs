@@ -24,9 +24,8 @@ use crate::error::{Error, Result};
 use crate::models::{LatentVariableModel, elbos};
 use crate::rng::Stream;
 use crate::scores::quantile::quantile;
+use crate::store::input;
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 /// The share of training images that get the flag.
@@ -74,11 +73,8 @@ impl UnlikeTraining {
     /// # Errors
     /// If it cannot be read or is not such a file.
     pub fn read(path: &Path) -> Result<Option<Self>> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path).map(Some),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(Error::reading(path, &cause)),
-        }
+        let text = input::text_if_there(path, input::SHORT_TEXT)?;
+        text.map(|text| Self::parse(&text, path)).transpose()
     }
 
     /// Takes the text of such a file apart; `path` is what error messages call it. Memory: at most 24 times the text's

@@ -14,14 +14,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, View};
 
 use crate::error::{Error, Result};
-use crate::store::durable;
+use crate::store::{durable, input};
 
 /// The length of the header's length.
 const LENGTH_BYTES: usize = 8;
@@ -249,12 +248,7 @@ impl TensorFile {
 
 /// The bytes of a file that is to hold tensors.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let found = fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?;
-    if !found.is_file() {
-        // A device may have no end.
-        return Err(Error::request(format!("cannot read {}: it is not a file", path.display())));
-    }
-    fs::read(path).map_err(|cause| Error::reading(path, &cause))
+    input::bytes(path, input::TENSORS)
 }
 
 /// The bytes of a safetensors file with at most one text: more would come in random order.

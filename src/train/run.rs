@@ -14,9 +14,8 @@ use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
-use crate::store::durable;
 use crate::store::run_folder::{RunFolder, State as FolderState};
-use std::fs;
+use crate::store::{durable, input};
 use std::path::Path;
 
 /// What the caller of a run lends it: a clock, an ear for signals, and a place for reports.
@@ -231,8 +230,7 @@ fn finished(trainer: &Trainer, folder: &RunFolder) -> Result<Option<RunResult>> 
 /// # Errors
 /// If it is missing or not one.
 pub fn read_result(path: &Path) -> Result<RunResult> {
-    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-    parse_result(&text, path)
+    parse_result(&input::text(path, input::SHORT_TEXT)?, path)
 }
 
 /// Takes the text of a `result.json` apart; `path` is what error messages call it. Memory: at most 24 times the text's
@@ -251,8 +249,7 @@ pub fn parse_result(text: &str, path: &Path) -> Result<RunResult> {
 /// # Errors
 /// If it is missing, or a line is not that of an epoch.
 pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
-    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-    parse_metrics(&text, path)
+    parse_metrics(&input::text(path, input::TABLE)?, path)
 }
 
 /// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it. Memory: as [`parse_result`].
@@ -276,7 +273,7 @@ pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
 /// # Errors
 /// If it is missing or not one, or an override is not usable or has no effect.
 pub fn read_config(path: &Path, overrides: &[String]) -> Result<Config> {
-    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
+    let text = input::text(path, input::SHORT_TEXT)?;
     Request::resolve(Some((&path.display().to_string(), &text)), None, overrides, None)?.effective()
 }
 
@@ -320,7 +317,7 @@ fn result(
 ) -> Result<RunResult> {
     let (config, progress) = (trainer.config(), &trainer.state().progress);
     let path = folder.checkpoint();
-    let checkpoint = fs::read(&path).map_err(|cause| Error::reading(&path, &cause))?;
+    let checkpoint = input::bytes(&path, input::TENSORS)?;
     let disjoint_test = trainer.split().disjoint_test.as_ref();
     Ok(RunResult {
         preset: config.preset.clone(),

@@ -13,6 +13,8 @@ mod divergence;
 mod divisions;
 mod folders;
 mod full_disk;
+#[cfg(unix)]
+mod inputs;
 mod interruption;
 mod locks;
 mod names;
