@@ -19,7 +19,7 @@ mod weights;
 
 use crate::config::{Config, Request};
 use crate::error::{Error, Result};
-use crate::names::shown;
+use crate::names::{printable, printable_source, shown};
 use crate::parallel::{self, MOST_THREADS};
 use crate::simd::Isa;
 use crate::store::input;
@@ -121,19 +121,21 @@ pub fn main() -> ExitCode {
                 ErrorKind::DisplayHelp
                 | ErrorKind::DisplayVersion
                 | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => message.print(),
-                _ => writeln!(io::stderr(), "diva: {}", one_sentence(&message)),
+                _ => {
+                    note(&one_sentence(&message));
+                    Ok(())
+                }
             };
             return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
     std::panic::set_hook(Box::new(|bug| {
-        let _ =
-            writeln!(io::stderr(), "diva: this is a bug, please report it: {}", one_line(&bug.to_string()));
+        note(&format!("this is a bug, please report it: {}", one_line(&bug.to_string())));
     }));
     match std::panic::catch_unwind(|| run(cli)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            let _ = writeln!(io::stderr(), "diva: {error}");
+            note(&error.to_string());
             ExitCode::from(error.exit_code())
         }
         Err(_) => ExitCode::FAILURE,
@@ -198,10 +200,10 @@ fn threads(argument: Option<usize>) -> Result<Option<usize>> {
     }
 }
 
-/// Prints a line to standard output.
+/// Prints a line to standard output. Whatever names are in it, it stays one line, and says nothing to a terminal.
 fn say(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", printable(line)).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         // Whoever was reading has seen enough.
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -209,14 +211,19 @@ fn say(line: &str) -> Result<()> {
     }
 }
 
-/// Prints a line to standard error: what is to be known beside an output that programs read.
+/// Prints a text of several lines to standard output, each as [`say`] does.
+fn say_lines(text: &str) -> Result<()> {
+    text.lines().try_for_each(say)
+}
+
+/// Prints a line to standard error, as [`say`] does: what is to be known beside an output that programs read.
 fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "diva: {line}"); // nobody may be reading
+    let _ = writeln!(io::stderr(), "diva: {}", printable(line)); // nobody may be reading
 }
 
 /// Prints one JSON object on one line.
 fn say_json(object: &impl serde::Serialize) -> Result<()> {
-    say(&serde_json::to_string(object).expect("output is plain data"))
+    say(&printable_source(&serde_json::to_string(object).expect("output is plain data")))
 }
 
 /// A share as a percentage with one decimal.

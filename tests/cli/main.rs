@@ -18,6 +18,8 @@ mod inputs;
 mod interruption;
 mod locks;
 mod names;
+#[cfg(unix)]
+mod nasty;
 mod probabilities;
 #[path = "../program/mod.rs"]
 mod program;
