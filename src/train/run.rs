@@ -252,6 +252,21 @@ pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
     parse_metrics(&input::text(path, input::TABLE)?, path)
 }
 
+/// The metrics of the epochs that a run has recorded. Of one that is not finished, what follows the last end of a line is none: a
+/// process may have been killed, or be, in the middle of it.
+///
+/// # Errors
+/// As [`read_metrics`].
+pub fn read_recorded_epochs(folder: &RunFolder) -> Result<Vec<EpochMetrics>> {
+    let path = folder.metrics();
+    if folder.result().exists() {
+        return read_metrics(&path);
+    }
+    let text = input::text(&path, input::TABLE)?;
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    parse_metrics(&text[..whole], &path)
+}
+
 /// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it. Memory: as [`parse_result`].
 ///
 /// # Errors
