@@ -112,10 +112,8 @@ mod tests {
         fn no_cell_of_markdown_ends_early(cells in prop::collection::vec("[|\\\\`a \n]{0,8}", 1..5)) {
             let line = markdown_line(&cells);
             // A bar is of the table unless an odd number of backslashes stands before it.
-            let is_bar = |(at, _): &(usize, &str)| {
-                (line.len() - line[at + 1..].len() - 1 - line[..*at].trim_end_matches('\\').len()) % 2 == 0
-            };
-            prop_assert_eq!(line.match_indices('|').filter(is_bar).count(), cells.len() + 1);
+            let bars = line.replace("\\\\", "").replace("\\|", "").matches('|').count();
+            prop_assert_eq!(bars, cells.len() + 1);
             prop_assert_eq!(line.matches('\n').count(), 1);
         }
     }

@@ -56,7 +56,8 @@ pub(super) struct Predict {
     /// Print one JSON object instead of a line per image.
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print a table instead: a line an image, with all probabilities and log-odds.
+    /// Print a table instead: a line an image, with all probabilities and log-odds. What could be taken for an end of a line or for
+    /// a formula is shown escaped in it; --json has names as they are.
     #[arg(long)]
     csv: bool,
     /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first.

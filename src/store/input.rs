@@ -10,8 +10,8 @@ use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// The longest configuration, SWEEP.toml, result.json, unlike.json or failure.txt, in bytes. The longest that was ever written is
-/// a list of 10,000 values in a grid, which takes a hundredth of it.
+/// The longest configuration, SWEEP.toml, result.json, unlike.json or failure.txt, in bytes. A grid of 10,000 values, the
+/// most that a sweep may have, takes a few hundred KiB.
 pub const SHORT_TEXT: u64 = 16 << 20;
 
 /// The longest list of digits, in bytes: eight million of them as 64-bit integers, ten times the largest set in MNIST's format.

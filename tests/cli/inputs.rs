@@ -146,3 +146,24 @@ fn a_grid_of_many_values_is_refused_at_once() {
     let found = outcome(&here, &["sweep", "plan", "sweep.toml"]);
     refused(&found, 2, &["it has more than 10000 jobs"]);
 }
+
+/// What is behind it decides.
+#[test]
+fn the_standard_input_may_be_a_file_and_no_pipe() {
+    let here = Folder::new();
+    fs::write(here.join("config.toml"), "preset = \"quick\"\nseed = 7\n").unwrap();
+    let print = ["train", "/dev/stdin", "--print-config"];
+    let file = File::open(here.join("config.toml")).unwrap();
+    let printed = super::success(&here.diva(&print).stdin(file).output().unwrap());
+    assert!(printed.contains("\nseed = 7\n"), "{printed}");
+    let mut child = here
+        .diva(&print)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Nobody writes to it, and it stays open.
+    let _writer = child.stdin.take();
+    refused(&child.wait_with_output().unwrap(), 2, &["/dev/stdin: it is a pipe, expected a file"]);
+}
