@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzing: random bytes for everything that reads a file, and random shapes for every way to compute a convolution.
+# Fuzzing: random bytes for everything that reads a file, random names for what is written of them, and
+# random shapes for every way to compute a convolution.
 #
 #     scripts/fuzz.sh [SECONDS [TARGET...]]        600 seconds and all targets if nothing is said
 #

@@ -1,11 +1,11 @@
 //! What the world can do wrong, in one sentence each.
 //!
-//! A message says what was attempted, what was found and what was expected. It may quote a file, so control characters
-//! are shown escaped: it stays on its line, and no file speaks to a terminal. Mistakes of the program itself (two
+//! A message says what was attempted, what was found and what was expected. It may quote a file, so what a terminal obeys
+//! is shown escaped: it stays on its line, and no file speaks to a terminal. Mistakes of the program itself (two
 //! shapes that do not fit) panic instead; everything that a file, a configuration or a disk can cause is an
 //! [`Error`].
 
-use crate::names::shown;
+use crate::names::{printable, shown};
 use std::fmt;
 use std::path::Path;
 
@@ -63,11 +63,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Request(message) | Error::Busy(message) | Error::Work(message) => {
-                for part in message.split_inclusive(char::is_control) {
-                    let quoted = part.strip_suffix(char::is_control).unwrap_or(part);
-                    write!(f, "{quoted}{}", part[quoted.len()..].escape_debug())?;
-                }
-                Ok(())
+                f.write_str(&printable(message))
             }
             Error::Interrupted { signal } => write!(f, "stopped by signal {signal}; everything is saved"),
         }

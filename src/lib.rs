@@ -2,7 +2,7 @@
 //!
 //! The modules, in reading order, each built on those above it:
 //!
-//! * [`names`]: names as text; [`error`]: what the world can do wrong, in one sentence each.
+//! * [`names`]: names as text; [`tables`]: tables that no name can break; [`error`]: what the world can do wrong, in one sentence each.
 //! * [`simd`]: sixteen lanes, and one set of bits on every instruction set; [`rng`]: random numbers without a state.
 //! * [`tensor`]: shapes and aligned memory; [`parallel`]: threads that do not change the result.
 //! * [`kernels`]: heavy numerics on plain slices.
@@ -36,5 +36,6 @@ pub mod rng;
 pub mod scores;
 pub mod simd;
 pub mod store;
+pub mod tables;
 pub mod tensor;
 pub mod train;

@@ -47,9 +47,43 @@ fn is_figure(text: &str) -> bool {
     matches!(text.as_bytes(), [b'\\', b'x', one, two, ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit())
 }
 
-/// How many columns of a terminal a text takes.
+/// Whether a character only stands where it is put. The others move the cursor, clear a screen, end a line or turn the direction
+/// of all that follows: control characters (C0, DEL, C1), line and paragraph separators, and the controls of Unicode's
+/// bidirectional algorithm.
+pub fn is_plain(character: char) -> bool {
+    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !(turns || character.is_control() || matches!(character, '\u{2028}' | '\u{2029}'))
+}
+
+/// A text as one line that a terminal only shows: what is not [plain](is_plain) is written `\n`, `\u{1b}`, `\u{202e}`. Doing it twice
+/// changes nothing.
+pub fn printable(text: &str) -> String {
+    escaped_where_needed(text, |character| match character.is_control() {
+        true => character.escape_debug().to_string(),
+        false => character.escape_unicode().to_string(),
+    })
+}
+
+/// The same of JSON, or of TOML whose texts stand in double quotation marks: in their own words, so that it means what it meant.
+/// The breaks between lines stay.
+pub fn printable_source(text: &str) -> String {
+    escaped_where_needed(text, |character| match character {
+        '\n' => "\n".to_owned(),
+        _ => format!("\\u{:04X}", u32::from(character)),
+    })
+}
+
+fn escaped_where_needed(text: &str, escape: impl Fn(char) -> String) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_plain(character) { printable.push(character) } else { printable += &escape(character) }
+    }
+    printable
+}
+
+/// How many columns of a terminal a text takes once it is [`printable`].
 pub fn terminal_width(text: &str) -> usize {
-    text.width()
+    printable(text).width()
 }
 
 /// A text at the left of so many columns; a longer one takes more.
@@ -130,9 +164,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_terminal_obeys_is_escaped_and_all_else_is_left() {
+        for (text, shown) in [
+            ("größe = \"1\" \\ 寄生虫 עברית 🦠", "größe = \"1\" \\ 寄生虫 עברית 🦠"),
+            ("a\nb\r\n\tc\0", "a\\nb\\r\\n\\tc\\0"),
+            ("\u{1b}[2J\u{7f}\u{9b}31m\u{85}", "\\u{1b}[2J\\u{7f}\\u{9b}31m\\u{85}"),
+            ("\u{202e}gnp.exe\u{2066}\u{61c}\u{200f}", "\\u{202e}gnp.exe\\u{2066}\\u{61c}\\u{200f}"),
+            ("\u{2028}\u{2029}", "\\u{2028}\\u{2029}"),
+        ] {
+            assert_eq!(printable(text), shown);
+            assert_eq!(printable(&printable(text)), shown);
+        }
+        let name = "a\u{7f}\u{9b}\u{202e}\u{2028}b";
+        let json = serde_json::to_string(name).unwrap();
+        let (printed, quoted) = (printable_source(&json), "\"a\\u007F\\u009B\\u202E\\u2028b\"");
+        assert_eq!(printed, quoted);
+        assert_eq!(serde_json::from_str::<String>(&printed).unwrap(), name);
+        let table: toml::Table = printable_source("a = \"\u{202e}\"\nb = 1\n").parse().unwrap();
+        assert_eq!(table["a"].as_str(), Some("\u{202e}"));
+    }
+
+    #[test]
     fn columns_are_those_of_a_terminal() {
         for (text, columns) in
-            [("", 0), ("abc", 3), ("é", 1), ("e\u{301}", 1), ("寄生虫", 6), ("a\u{ff21}", 3)]
+            [("", 0), ("abc", 3), ("é", 1), ("e\u{301}", 1), ("寄生虫", 6), ("a\u{ff21}", 3), ("\u{1b}", 6)]
         {
             assert_eq!(terminal_width(text), columns, "{text}");
             let (left, right) = (at_left(text, 8), at_right(text, 8));

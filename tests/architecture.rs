@@ -12,6 +12,7 @@ use std::rc::Rc;
 /// Each module of the crate with the modules it may use. A row names rows above it only, so there are no cycles.
 const MODULES: &[(&str, &[&str])] = &[
     ("names", &[]),
+    ("tables", &["names"]),
     ("error", &["names"]),
     ("elementary", &[]),
     ("simd", &["error"]), // DIVA_ISA may ask for what the CPU lacks
@@ -35,8 +36,8 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "report",
         &[
-            "error", "rng", "tensor", "autograd", "prob", "config", "store", "scores", "data", "models",
-            "train",
+            "names", "error", "rng", "tensor", "autograd", "prob", "config", "store", "scores", "data",
+            "models", "train",
         ],
     ),
     ("cli", EVERYTHING_ABOVE),

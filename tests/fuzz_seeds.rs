@@ -10,7 +10,7 @@ pub mod targets;
 /// A target's function, and the seeds that it accepts, by alphabet; the others hold damage that is refused.
 type Target = (fn(&[u8]) -> bool, &'static str);
 
-const TARGETS: [(&str, Target); 12] = [
+const TARGETS: [(&str, Target); 14] = [
     ("idx", (targets::idx, "gzipped members plain")),
     ("indices", (targets::indices, "npy npy-2 text")),
     (
@@ -35,6 +35,8 @@ const TARGETS: [(&str, Target); 12] = [
     ("checkpoint", (targets::checkpoint, "best far file parts sealed")),
     ("division", (targets::division, "columns-moved file no-lines nothing quoted")),
     ("metrics", (targets::metrics, "drawn huge-drawn lines near-drawn nothing one-drawn result unlike")),
+    ("tables", (targets::tables, "directions formulas lines markup nothing plain scripts")),
+    ("page", (targets::page, "directions formulas lines markup nothing plain scripts")),
     (
         "convolution",
         (

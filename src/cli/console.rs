@@ -4,6 +4,7 @@ use super::percent;
 use crate::autograd::Params;
 use crate::error::Result;
 use crate::experiments::unlike::UnlikeTraining;
+use crate::names::printable;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::durable;
@@ -66,7 +67,7 @@ impl Console {
     /// A line for the user, above the bar if there is one.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.println(line),
+            Some(bar) => bar.println(printable(line)),
             None => print(line),
         }
     }
@@ -109,10 +110,10 @@ pub(super) fn seconds_since_1970() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// A line on standard output. Nobody reading is no reason to stop training.
+/// A line on standard output, as [`say`](super::say) prints it. Nobody reading is no reason to stop training.
 pub(super) fn print(line: &str) {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let _ = writeln!(out, "{}", printable(line)).and_then(|()| out.flush());
 }
 
 /// What is said of an epoch, of so many that there will be.

@@ -1,7 +1,8 @@
 //! The command line: one subcommand per file.
 //!
 //! Errors go to standard error in one sentence; exit codes are 0 (done), 1 (the work failed), 2 (the request was
-//! wrong) and 130 or 143 (interrupted by a signal, after saving).
+//! wrong) and 130 or 143 (interrupted by a signal, after saving). All text goes out through `say`, `note` and
+//! `console::print`, which show escaped what a terminal would obey: a name is never more than a name.
 
 mod bench;
 mod console;
@@ -19,12 +20,12 @@ mod weights;
 
 use crate::config::{Config, Request};
 use crate::error::{Error, Result};
-use crate::names::shown;
+use crate::names::{printable, printable_source, shown};
 use crate::parallel::{self, MOST_THREADS};
 use crate::simd::Isa;
+use crate::store::input;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,10 +85,7 @@ impl ConfigArguments {
     /// Preset, file, overrides and seed, laid over each other.
     fn resolve(&self) -> Result<Request> {
         let text = match &self.config {
-            Some(path) => {
-                let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-                Some((path.display().to_string(), text))
-            }
+            Some(path) => Some((path.display().to_string(), input::text(path, input::SHORT_TEXT)?)),
             None => None,
         };
         let file = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
@@ -124,19 +122,21 @@ pub fn main() -> ExitCode {
                 ErrorKind::DisplayHelp
                 | ErrorKind::DisplayVersion
                 | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => message.print(),
-                _ => writeln!(io::stderr(), "diva: {}", one_sentence(&message)),
+                _ => {
+                    note(&one_sentence(&message));
+                    Ok(())
+                }
             };
             return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
     std::panic::set_hook(Box::new(|bug| {
-        let _ =
-            writeln!(io::stderr(), "diva: this is a bug, please report it: {}", one_line(&bug.to_string()));
+        note(&format!("this is a bug, please report it: {}", one_line(&bug.to_string())));
     }));
     match std::panic::catch_unwind(|| run(cli)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            let _ = writeln!(io::stderr(), "diva: {error}");
+            note(&error.to_string());
             ExitCode::from(error.exit_code())
         }
         Err(_) => ExitCode::FAILURE,
@@ -201,10 +201,10 @@ fn threads(argument: Option<usize>) -> Result<Option<usize>> {
     }
 }
 
-/// Prints a line to standard output.
+/// Prints a line to standard output. Whatever names are in it, it stays one line, and says nothing to a terminal.
 fn say(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", printable(line)).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         // Whoever was reading has seen enough.
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -212,14 +212,19 @@ fn say(line: &str) -> Result<()> {
     }
 }
 
-/// Prints a line to standard error: what is to be known beside an output that programs read.
+/// Prints a text of several lines to standard output, each as [`say`] does.
+fn say_lines(text: &str) -> Result<()> {
+    text.lines().try_for_each(say)
+}
+
+/// Prints a line to standard error, as [`say`] does: what is to be known beside an output that programs read.
 fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "diva: {line}"); // nobody may be reading
+    let _ = writeln!(io::stderr(), "diva: {}", printable(line)); // nobody may be reading
 }
 
 /// Prints one JSON object on one line.
 fn say_json(object: &impl serde::Serialize) -> Result<()> {
-    say(&serde_json::to_string(object).expect("output is plain data"))
+    say(&printable_source(&serde_json::to_string(object).expect("output is plain data")))
 }
 
 /// A share as a percentage with one decimal.

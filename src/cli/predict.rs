@@ -6,13 +6,14 @@ use crate::config::{ModelConfig, Source};
 use crate::data::pictures::{self, depth};
 use crate::data::{class_in_words, image};
 use crate::error::{Error, Result};
-use crate::experiments::sweep::render::field;
 use crate::experiments::unlike::UnlikeTraining;
 use crate::models::{LabelPredictor, SIDE, argmax, elbos};
 use crate::names::shown;
 use crate::parallel;
 use crate::scores::log_odds::{first_not_finite, log_odds, probability};
+use crate::store::input;
 use crate::store::run_folder::RunFolder;
+use crate::tables::csv_line;
 use crate::train::seals::{self, Standing};
 use clap::Args;
 use serde::Serialize;
@@ -58,7 +59,8 @@ pub(super) struct Predict {
     /// Print one JSON object instead of a line per image.
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print a table instead: a line an image, with all probabilities and log-odds.
+    /// Print a table instead: a line an image, with all probabilities and log-odds. What could be taken for an end of a line or for
+    /// a formula is shown escaped in it; --json has names as they are.
     #[arg(long)]
     csv: bool,
     /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first.
@@ -205,10 +207,7 @@ impl Predict {
         };
         let folder = RunFolder::new(&self.run);
         let path = folder.unlike();
-        let text = match path.exists() {
-            true => Some(fs::read_to_string(&path).map_err(|cause| Error::reading(&path, &cause))?),
-            false => None,
-        };
+        let text = input::text_if_there(&path, input::SHORT_TEXT)?;
         let standing =
             |text: &String| seals::check_unlike("use", &folder, text.as_bytes(), &saved.best_sha256);
         if text.as_ref().map(standing).transpose()? == Some(Standing::OfOthers) {
@@ -293,9 +292,8 @@ fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 /// of the training images.
 fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> Result<()> {
     let known_domains = predictions.iter().any(|p| p.domain.is_some());
-    let named = |what: &str, names: &[String]| {
-        names.iter().map(|name| field(&format!("{what} {name}"))).collect::<Vec<_>>()
-    };
+    let named =
+        |what: &str, names: &[String]| names.iter().map(|name| format!("{what} {name}")).collect::<Vec<_>>();
     let mut head = ["file", "class", "class_name", "probability"].map(str::to_owned).to_vec();
     head.extend(named("class", classes));
     // Of two classes the other's are these with the other sign.
@@ -311,20 +309,20 @@ fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> 
     if predictions.iter().any(|p| p.elbo.is_some()) {
         head.extend(["elbo", "unlike_training"].map(str::to_owned));
     }
-    say(&head.join(","))?;
+    say(&csv_line(&head))?;
     for p in predictions {
         let mut line =
-            vec![field(&p.file), p.class.to_string(), field(&p.class_name), p.probability.to_string()];
+            vec![p.file.clone(), p.class.to_string(), p.class_name.clone(), p.probability.to_string()];
         line.extend(p.class_probabilities.iter().map(f64::to_string));
         line.extend(p.class_log_odds[with_log_odds.clone()].iter().map(f64::to_string));
         if let (Some(domain), Some(probabilities)) = (&p.domain, &p.domain_probabilities) {
-            line.push(field(domain));
+            line.push(domain.clone());
             line.extend(probabilities.iter().map(f64::to_string));
         }
         if let (Some(elbo), Some(unlike)) = (p.elbo, p.unlike_training) {
             line.extend([elbo.to_string(), unlike.to_string()]);
         }
-        say(&line.join(","))?;
+        say(&csv_line(&line))?;
     }
     Ok(())
 }

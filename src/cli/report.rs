@@ -116,7 +116,7 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
 
 /// How far the run is.
 fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
-    report.metrics = if files.metrics().exists() { run::read_metrics(&files.metrics())? } else { Vec::new() };
+    report.metrics = if files.metrics().exists() { run::read_recorded_epochs(files)? } else { Vec::new() };
     report.result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
     // A run that is prolonged keeps its old result until there is a new one.
     let last = report.metrics.last().map(|epoch| &epoch.state_sha256);

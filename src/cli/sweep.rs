@@ -1,7 +1,7 @@
 //! `diva sweep`
 
 use super::console::{Ear, about, finish, print};
-use super::{percent, say};
+use super::{percent, say, say_lines};
 use crate::autograd::Params;
 use crate::error::{Error, Result};
 use crate::experiments::sweep::folder::JobState;
@@ -113,9 +113,10 @@ impl Selection {
         let sweep = self.read()?;
         let collection = collect(&sweep, self.shard)?;
         let files = render::write(&sweep, self.shard, &collection)?;
-        say(render::markdown(&collection).trim_end())?;
+        say_lines(&render::markdown(&collection))?;
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        say(&format!("\nwritten: {}", files.join(", ")))
+        say("")?;
+        say(&format!("written: {}", files.join(", ")))
     }
 }
 

@@ -1,8 +1,9 @@
 //! `diva train`
 
 use super::console::{Console, seconds_since_1970};
-use super::{DataArguments, percent, say};
+use super::{DataArguments, percent, say, say_lines};
 use crate::error::Result;
+use crate::names::printable_source;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::run_folder::{self, Claim, RunFolder};
@@ -41,7 +42,7 @@ impl Train {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.config.resolve()?;
         if self.print_config {
-            return say(config.to_toml().trim_end());
+            return say_lines(&printable_source(&config.to_toml()));
         }
         let base = Path::new("runs");
         let newest = || run_folder::newest(base, &config.preset, config.seed).filter(|_| self.resume);

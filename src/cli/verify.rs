@@ -42,7 +42,7 @@ impl Verify {
     pub(super) fn run(&self) -> Result<()> {
         let (folder, run) = (RunFolder::new(&self.run), shown(&self.run));
         let config = self.elsewhere.config("repeat", &folder)?;
-        let mut lines = run::read_metrics(&folder.metrics())?;
+        let mut lines = run::read_recorded_epochs(&folder)?;
         if !(1..=lines.len()).contains(&self.epochs) {
             let (asked, there) = (self.epochs, lines.len());
             return Err(Error::request(format!(

@@ -13,6 +13,7 @@
 
 use super::collection::{Collection, UNLABELLED};
 use crate::error::{Error, Result};
+use crate::store::input;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -134,8 +135,7 @@ impl Division {
     /// # Errors
     /// If it is missing or not one.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-        Self::parse(&text, path)
+        Self::parse(&input::text(path, input::TABLE)?, path)
     }
 
     /// Finds the images of the division in a collection, and puts these in front, in the order of the table. Returns the role

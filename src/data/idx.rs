@@ -11,6 +11,7 @@
 //! more than 1,032 times its length. This bound and those of all other readers are held by `tests/memory.rs`.
 
 use crate::error::{Error, Result};
+use crate::store::input;
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -137,7 +138,7 @@ fn find(folder: &Path, stem: &str, kind: &str) -> Result<PathBuf> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|cause| Error::reading(path, &cause))
+    input::open(path).map_err(|cause| Error::reading(path, &cause))
 }
 
 #[derive(Clone, Copy)]

@@ -8,8 +8,8 @@
 
 use crate::error::{Error, Result};
 use crate::names::shown;
+use crate::store::input;
 use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Info, Transformations};
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Seek};
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ pub struct Grey {
 /// # Errors
 /// If the file cannot be read, is not a PNG file, is damaged or cut short, or has another size.
 pub fn read_grey(path: &Path, height: usize, width: usize) -> Result<Grey> {
-    let file = File::open(path).map_err(|cause| Error::reading(path, &cause))?;
+    let file = input::open(path).map_err(|cause| Error::reading(path, &cause))?;
     decode_grey(BufReader::new(file), height, width)
         .map_err(|what| Error::request(format!("cannot read {}: {what}", shown(path))))
 }

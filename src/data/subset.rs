@@ -7,6 +7,7 @@ use super::idx::CLASSES;
 use super::npy;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
+use crate::store::input;
 use std::path::Path;
 
 /// Draws `per_class` digits of each class, as indices into `labels` (each 0 to 9).
@@ -52,8 +53,7 @@ pub(super) fn draw_at_most(labels: &[u8], per_class: usize, seed: u64, purpose: 
 /// If the file cannot be read, is neither, holds no index, or holds one twice, negative, or not below
 /// `available`.
 pub fn read_indices(path: &Path, available: usize) -> Result<Vec<usize>> {
-    let bytes = std::fs::read(path).map_err(|cause| Error::reading(path, &cause))?;
-    parse_indices(&bytes, path, available)
+    parse_indices(&input::bytes(path, input::LIST)?, path, available)
 }
 
 /// Takes the bytes of such a file apart; `path` is what error messages call them, and a name in `.npy` says

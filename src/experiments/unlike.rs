@@ -67,8 +67,8 @@ impl UnlikeTraining {
         Self::new(&elbos, QUANTILE, prior_y)
     }
 
-    /// Takes the text of the file apart in which a run keeps its threshold; `path` is what error messages call it. Memory: at most 24 times the text's
-    /// length, and 16 KiB.
+    /// Takes the text of the file apart in which a run keeps its threshold; `path` is what error messages call it. Memory: at
+    /// most 24 times the text's length, and 16 KiB.
     ///
     /// # Errors
     /// If it is not one.

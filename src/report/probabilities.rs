@@ -2,7 +2,7 @@
 //! unseen one the ROC curve and the calibration.
 
 use super::html::chart::{self, Line};
-use super::html::{Page, captioned};
+use super::html::{Page, captioned, name};
 use super::palette::{GREY, label};
 use super::run_report::{MISSING, cells, or_dash, percent};
 use super::text::degrees;
@@ -13,6 +13,7 @@ use crate::train::evaluate::Evaluation;
 /// two.
 pub(super) fn describe(page: &mut Page, evaluation: &Evaluation, classes: &[String]) {
     let ([negative, positive], Some(scores)) = (classes, evaluation.test_scores()) else { return };
+    let (negative, positive) = (&name(negative), &name(positive));
     page.heading(3, "How good the probabilities are");
     page.paragraph(&format!(
         "What follows is about the class {positive}. Precision is the share of the images that are taken for it which are \

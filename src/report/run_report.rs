@@ -2,11 +2,12 @@
 
 use super::curves::{HELD_BACK, LOSS, OTHER_DIGITS, TERMS, TOGETHER};
 use super::html::chart::{self, Line};
-use super::html::{self, Page};
+use super::html::{self, Page, name};
 use super::palette::{Colour, LABELS, label, series};
 use super::probabilities;
 use super::text::degrees;
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
+use crate::names::{printable, printable_source};
 use crate::store::checkpoint::sha256_hex;
 use crate::train::evaluate::Evaluation;
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
@@ -77,7 +78,7 @@ pub struct Views {
 pub fn page(runs: &[RunReport]) -> String {
     let [first, ..] = runs else { panic!("a report of no run") };
     let title = match runs.len() {
-        1 => format!("{}: {}", kind(first.config.model.kind), first.name),
+        1 => format!("{}: {}", kind(first.config.model.kind), name(&first.name)),
         count => format!("{count} runs compared"),
     };
     let mut page = Page::new(&title);
@@ -86,7 +87,7 @@ pub fn page(runs: &[RunReport]) -> String {
     }
     for run in runs {
         if runs.len() > 1 {
-            page.heading(2, &run.name);
+            page.heading(2, &name(&run.name));
         }
         describe(&mut page, run);
     }
@@ -107,7 +108,7 @@ fn kind(kind: ModelKind) -> &'static str {
 
 impl RunReport {
     fn unseen(&self) -> String {
-        degrees(&self.config.data.test_domain.to_string())
+        name(&degrees(&self.config.data.test_domain.to_string()))
     }
 
     /// The epoch that is selected, or would be now.
@@ -257,9 +258,9 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
 /// The training domains in words, and which images have no class.
 fn trained_on(run: &RunReport) -> String {
     let Unlabelled { subsets, domains, images } = &run.config.data.unlabelled;
-    let names = run.config.data.training_domains().into_iter().filter_map(|name| {
-        let shown = degrees(&name.to_string());
-        match (domains.contains(name), images) {
+    let names = run.config.data.training_domains().into_iter().filter_map(|domain| {
+        let shown = name(&degrees(&domain.to_string()));
+        match (domains.contains(domain), images) {
             (false, _) => Some(shown),
             (true, UnlabelledImages::Used) => Some(format!("{shown} (without classes)")),
             (true, UnlabelledImages::LeftOut) => None,
@@ -330,12 +331,15 @@ fn repeat(page: &mut Page, run: &RunReport) {
     );
     let mut commands = "diva train config.toml --out repeated\n".to_owned();
     if let Some(result) = &run.result {
-        commands += &format!("sha256sum repeated/checkpoint.safetensors   # {}\n", result.checkpoint_sha256);
+        commands += &format!(
+            "sha256sum repeated/checkpoint.safetensors   # {}\n",
+            printable(&result.checkpoint_sha256)
+        );
     } else if let Some(epoch) = run.metrics.last() {
-        commands += &format!("# state after epoch {}: {}\n", epoch.epoch, epoch.state_sha256);
+        commands += &format!("# state after epoch {}: {}\n", epoch.epoch, printable(&epoch.state_sha256));
     }
     page.code(&format!("{commands}# diva {}", env!("CARGO_PKG_VERSION")));
-    page.folded("config.toml", &run.config.to_toml());
+    page.folded("config.toml", &printable_source(&run.config.to_toml()));
 }
 
 fn line(

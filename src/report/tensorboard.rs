@@ -15,9 +15,10 @@
 //! left there, so no epoch is ever in it twice. The times of the events are the only ones of a clock in a run's
 //! folder; those of earlier epochs are counted back from now by the seconds that the epochs took.
 
+use crate::data::pictures::LONGEST_FILE;
 use crate::error::{Error, Result};
-use crate::store::durable;
 use crate::store::run_folder::RunFolder;
+use crate::store::{durable, input};
 use crate::train::metrics::EpochMetrics;
 use crate::train::run::read_metrics;
 use serde_json::Value as Json;
@@ -77,7 +78,7 @@ impl EventFile {
         }
         paths.sort();
         for path in paths {
-            let png = fs::read(&path).map_err(|cause| Error::reading(&path, &cause))?;
+            let png = input::bytes(&path, LONGEST_FILE)?;
             let Some([height, width, colour_space]) = measures(&png) else { continue };
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let picture = Value {

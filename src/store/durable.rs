@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use crate::store::disk::{self, OpenFile, Purpose, in_force};
+use crate::store::input;
 
 const TEMPORARY_ENDING: &str = ".part";
 
@@ -98,7 +99,7 @@ pub fn sync_entries(folder: &Path) -> Result<()> {
 /// [`Error::Request`] if the file cannot be read or has fewer complete lines than `keep`, [`Error::Work`] if
 /// it cannot be written.
 pub fn truncate_lines(path: &Path, keep: usize) -> Result<()> {
-    let bytes = match fs::read(path) {
+    let bytes = match input::read(path, input::TABLE) {
         Ok(bytes) => bytes,
         Err(cause) if cause.kind() == ErrorKind::NotFound => Vec::new(),
         Err(cause) => return Err(Error::reading(path, &cause)),

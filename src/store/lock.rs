@@ -20,6 +20,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::store::disk::{self, OpenFile, Purpose, in_force};
+use crate::store::input;
 use holder::{Holder, Life};
 
 /// The name of the lock's file in the folder.
@@ -144,7 +145,7 @@ fn take_over(folder: &Path) -> Result<()> {
     };
     // As nobody else removes it now, it is the one that is looked at.
     let path = folder.join(LOCK);
-    let left = File::open(&path).ok().and_then(|file| Holder::read(&file));
+    let left = input::open(&path).ok().and_then(|file| Holder::read(&file));
     let removed = match left.map(|left| left.life()) {
         Some(Life::Over) => in_force().remove_file(&path),
         _ => Ok(()),
@@ -215,7 +216,7 @@ pub fn is_held(folder: &Path) -> bool {
 /// to look.
 pub fn held_by(folder: &Path) -> Option<String> {
     let path = folder.join(LOCK);
-    let open = OpenFile { file: File::open(&path).ok()?, path };
+    let open = OpenFile { file: input::open(&path).ok()?, path };
     let locked = in_force().try_lock_shared(&open);
     let holder = Holder::read(&open.file);
     free(&open.file);

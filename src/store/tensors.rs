@@ -14,15 +14,14 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, View};
 
 use crate::error::{Error, Result};
-use crate::store::durable;
+use crate::store::{durable, input};
 
 /// The length of the header's length.
 const LENGTH_BYTES: usize = 8;
@@ -253,12 +252,7 @@ impl TensorFile {
 /// # Errors
 /// [`Error::Request`] with the path: it cannot be read or is no file.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let found = fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?;
-    if !found.is_file() {
-        // A device may have no end.
-        return Err(Error::request(format!("cannot read {}: it is not a file", path.display())));
-    }
-    fs::read(path).map_err(|cause| Error::reading(path, &cause))
+    input::bytes(path, input::TENSORS)
 }
 
 /// The bytes of a safetensors file with at most one text: more would come in random order.
@@ -285,12 +279,10 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(TensorFile, BTreeMap<
 
 /// The texts of a safetensors file, of which no more than the header is read.
 pub(super) fn texts_of(path: &Path) -> Result<BTreeMap<String, String>> {
-    let failed = |cause: &io::Error| Error::reading(path, cause);
-    let file = File::open(path).map_err(|cause| failed(&cause))?;
     let mut begin = Vec::new();
-    file.take((LENGTH_BYTES + LONGEST_HEADER) as u64)
-        .read_to_end(&mut begin)
-        .map_err(|cause| failed(&cause))?;
+    let most = (LENGTH_BYTES + LONGEST_HEADER) as u64;
+    let read = input::open(path).and_then(|file| file.take(most).read_to_end(&mut begin));
+    read.map_err(|cause| Error::reading(path, &cause))?;
     let (header, _) = split(&begin)
         .map_err(|complaint| Error::request(format!("cannot read {}: {complaint}", path.display())))?;
     let metadata: Metadata = serde_json::from_slice(header).map_err(|cause| {

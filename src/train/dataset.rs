@@ -96,6 +96,21 @@ pub fn refuse_impossible_classes(config: &Config, split: &Split) -> Result<()> {
     )))
 }
 
+/// Refuses fewer images than one batch takes. Only training needs as many.
+///
+/// # Errors
+/// Names both numbers.
+pub fn refuse_too_few_images(config: &Config, split: &Split) -> Result<()> {
+    let batch = config.train.batch;
+    match split.trained_on().find(|(_, data)| batch > data.len()) {
+        None => Ok(()),
+        Some((which, data)) => {
+            let images = data.len();
+            Err(Error::request(format!("train.batch = {batch} is more than the {images} {which} images")))
+        }
+    }
+}
+
 /// How many images of each class there are.
 pub fn class_counts(data: &Dataset, classes: usize) -> Vec<usize> {
     (0..classes as u32).map(|class| data.classes.iter().filter(|&&c| c == class).count()).collect()

@@ -10,9 +10,9 @@ use super::trainer::Trainer;
 use super::{run, weights};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::sha256_hex;
+use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::{self, TensorFile};
-use std::fs;
 use std::io::ErrorKind;
 
 /// What becomes of `best.safetensors` when a run goes on.
@@ -88,7 +88,7 @@ pub(super) fn not_the_selected(best: &SelectedEpoch, what: &str) -> String {
 /// The lines of the first `epochs` epochs. What stands behind them is of no account.
 fn lines_of(folder: &RunFolder, epochs: usize) -> Result<Vec<EpochMetrics>> {
     let path = folder.metrics();
-    let bytes = match fs::read(&path) {
+    let bytes = match input::read(&path, input::TABLE) {
         Ok(bytes) => bytes,
         Err(cause) if cause.kind() == ErrorKind::NotFound => Vec::new(),
         Err(cause) => return Err(Error::reading(&path, &cause)),
@@ -134,7 +134,9 @@ pub(super) fn finished(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256:
     // What an earlier version did not seal cannot be compared.
     let is_sealed =
         |sealed: &Option<String>, found: &dyn Fn() -> Option<String>| sealed.is_none() || *sealed == found();
-    let of_file = |path: std::path::PathBuf| move || fs::read(&path).ok().map(|bytes| sha256_hex(&bytes));
+    let of_file = |path: std::path::PathBuf| {
+        move || input::bytes(&path, input::TENSORS).ok().map(|bytes| sha256_hex(&bytes))
+    };
     let identity = || Some(sha256_hex(trainer.config().identity().as_bytes()));
     let is_whole = is_sealed(&result.best_sha256, &of_file(folder.best()))
         && is_sealed(&result.unlike_sha256, &of_file(folder.unlike()))

@@ -16,10 +16,8 @@ use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
-use crate::store::durable;
 use crate::store::run_folder::{RunFolder, State as FolderState};
-use crate::store::tensors;
-use std::fs;
+use crate::store::{durable, input, tensors};
 use std::path::Path;
 
 /// What the caller of a run lends it: a clock, an ear for signals, and a place for reports.
@@ -204,7 +202,7 @@ pub fn train(
     let mut result = result(&trainer, checkpoint, best, &selected)?;
     watcher.trained(&trainer, folder, &selected)?;
     if folder.unlike().exists() {
-        let unlike = fs::read(folder.unlike()).map_err(|cause| Error::reading(&folder.unlike(), &cause))?;
+        let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT)?;
         result.unlike_sha256 = Some(sha256_hex(&unlike));
     }
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
@@ -258,8 +256,7 @@ pub(super) fn is_done(trainer: &Trainer) -> bool {
 /// # Errors
 /// If it is missing or not one.
 pub fn read_result(path: &Path) -> Result<RunResult> {
-    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-    parse_result(&text, path)
+    parse_result(&input::text(path, input::SHORT_TEXT)?, path)
 }
 
 /// Takes the text of a `result.json` apart; `path` is what error messages call it. Memory: at most 24 times the text's
@@ -278,8 +275,22 @@ pub fn parse_result(text: &str, path: &Path) -> Result<RunResult> {
 /// # Errors
 /// If it is missing, or a line is not that of an epoch.
 pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
-    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-    parse_metrics(&text, path)
+    parse_metrics(&input::text(path, input::TABLE)?, path)
+}
+
+/// The metrics of the epochs that a run has recorded. Of one that is not finished, what follows the last end of a line is none: a
+/// process may have been killed, or be, in the middle of it.
+///
+/// # Errors
+/// As [`read_metrics`].
+pub fn read_recorded_epochs(folder: &RunFolder) -> Result<Vec<EpochMetrics>> {
+    let path = folder.metrics();
+    if folder.result().exists() {
+        return read_metrics(&path);
+    }
+    let text = input::text(&path, input::TABLE)?;
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    parse_metrics(&text[..whole], &path)
 }
 
 /// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it. Memory: as [`parse_result`].
@@ -303,7 +314,7 @@ pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
 /// # Errors
 /// If it is missing or not one, or an override is not usable or has no effect.
 pub fn read_config(path: &Path, overrides: &[String]) -> Result<Config> {
-    let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
+    let text = input::text(path, input::SHORT_TEXT)?;
     Request::resolve(Some((&path.display().to_string(), &text)), None, overrides, None)?.effective()
 }
 

@@ -12,10 +12,9 @@ use super::state::Note;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
-use crate::store::durable;
 use crate::store::run_folder::RunFolder;
+use crate::store::{durable, input};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::PathBuf;
 
 /// What `imported.json` holds.
@@ -58,10 +57,7 @@ impl Known {
             return Ok(Some(known(folder.result(), result.configuration_sha256, result.best_sha256)));
         }
         let path = folder.imported();
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = fs::read_to_string(&path).map_err(|cause| Error::reading(&path, &cause))?;
+        let Some(text) = input::text_if_there(&path, input::SHORT_TEXT)? else { return Ok(None) };
         let imported: Imported = serde_json::from_str(&text).map_err(|cause| {
             Error::request(format!(
                 "cannot read {}: it says nothing of imported weights ({cause})",

@@ -92,15 +92,6 @@ fn read_listed(
         ));
     }
     images.notices.extend(images.split.untrained_classes());
-    for (which, data) in images.split.trained_on() {
-        if config.train.batch > data.len() {
-            return Err(Error::request(format!(
-                "train.batch = {} is more than the {} {which} images",
-                config.train.batch,
-                data.len()
-            )));
-        }
-    }
     Ok(images)
 }
 

@@ -40,6 +40,7 @@ impl Trainer {
     /// # Errors
     /// If the configuration does not fit the data.
     pub fn new(config: Config, split: Split) -> Result<Self> {
+        dataset::refuse_too_few_images(&config, &split)?;
         dataset::refuse_impossible_classes(&config, &split)?;
         let counts = dataset::class_counts(&split.train, split.classes);
         let settings =

@@ -288,3 +288,33 @@ fn domains_of_weights_from_elsewhere_are_called_by_their_number() {
     let found = here.json(&[&predict[..], &["--json"]].concat());
     assert_eq!(found["domains"], json!(["0", "1"]));
 }
+
+/// A batch is taken by a step of training only.
+#[test]
+fn fewer_images_than_a_batch_are_counted_evaluated_and_drawn_from() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    let large = [&of_folders(TWO)[..], &["--set", "train.batch=1000"]].concat();
+    let info = here.json(&[&["data", "info", "--preset", "quick-cells", "--json"], &large[..]].concat());
+    assert_eq!(info["domains"].as_array().unwrap().len(), 5);
+    let refused = ["train.batch = 1000 is more than the ", " training images"];
+    here.refuse(&train("run", TWO, &["--set", "train.batch=1000"]), 2, &refused);
+    assert!(!here.join("run").exists());
+
+    here.succeed(&train("run", TWO, &[]));
+    let division = text(&here.read("run/division.csv"));
+    for line in division.lines().filter(|line| line.ends_with(",training")).skip(2) {
+        fs::remove_file(here.join("data").join(line.split(',').next().unwrap())).unwrap();
+    }
+    let evaluated = here.run(&["evaluate", "run", "--json"]);
+    let found: Value = serde_json::from_slice(&evaluated.stdout).unwrap();
+    let domains = found["domains"].as_array().unwrap();
+    let trained_on = domains.iter().filter(|row| row["role"] == "training");
+    assert_eq!(trained_on.map(|row| row["images"].as_u64().unwrap()).sum::<u64>(), 2, "{found}");
+    assert!(text(&evaluated.stderr).contains("are missing here"));
+    for arguments in [["generate", "run", "reconstructions"], ["report", "run", "--threads=1"]] {
+        let output = here.run(&arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    here.refuse(&["verify", "run"], 2, &["the pictures are not those that it began with"]);
+}

@@ -13,9 +13,13 @@ mod divergence;
 mod divisions;
 mod folders;
 mod full_disk;
+#[cfg(unix)]
+mod inputs;
 mod interruption;
 mod locks;
 mod names;
+#[cfg(unix)]
+mod nasty;
 mod probabilities;
 #[path = "../program/mod.rs"]
 mod program;

@@ -134,3 +134,40 @@ fn several_runs_are_compared_whatever_their_models() {
     assert_eq!(found.matches("What each latent knows").count(), 1);
     assert_eq!(found.matches("What is mistaken for what").count(), 2);
 }
+
+#[test]
+fn a_torn_last_line_is_no_epoch_until_the_run_is_finished() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let whole = text(&here.read("run/metrics.jsonl"));
+    let result = here.read("run/result.json");
+    for torn in [&whole[..whole.len() - 1], &whole[..whole.len() - 40], &format!("{whole}{{\"epo")] {
+        fs::write(here.join("run/metrics.jsonl"), torn).unwrap();
+        fs::remove_file(here.join("run/result.json")).unwrap();
+        let epochs = torn.matches('\n').count();
+        let last = format!("state after epoch {epochs}: ");
+        page(&here, &["run"], &["This run is not finished", &last]);
+        assert_eq!(here.succeed(&["verify", "run"]).matches(" repeats: ").count(), 1);
+        fs::write(here.join("run/result.json"), &result).unwrap();
+    }
+    // Of a finished run it is damage.
+    here.refuse(&["report", "run"], 2, &["run/metrics.jsonl: line 3 is not the metrics of an epoch"]);
+}
+
+#[test]
+fn what_a_result_holds_adds_no_command() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let result = text(&here.read("run/result.json"));
+    let mut value: Value = serde_json::from_str(&result).unwrap();
+    value["checkpoint_sha256"] = "00\nrm -rf ~\r\u{1b}[2J".into();
+    fs::write(here.join("run/result.json"), value.to_string()).unwrap();
+    page(&here, &["run"], &["checkpoint.safetensors   # 00\\nrm -rf ~\\r\\u{1b}[2J\n# diva "]);
+    // The same of a run that is not finished.
+    fs::remove_file(here.join("run/result.json")).unwrap();
+    let lines = text(&here.read("run/metrics.jsonl"));
+    let mut last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    last["state_sha256"] = "00\nrm -rf ~".into();
+    fs::write(here.join("run/metrics.jsonl"), format!("{last}\n")).unwrap();
+    page(&here, &["run"], &["# state after epoch 2: 00\\nrm -rf ~\n# diva "]);
+}

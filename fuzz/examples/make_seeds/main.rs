@@ -34,6 +34,8 @@ fn main() {
     write("metrics", metrics());
     write("division", division());
     write("convolution", convolution());
+    write("tables", names());
+    write("page", names());
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -177,7 +179,12 @@ fn sweep() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         ("texts", grid("data.subset_file = ['a b.npy', 'ä', \"q\\\"q\"]\n")),
-        ("control", grid("data.source = [\"idx\"]\ndata.path = [\"a\\u0007b\"]\ndata.subset_file = [\"\\n\", \"\\r\"]\n")),
+        (
+            "control",
+            grid(
+                "data.source = [\"idx\"]\ndata.path = [\"a\\u0007b\"]\ndata.subset_file = [\"\\n\", \"\\r\"]\n",
+            ),
+        ),
         ("empty", grid("")),
         ("empty-list", grid("seed = []\n")),
         ("nothing", text("preset = 'quick'\n")),
@@ -376,7 +383,10 @@ fn division() -> Vec<(&'static str, Vec<u8>)> {
     let (hash, other) = ("00".repeat(32), "Ff".repeat(32));
     let table = |lines: &[String]| [head.as_bytes(), lines.concat().as_bytes()].concat();
     vec![
-        ("file", table(&[format!("A/x/1.png,{hash},A,x,,training\n"), format!("B/2.png,{other},B,,,left-out\n")])),
+        (
+            "file",
+            table(&[format!("A/x/1.png,{hash},A,x,,training\n"), format!("B/2.png,{other},B,,,left-out\n")]),
+        ),
         ("quoted", table(&[format!("\"A, \"\"1\"\"\n.png\",{hash},\"=A\r\n\",x,g,validation\r\n")])),
         ("no-lines", table(&[])),
         ("nothing", vec![]),
@@ -386,7 +396,10 @@ fn division() -> Vec<(&'static str, Vec<u8>)> {
         ("too-few", table(&[format!("1.png,{hash},A,x,test\n")])),
         ("open-quote", table(&[format!("\"1.png,{hash},A,x,,test\n")])),
         ("other-columns", b"file,role\n1.png,test\n".to_vec()),
-        ("columns-moved", format!("role,file,sha256,domain,class,group\ntest,1.png,{hash},A,x,\n").into_bytes()),
+        (
+            "columns-moved",
+            format!("role,file,sha256,domain,class,group\ntest,1.png,{hash},A,x,\n").into_bytes(),
+        ),
     ]
 }
 
@@ -417,6 +430,22 @@ fn metrics() -> Vec<(&'static str, Vec<u8>)> {
         ("not-a-result", of(1, "{}")),
         ("unlike", of(1, unlike)),
         ("no-share", of(1, &unlike.replace("0.01", "1.01"))),
+    ]
+}
+
+/// Names that speak to terminals, spreadsheets and browsers.
+fn names() -> Vec<(&'static str, Vec<u8>)> {
+    let names = |all: &[&str]| all.join("\u{1e}").into_bytes();
+    vec![
+        ("plain", names(&["A", "75", "größe 1.png", "C59P20"])),
+        ("lines", names(&["\u{1b}[2J\nforged: 1", "\r\n", "\t\0", "\u{9b}31m\u{2028}\u{2029}\u{85}"])),
+        ("directions", names(&["\u{202e}gnp.exe", "\u{2069}\u{2068}\u{2066}", "\u{61c}\u{200f}a"])),
+        ("scripts", names(&["עברית", "寄生虫", "e\u{301}", "🦠"])),
+        ("formulas", names(&["=cmd|' /C calc'!A0", "+3", "-15", "-x", "@a", " =1", "＝1", "-inf"])),
+        ("markup", names(&["a|b\\", "`*~_", "![x](http://y)", "<script>&amp;\"'</pre>", ",\"\"", "#"])),
+        ("nothing", vec![]),
+        ("no-text", vec![0xff]),
+        ("too-many", names(&["a"; 13])),
     ]
 }
 

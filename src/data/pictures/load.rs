@@ -10,10 +10,8 @@ use crate::data::collection::{Collection, Origin};
 use crate::error::{Error, Result};
 use crate::names::shown;
 use crate::parallel;
-use crate::store::durable;
+use crate::store::{durable, input};
 use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 /// The longest file that is read: the largest picture as 16-bit colour with alpha, not packed at all, takes 512 MiB.
@@ -197,19 +195,7 @@ fn is_unchanged(path: &Path, record: &Record) -> bool {
 
 /// The bytes of a file that can be a picture.
 fn read_file(path: &Path) -> std::result::Result<Vec<u8>, String> {
-    let what = |cause: std::io::Error| cause.to_string();
-    // Before it is opened, which takes forever with a pipe.
-    let found = std::fs::metadata(path).map_err(what)?;
-    if !found.is_file() {
-        return Err("it is not a file".into());
-    }
-    let length = found.len();
-    if length > LONGEST_FILE {
-        return Err(format!("it has {length} bytes, expected at most {LONGEST_FILE} of a picture"));
-    }
-    let mut bytes = Vec::with_capacity(length as usize + 1); // one more, by which the end is noticed without growing
-    File::open(path).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes)).map_err(what)?;
-    Ok(bytes)
+    input::read(path, LONGEST_FILE).map_err(|cause| cause.to_string())
 }
 
 fn unreadable(listing: &Listing, records: &[Record]) -> Vec<String> {

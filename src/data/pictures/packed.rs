@@ -12,8 +12,8 @@
 //! A file that is not of this kind, is damaged, or tells of other files counts as absent.
 
 use crate::parallel;
+use crate::store::input;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -103,8 +103,7 @@ impl Packed {
     /// Memory: the length of the file, and 100 bytes and its name for each of `names`. A file of another kind or size is
     /// not read.
     pub fn read(path: &Path, size: [usize; 3], names: &[String]) -> Option<Packed> {
-        let mut file =
-            File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
+        let mut file = input::open(path).ok()?;
         let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
         let mut footer = [0; FOOTER];
         file.seek(SeekFrom::Start(length.checked_sub(FOOTER)? as u64)).ok()?;

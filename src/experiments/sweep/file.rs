@@ -5,7 +5,7 @@
 //! shows when each job is resolved.
 
 use crate::error::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
@@ -84,10 +84,9 @@ impl SweepFile {
 
     /// A value that another one always replaces was meant for something.
     fn refuse_what_is_said_twice(&self, base: &Table) -> Result<()> {
-        for (index, arm) in self.arms.iter().enumerate() {
-            if self.arms[..index].iter().any(|other| other.name == arm.name) {
-                return Err(Error::request(format!("two arms have the name {:?}", arm.name)));
-            }
+        let mut names = BTreeSet::new();
+        if let Some(arm) = self.arms.iter().find(|arm| !names.insert(&arm.name)) {
+            return Err(Error::request(format!("two arms have the name {:?}", arm.name)));
         }
         let of_arms = self.arms.iter().flat_map(|arm| arm.settings.iter().map(|(key, _)| key));
         if self.grid.iter().map(|axis| &axis.key).chain(of_arms).any(|key| key == "preset") {
@@ -95,17 +94,19 @@ impl SweepFile {
                 "preset is not usable in [grid] or [[arms]]; it is the same for all jobs",
             ));
         }
-        let base = leaves(base.clone());
-        for axis in &self.grid {
-            let is_it = |(key, _): &(String, Value)| *key == axis.key;
-            if base.iter().any(is_it) {
-                return Err(Error::request(format!("{} stands both in [grid] and outside of it", axis.key)));
+        let base: BTreeSet<String> = leaves(base.clone()).into_iter().map(|(key, _)| key).collect();
+        let mut in_arms = BTreeMap::new();
+        for arm in &self.arms {
+            for (key, _) in &arm.settings {
+                in_arms.entry(key).or_insert(&arm.name);
             }
-            if let Some(arm) = self.arms.iter().find(|arm| arm.settings.iter().any(is_it)) {
-                return Err(Error::request(format!(
-                    "{} stands both in [grid] and in the arm {:?}",
-                    axis.key, arm.name
-                )));
+        }
+        for Axis { key, .. } in &self.grid {
+            if base.contains(key) {
+                return Err(Error::request(format!("{key} stands both in [grid] and outside of it")));
+            }
+            if let Some(arm) = in_arms.get(key) {
+                return Err(Error::request(format!("{key} stands both in [grid] and in the arm {arm:?}")));
             }
         }
         Ok(())
@@ -157,10 +158,9 @@ fn axes(grid: Table, places: &BTreeMap<String, usize>) -> Result<Vec<Axis>> {
     keys.sort_by_key(|(key, _)| places.get(key));
     let axis = |(key, value): (String, Value)| match value {
         Value::Array(values) if !values.is_empty() => {
-            for (index, value) in values.iter().enumerate() {
-                if values[..index].contains(value) {
-                    return Err(Error::request(format!("[grid] names {key} = {value} twice")));
-                }
+            let mut known = BTreeSet::new();
+            if let Some(value) = values.iter().find(|value| !known.insert(value.to_string())) {
+                return Err(Error::request(format!("[grid] names {key} = {value} twice")));
             }
             Ok(Axis { key, values })
         }

@@ -8,13 +8,12 @@ use super::{Job, Sweep, fingerprint};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::run_folder::RunFolder;
-use crate::store::{durable, lock};
+use crate::store::{durable, input, lock};
 use crate::train::metrics::RunResult;
 use crate::train::run;
 use crate::train::state::Note;
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::io::ErrorKind;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 const RECORD: &str = "sweep.toml";
@@ -105,15 +104,11 @@ impl Sweep {
 
     fn read_record(&self) -> Result<Record> {
         let path = self.record_path();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                if RunFolder::new(&self.folder).holds_a_run() {
-                    return Err(self.refused("it holds a run of its own"));
-                }
-                return Ok(Record::default());
+        let Some(text) = input::text_if_there(&path, input::TABLE)? else {
+            if RunFolder::new(&self.folder).holds_a_run() {
+                return Err(self.refused("it holds a run of its own"));
             }
-            Err(cause) => return Err(Error::reading(&path, &cause)),
+            return Ok(Record::default());
         };
         toml::from_str(&text).map_err(|cause| {
             let what = cause.message().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -130,9 +125,11 @@ impl Sweep {
     }
 
     fn refuse_another(&self, record: &Record) -> Result<()> {
-        let gone = || record.jobs.iter().filter(|old| !self.jobs.iter().any(|job| job.id == old.id));
+        let ids: BTreeSet<&str> = self.jobs.iter().map(|job| job.id.as_str()).collect();
+        let gone = || record.jobs.iter().filter(|old| !ids.contains(old.id.as_str()));
         // A job of the same name says which key was changed.
-        let namesake = |old: &RecordedJob| self.jobs.iter().find(|job| job.name == old.name);
+        let names: BTreeMap<&str, &Job> = self.jobs.iter().map(|job| (job.name.as_str(), job)).collect();
+        let namesake = |old: &RecordedJob| names.get(old.name.as_str());
         let changed = gone()
             .find_map(|old| Some((old, difference(&old.decides, &fingerprint(&namesake(old)?.config))?)));
         match (changed, gone().next()) {
@@ -170,7 +167,7 @@ impl Sweep {
         if lock::is_held(run.path()) {
             return Ok(JobState::WorkedOn { epochs: epochs_done(&run) });
         }
-        if let Ok(why) = fs::read_to_string(run.path().join(FAILURE)) {
+        if let Some(why) = input::text_if_there(&run.path().join(FAILURE), input::SHORT_TEXT)? {
             return Ok(JobState::Failed(why.trim_end().to_owned()));
         }
         match run.checkpoint().exists() {
@@ -220,5 +217,6 @@ fn difference(there: &str, here: &str) -> Option<(String, String)> {
 
 /// The complete lines of metrics: a torn last one is no epoch.
 fn epochs_done(run: &RunFolder) -> usize {
-    fs::read(run.metrics()).map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count())
+    input::read(&run.metrics(), input::TABLE)
+        .map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count())
 }

@@ -42,9 +42,9 @@ pub mod work;
 use crate::config::{Asked, Config, Request, Source};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::sha256_hex;
+use crate::store::input;
 use file::{Arm, SweepFile};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -103,8 +103,7 @@ impl Sweep {
     /// A request error that names the file and what is wrong with it: it cannot be read, varies nothing, has a key or a
     /// value that no configuration has, or one that no job reads, or two jobs that are the same.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|cause| Error::reading(path, &cause))?;
-        Sweep::parse(path, &text)
+        Sweep::parse(path, &input::text(path, input::SHORT_TEXT)?)
     }
 
     /// The sweep of the text of a file.

@@ -8,6 +8,7 @@ use super::table::{Cell, Collection, TEST_ACCURACY, Table, Unit};
 use super::{Shard, Sweep};
 use crate::error::Result;
 use crate::store::durable;
+use crate::tables::{csv_line, markdown_line, markdown_text};
 use std::path::PathBuf;
 
 const OWN: &str = "this sweep";
@@ -40,24 +41,22 @@ pub fn json(collection: &Collection) -> String {
 /// of a single run, n, the n that is planned, and the source. What is not there is empty. Beside accuracies stand published
 /// ones and that of naming the commonest class of the images, under sources of their own.
 pub fn csv(collection: &Collection) -> String {
-    let labels = collection.labels.iter().map(|label| field(label));
+    let mut text = String::new();
+    let mut line = |figure: &str, labels: &[String], rest: [&str; 8]| {
+        let cells = [figure].into_iter().chain(labels.iter().map(String::as_str)).chain(rest);
+        text += &(csv_line(cells) + "\n");
+    };
     let columns =
         ["test_domain", "mean", "standard_error", "interval_low", "interval_high", "n", "planned", "source"];
-    let head: Vec<String> =
-        ["figure".into()].into_iter().chain(labels).chain(columns.map(str::to_owned)).collect();
-    let mut text = head.join(",") + "\n";
-    let mut line = |figure: &str, labels: &[String], domain: &str, rest: String| {
-        let labels: Vec<String> = labels.iter().map(|label| field(label)).collect();
-        text += &format!("{figure},{},{},{rest}\n", labels.join(","), field(domain));
-    };
+    line("figure", &collection.labels, columns);
     let number = |number: Option<f64>| number.map_or(String::new(), |number| number.to_string());
     for table in &collection.tables {
         for row in &table.rows {
             for (domain, cell) in named_cells(collection, &row.cells, &row.average) {
                 let (mean, error) = (number(cell.mean), number(cell.standard_error));
                 let [low, high] = [0, 1].map(|end| number(cell.interval.map(|interval| interval[end])));
-                let rest = format!("{mean},{error},{low},{high},{},{},{OWN}", cell.n, cell.planned);
-                line(table.figure, &row.labels, domain, rest);
+                let [n, planned] = [cell.n, cell.planned].map(|count| count.to_string());
+                line(table.figure, &row.labels, [domain, &mean, &error, &low, &high, &n, &planned, OWN]);
             }
         }
         if let Some(values) = of_commonest_class(table) {
@@ -65,7 +64,7 @@ pub fn csv(collection: &Collection) -> String {
             let labels = of_method(collection, name.to_owned());
             let domains = collection.test_domains.iter().map(String::as_str).chain(["average"]);
             for (domain, value) in domains.zip(values) {
-                line(table.figure, &labels, domain, format!("{},,,,,,{source}", number(value)));
+                line(table.figure, &labels, [domain, &number(value), "", "", "", "", "", source]);
             }
         }
         for published in beside(collection, table) {
@@ -73,8 +72,8 @@ pub fn csv(collection: &Collection) -> String {
             let values = of_domains(collection, published);
             let domains = collection.test_domains.iter().map(String::as_str).chain(["average"]);
             for (domain, value) in domains.zip(values) {
-                let rest = format!("{},,,,,,{}", number(value), field(published.source));
-                line(table.figure, &labels, domain, rest);
+                let source = published.source;
+                line(table.figure, &labels, [domain, &number(value), "", "", "", "", "", source]);
             }
         }
     }
@@ -87,16 +86,16 @@ pub fn markdown(collection: &Collection) -> String {
     for table in &collection.tables {
         let unit = if table.unit == Unit::Percent { ", %" } else { "" };
         text += &format!("## {}{unit}\n\n", table.title);
-        let columns = collection.labels.iter().map(|label| escaped(label));
-        let domains = collection.test_domains.iter().map(|domain| format!("test {}", escaped(domain)));
+        let columns = collection.labels.iter().cloned();
+        let domains = collection.test_domains.iter().map(|domain| format!("test {domain}"));
         let head: Vec<String> = columns.chain(domains).chain(["average".into(), "source".into()]).collect();
-        text += &line(&head);
-        text += &line(&vec!["---".to_owned(); head.len()]);
+        text += &markdown_line(&head);
+        text += &markdown_line(&vec!["---".to_owned(); head.len()]);
         for row in &table.rows {
-            let labels = row.labels.iter().map(|label| escaped(label));
+            let labels = row.labels.iter().cloned();
             let cells =
                 named_cells(collection, &row.cells, &row.average).map(|(_, cell)| shown(cell, table.unit));
-            text += &line(&labels.chain(cells).chain([OWN.into()]).collect::<Vec<_>>());
+            text += &markdown_line(&labels.chain(cells).chain([OWN.into()]).collect::<Vec<_>>());
         }
         let percent =
             |value: Option<f64>| value.map_or("-".to_owned(), |share| format!("{:.1}", 100.0 * share));
@@ -104,26 +103,28 @@ pub fn markdown(collection: &Collection) -> String {
             let [name, source] = COMMONEST_CLASS;
             let labels = of_method(collection, name.to_owned());
             let values = values.into_iter().map(percent);
-            text += &line(&labels.into_iter().chain(values).chain([source.into()]).collect::<Vec<_>>());
+            text +=
+                &markdown_line(&labels.into_iter().chain(values).chain([source.into()]).collect::<Vec<_>>());
         }
         for published in beside(collection, table) {
             let labels = of_method(collection, format!("{} (published)", published.method));
             let values = of_domains(collection, published).into_iter().map(percent);
-            text +=
-                &line(&labels.into_iter().chain(values).chain([published.source.into()]).collect::<Vec<_>>());
+            text += &markdown_line(
+                &labels.into_iter().chain(values).chain([published.source.into()]).collect::<Vec<_>>(),
+            );
         }
         text += "\n";
     }
     let done = collection.jobs - collection.missing.len();
     text += &format!("Mean ± standard error over n seeds; {done} of {} jobs are done.\n", collection.jobs);
     for note in &collection.notes {
-        text += &format!("{note}\n");
+        text += &format!("{}\n", markdown_text(note));
     }
     if !collection.missing.is_empty() {
         text += "\nMissing:\n\n";
         for missing in &collection.missing {
             let why = missing.unusable.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-            text += &format!("* `{}` {}{why}\n", missing.id, missing.name);
+            text += &format!("* `{}` {}\n", missing.id, markdown_text(&format!("{}{why}", missing.name)));
         }
     }
     text
@@ -184,22 +185,6 @@ fn shown(cell: &Cell, unit: Unit) -> String {
         (Some(error), _) => format!("{mean} ± {} {n}", number(error)),
         (None, Some([low, high])) => format!("{mean} [{}, {}] {n}", number(low), number(high)),
         (None, None) => format!("{mean} {n}"),
-    }
-}
-
-fn line(cells: &[String]) -> String {
-    format!("| {} |\n", cells.join(" | "))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('|', "\\|")
-}
-
-/// A field of CSV (RFC 4180).
-pub fn field(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ use super::*;
 use crate::store::lock::Lock;
 use crate::store::scratch::Scratch;
 use crate::train::metrics::{RunResult, SelectedEpoch};
+use std::fs;
 
 fn parse(text: &str) -> Result<Sweep> {
     Sweep::parse(Path::new("files/angles.toml"), text)

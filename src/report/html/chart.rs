@@ -3,7 +3,7 @@
 //! Numbers are written with as many decimals as can be seen, so that equal data give equal bytes. Colours are those of
 //! the pictures ([`palette`](crate::report::palette)).
 
-use super::escape;
+use super::{escape, escape_plain};
 use crate::report::axis::{Axis, drawable};
 use crate::report::palette::Colour;
 use std::fmt::Write;
@@ -55,7 +55,7 @@ fn chart(
         (x, y)
     };
     let mut svg = opening(class, WIDTH, height, title);
-    let _ = writeln!(svg, "<text class=\"title\" x=\"{left}\" y=\"22\">{}</text>", escape(title));
+    let _ = writeln!(svg, "<text class=\"title\" x=\"{left}\" y=\"22\">{}</text>", escape_plain(title));
     let [x0, y0] = [across.ticks()[0], up.ticks()[0]];
     for (value, label) in up.ticks().into_iter().zip(up.labels()) {
         let (_, at) = place([x0, value]);
@@ -81,9 +81,9 @@ fn chart(
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text><text x=\"{:.1}\" y=\"22\" text-anchor=\"end\">{}</text>",
         WIDTH - right,
         height - 6.0,
-        escape(x),
+        escape_plain(x),
         WIDTH - right,
-        escape(y)
+        escape_plain(y)
     );
     for Line { name, colour, points, marks } in lines {
         let colour = hexadecimal(*colour);
@@ -99,7 +99,7 @@ fn chart(
             svg,
             "<polyline class=\"line\" stroke=\"{colour}\" points=\"{}\"><title>{}</title></polyline>",
             path.join(" "),
-            escape(name)
+            escape_plain(name)
         );
         for &point in marks.iter().filter(|[x, y]| drawable(*x) && drawable(*y)) {
             let (x, y) = place(point);
@@ -132,9 +132,9 @@ pub fn scatter(
     let (horizontal, vertical) = (range(0), range(1));
     let mut svg = opening("scatter", SIDE, SIDE + TOP, title);
     if let Some(sheet) = sheet {
-        svg = svg.replacen("<svg ", &format!("<svg data-sheet=\"{}\" ", escape(sheet)), 1);
+        svg = svg.replacen("<svg ", &format!("<svg data-sheet=\"{}\" ", escape_plain(sheet)), 1);
     }
-    let _ = writeln!(svg, "<text class=\"title\" x=\"{MARGIN}\" y=\"16\">{}</text>", escape(title));
+    let _ = writeln!(svg, "<text class=\"title\" x=\"{MARGIN}\" y=\"16\">{}</text>", escape_plain(title));
     for (number, (&[x, y], &label)) in points.iter().zip(labels).enumerate() {
         if !x.is_finite() || !y.is_finite() {
             continue;
@@ -161,7 +161,7 @@ pub fn legend<'a>(names: impl Iterator<Item = (&'a str, Colour)>) -> String {
 }
 
 fn opening(class: &str, width: f64, height: f64, description: &str) -> String {
-    let description = escape(description);
+    let description = escape_plain(description);
     format!(
         "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{description}\">\n"
     )

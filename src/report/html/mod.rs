@@ -6,6 +6,7 @@
 
 pub mod chart;
 
+use crate::names::{is_plain, printable};
 use std::fmt::Write;
 
 /// A page that grows section by section.
@@ -109,7 +110,7 @@ impl Page {
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
              <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
-            escape(&self.title),
+            escape_plain(&self.title),
             self.body
         )
     }
@@ -123,9 +124,32 @@ pub fn captioned(content: &str, caption: &str) -> String {
     )
 }
 
-/// Text that HTML shows as it is, within elements and quoted attributes.
+/// Unicode's marks around a text whose direction is its own (first strong isolate, pop directional isolate).
+const ISOLATE: [char; 2] = ['\u{2068}', '\u{2069}'];
+
+/// A name for a sentence: one that is written from right to left turns nothing beside it, and none brings controls along.
+pub fn name(text: &str) -> String {
+    // What is written from right to left begins with Hebrew.
+    match text.chars().any(|letter| letter >= '\u{590}') {
+        true => format!("{}{}{}", ISOLATE[0], printable(text), ISOLATE[1]),
+        false => printable(text),
+    }
+}
+
+/// Text that HTML shows as it is, within elements; [names](name) stand in `<bdi>`.
 pub fn escape(text: &str) -> String {
+    escape_with(text, ["<bdi>", "</bdi>"])
+}
+
+/// The same for quoted attributes, titles and drawings, where there are no elements: Unicode's marks stay.
+pub fn escape_plain(text: &str) -> String {
+    escape_with(text, ["\u{2068}", "\u{2069}"])
+}
+
+/// Breaks between lines stay; what else is not plain is shown escaped, and so is the end of a name that has no beginning.
+fn escape_with(text: &str, [begin, end]: [&str; 2]) -> String {
     let mut escaped = String::with_capacity(text.len());
+    let mut open = 0;
     for letter in text.chars() {
         match letter {
             '&' => escaped += "&amp;",
@@ -133,15 +157,25 @@ pub fn escape(text: &str) -> String {
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
             '\'' => escaped += "&#39;",
-            _ => escaped.push(letter),
+            '\n' => escaped.push('\n'),
+            _ if letter == ISOLATE[0] => {
+                open += 1;
+                escaped += begin;
+            }
+            _ if letter == ISOLATE[1] && open > 0 => {
+                open -= 1;
+                escaped += end;
+            }
+            _ if is_plain(letter) => escaped.push(letter),
+            _ => escaped.extend(letter.escape_unicode()),
         }
     }
-    escaped
+    escaped + &end.repeat(open)
 }
 
 /// A picture inside the page, from the bytes of a PNG file.
 pub fn image(png: &[u8], description: &str) -> String {
-    format!("<img src=\"{}\" alt=\"{}\">", data_address(png), escape(description))
+    format!("<img src=\"{}\" alt=\"{}\">", data_address(png), escape_plain(description))
 }
 
 /// The bytes of a PNG file as an address that holds them.
@@ -200,6 +234,31 @@ mod tests {
         }
         assert!(text.contains("a &lt; b &amp; &quot;c&quot; &gt; &#39;d&#39;"));
         assert_eq!(text.matches("<pre>").count(), text.matches("</pre>").count());
+    }
+
+    #[test]
+    fn what_users_name_cannot_turn_or_break_what_stands_beside_it() {
+        assert_eq!([name("75°"), name("a\nb")], ["75°", "a\\nb"]);
+        assert_eq!(escape(&name("עברית <\u{202e}")), "<bdi>עברית &lt;\\u{202e}</bdi>");
+        assert_eq!(escape_plain(&name("עברית")), "\u{2068}עברית\u{2069}");
+        for (text, inside) in [
+            ("\u{202e}\u{1b}\u{2028}\r", "\\u{202e}\\u{1b}\\u{2028}\\u{d}"),
+            ("a\nb", "a\nb"),
+            ("\u{2069}\u{2068}", "\\u{2069}<bdi></bdi>"),
+            ("\u{2068}a", "<bdi>a</bdi>"),
+        ] {
+            assert_eq!(escape(text), inside);
+        }
+        let mut page = Page::new(&name("寄"));
+        page.figure(&image(b"png", &name("寄")), &name("寄"));
+        let text = page.finish();
+        assert!(
+            text.contains("<title>\u{2068}寄\u{2069}</title>") && text.contains("alt=\"\u{2068}寄\u{2069}\"")
+        );
+        assert!(
+            text.contains("<h1><bdi>寄</bdi></h1>")
+                && text.contains("<figcaption><bdi>寄</bdi></figcaption>")
+        );
     }
 
     #[test]

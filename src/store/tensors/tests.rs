@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::scratch::Scratch;
+use std::fs;
 
 /// A file put together by hand, after the format's description.
 fn by_hand(header: &str, data: &[u8]) -> Vec<u8> {
@@ -236,7 +237,10 @@ fn missing_files_and_folders_are_named() {
     let cause = fs::read(&path).unwrap_err();
     assert_eq!(TensorFile::read(&path).unwrap_err(), Error::reading(&path, &cause));
     let folder = TensorFile::read(scratch.path()).unwrap_err();
-    assert_eq!(folder, Error::Request(format!("cannot read {}: it is not a file", scratch.path().display())));
+    assert_eq!(
+        folder,
+        Error::Request(format!("cannot read {}: it is a folder, expected a file", scratch.path().display()))
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::data::image::{encode_grey, encode_rgb};
 use crate::data::pictures::{folders, malaria};
 use crate::store::scratch::Scratch;
 use std::fs;
+use std::fs::File;
 
 /// Colour files of all sizes in two domains, three classes' names and one folder without, and a grey JPEG file.
 fn example() -> Scratch {
@@ -203,7 +204,7 @@ fn links_and_pipes_are_named() {
     let pipe = std::process::Command::new("mkfifo").arg(scratch.join("a/x/pipe.png")).status();
     let options = Options { skip_unreadable: true, cache: Some(kept.path()), ..PLAIN };
     let loaded = load_folders(scratch.path(), &options).unwrap();
-    let named = ["loop.png: ", "nowhere.png: ", "pipe.png: it is not a file"];
+    let named = ["loop.png: ", "nowhere.png: ", "pipe.png: it is a pipe, expected a file"];
     assert_eq!(loaded.unreadable.len(), if pipe.is_ok() { 3 } else { 2 });
     for (sentence, named) in loaded.unreadable.iter().zip(named) {
         assert!(sentence.contains(named), "{sentence}");
