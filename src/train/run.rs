@@ -25,6 +25,8 @@ pub trait Watcher {
     fn seconds(&mut self) -> f64;
     /// The number of the signal that asks to stop, if one came.
     fn signal(&mut self) -> Option<i32>;
+    /// The images are read: from now on the run listens to [`Watcher::signal`], and has something to save.
+    fn images_read(&mut self) {}
     /// The run begins or goes on.
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder);
     /// Something to be known of the images.
@@ -80,6 +82,7 @@ pub fn train(
     }
     let division = if options.resume { recorded::division(folder)? } else { None };
     let (config, images) = found.read(Some(sources::beside(folder.path())), division)?;
+    watcher.images_read();
     let config = recorded::from_anywhere(config);
     // What cannot be trained leaves no folder behind.
     let mut trainer = Trainer::new(config, images.split)?;

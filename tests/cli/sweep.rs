@@ -42,6 +42,29 @@ fn without_output(output: &Output) -> Output {
     Output { stdout: Vec::new(), ..output.clone() }
 }
 
+/// Whoever comes second finds the record of the first, at whatever moment it comes.
+#[test]
+fn of_two_sweeps_that_start_together_in_one_folder_one_is_refused() {
+    let here = Folder::new();
+    for round in 0..6 {
+        let out = format!("out-{round}");
+        for (file, seeds) in [("one.toml", "0"), ("other.toml", "1")] {
+            let text = format!("out = \"{out}\"\n{BASE}train.epochs = 1\n[grid]\nseed = [{seeds}]\n");
+            fs::write(here.join(file), text).unwrap();
+        }
+        let start = |file| {
+            let mut command = here.diva(&["sweep", "run", file]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let [one, other] =
+            [start("one.toml"), start("other.toml")].map(|child| child.wait_with_output().unwrap());
+        let (winner, loser) = if one.status.success() { (one, other) } else { (other, one) };
+        success(&winner);
+        refused(&loser, 2, &["belongs to another sweep"]);
+        assert_eq!(fs::read_dir(here.join(&out)).unwrap().count(), 2, "the record and one job");
+    }
+}
+
 #[test]
 fn a_sweep_is_planned_run_and_collected() {
     let here = Folder::new();
