@@ -84,6 +84,10 @@ pub fn train(
     let (config, images) = found.read(Some(sources::beside(folder.path())), division)?;
     watcher.images_read();
     let config = recorded::from_anywhere(config);
+    // Before memory is taken for a model: another configuration may need more than there is.
+    if options.resume && folder.checkpoint().exists() {
+        refuse_another_configuration("continue", &folder.config(), &config)?;
+    }
     // What cannot be trained leaves no folder behind.
     let mut trainer = Trainer::new(config, images.split)?;
     let (found, lock) = folder.prepare(options.resume)?;
