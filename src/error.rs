@@ -20,7 +20,7 @@ pub enum Error {
     Work(String),
     /// Stopped by a signal after everything was saved. Exit code 128 + signal.
     Interrupted {
-        /// The number of the signal: 2 (Ctrl-C) or 15 (SIGTERM).
+        /// The number of the signal, such as 2 (Ctrl-C) or 15 (SIGTERM).
         signal: i32,
     },
 }

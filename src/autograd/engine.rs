@@ -102,6 +102,13 @@ impl Engine {
         })
     }
 
+    /// Bytes of all buffers that are free: between steps, of all that were ever taken.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let free = self.free.borrow();
+        free.iter().map(|(len, buffers)| (4 * len * buffers.len()) as u64).sum()
+    }
+
     /// Takes a buffer back.
     pub(crate) fn recycle(&self, buffer: Buffer) {
         if !buffer.is_empty() {

@@ -15,24 +15,49 @@ use crate::train::trainer::{StepLoss, Trainer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
+
+/// The signals that ask to stop. SIGUSR1 and SIGXCPU are how batch systems say that the time is nearly over.
+#[cfg(unix)]
+const TO_STOP: [i32; 5] = {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXCPU};
+    [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGXCPU]
+};
+#[cfg(not(unix))]
+const TO_STOP: [i32; 2] = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
 
 /// The signals that ask to stop, and a clock.
 pub(super) struct Ear {
     start: Instant,
     signal: Arc<AtomicUsize>,
+    /// How many runs are being trained.
+    training: AtomicUsize,
+    /// Whether none is, so that there is nothing to save.
+    ends_at_once: Arc<AtomicBool>,
 }
 
 impl Ear {
-    /// Listens to Ctrl-C and SIGTERM from now on.
+    /// Listens to Ctrl-C, SIGTERM and the like from now on. As long as nothing is trained they end the process at once, with
+    /// the exit code that they have later.
     pub(super) fn new() -> Self {
-        let signal = Arc::new(AtomicUsize::new(0));
-        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // Without the handler the signal still ends the process, only less gently.
+        let (signal, ends_at_once) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+        for number in TO_STOP.into_iter().filter(|&number| !stays_ignored(number)) {
+            // Without the handlers the signal still ends the process, only less gently.
+            let _ =
+                signal_hook::flag::register_conditional_shutdown(number, 128 + number, ends_at_once.clone());
             let _ = signal_hook::flag::register_usize(number, signal.clone(), number as usize);
         }
-        Ear { start: Instant::now(), signal }
+        Ear { start: Instant::now(), signal, training: AtomicUsize::new(0), ends_at_once }
+    }
+
+    /// One more run is being trained, or one less.
+    pub(super) fn training(&self, begins: bool) {
+        let before = match begins {
+            true => self.training.fetch_add(1, Ordering::SeqCst),
+            false => self.training.fetch_sub(1, Ordering::SeqCst),
+        };
+        self.ends_at_once.store(!begins && before == 1, Ordering::SeqCst);
     }
 
     /// Seconds since it began to listen.
@@ -49,6 +74,23 @@ impl Ear {
     }
 }
 
+/// Whether a signal is to have no effect: SIGHUP where `nohup` said so. Where that cannot be asked it keeps the effect that it
+/// has.
+#[cfg(unix)]
+fn stays_ignored(number: i32) -> bool {
+    if number != signal_hook::consts::SIGHUP {
+        return false;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_none_or(|mask| mask >> (number - 1) & 1 == 1)
+}
+#[cfg(not(unix))]
+fn stays_ignored(_number: i32) -> bool {
+    false
+}
+
 /// The clock, the signals and the reports of a run on a console.
 pub(super) struct Console {
     ear: Ear,
@@ -59,7 +101,7 @@ pub(super) struct Console {
 }
 
 impl Console {
-    /// Listens to Ctrl-C and SIGTERM from now on. With `tensorboard`, the run gets an event file.
+    /// Listens to Ctrl-C, SIGTERM and the like from now on. With `tensorboard`, the run gets an event file.
     pub(super) fn new(tensorboard: bool) -> Self {
         Console { ear: Ear::new(), bar: bar(), tensorboard, events: None }
     }
@@ -160,6 +202,10 @@ impl Watcher for Console {
 
     fn signal(&mut self) -> Option<i32> {
         self.ear.signal()
+    }
+
+    fn images_read(&mut self) {
+        self.ear.training(true);
     }
 
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder) {

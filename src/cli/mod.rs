@@ -29,6 +29,8 @@ use clap::{Args, Parser, Subcommand};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::Arc;
 
 /// Domain-invariant variational autoencoders, trained on CPUs.
 ///
@@ -133,6 +135,9 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|bug| {
         note(&format!("this is a bug, please report it: {}", one_line(&bug.to_string())));
     }));
+    // A file that may not grow further is then a sentence, as a full disk is, and not the end of the process.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     match std::panic::catch_unwind(|| run(cli)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {

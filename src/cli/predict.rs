@@ -2,7 +2,7 @@
 
 use super::saved_run::{Elsewhere, SavedRun};
 use super::{note, percent, say, say_json};
-use crate::config::{ModelConfig, Source};
+use crate::config::{ModelConfig, Networks, Source};
 use crate::data::pictures::{self, depth};
 use crate::data::{class_in_words, image};
 use crate::error::{Error, Result};
@@ -123,15 +123,17 @@ impl Predict {
     pub(super) fn run(&self) -> Result<()> {
         let saved = SavedRun::load(&self.run, &Elsewhere::default())?;
         // All are read before the first answer: a wrong one is named before anything is printed.
-        let Pictures { files, images, ranges, unreadable } = match saved.config.data.source {
-            Source::Embedded | Source::Idx => {
+        let is_of_digits = matches!(saved.config.data.source, Source::Embedded | Source::Idx);
+        // What the networks take decides, not where images came from: imported weights have no images of their own.
+        let Pictures { files, images, ranges, unreadable } = match saved.config.model.networks {
+            Networks::Lenet if is_of_digits => {
                 let files: Vec<Vec<PathBuf>> =
                     self.images.iter().map(|path| image::png_files(path)).collect::<Result<_>>()?;
                 self.read(files.concat(), |file| {
                     image::read_grey(file, SIDE, SIDE).map(|grey| (grey.pixels, grey.range))
                 })?
             }
-            Source::Folders | Source::Malaria | Source::SyntheticCells => {
+            Networks::Lenet | Networks::Resnet => {
                 let ModelConfig { image_size, channels, .. } = saved.config.model;
                 let size = [image_size, image_size, channels];
                 self.read(pictures(&self.images)?, |file| pictures::read_picture(file, size))?

@@ -172,6 +172,10 @@ impl Supervisor for Desk {
         self.ear.signal()
     }
 
+    fn training(&self, begins: bool) {
+        self.ear.training(begins);
+    }
+
     fn wait(&self) {
         std::thread::sleep(PAUSE);
     }

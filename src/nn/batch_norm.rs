@@ -45,13 +45,18 @@ impl BatchNorm {
     }
 
     /// As `forward` on a batch in which every row of x stands `repeats` times: the same mean and biased variance,
-    /// but an unbiased variance of more rows.
+    /// but an unbiased variance of more rows. A single row, p(zy|y) of a single class, has the variance 0, as in PyTorch.
     #[track_caller]
     pub fn forward_repeated<'t>(&self, x: Var<'t>, activation: Activation, repeats: usize) -> Var<'t> {
         let tape = x.tape();
         let [gamma, beta] = [self.gamma, self.beta].map(|p| tape.param(p));
         if !tape.is_training() {
             return x.normalize([gamma, beta], [self.mean, self.variance].map(|p| tape.param(p)), activation);
+        }
+        if x.shape().rows() == 1 && repeats > 1 {
+            // The op wants two rows. That they are two and not `repeats` leaves no trace: the variance is 0.
+            let two = self.forward(x.gather_rows(Arc::from([0, 0])), activation);
+            return two.gather_rows(Arc::from([0]));
         }
         let y = x.batch_norm(gamma, beta, activation);
         self.observe(y, x.shape().rows() * repeats);

@@ -26,6 +26,8 @@ pub trait Watcher {
     fn seconds(&mut self) -> f64;
     /// The number of the signal that asks to stop, if one came.
     fn signal(&mut self) -> Option<i32>;
+    /// The images are read: from now on the run listens to [`Watcher::signal`], and has something to save.
+    fn images_read(&mut self) {}
     /// The run begins or goes on.
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder);
     /// Something to be known of the images.
@@ -81,7 +83,17 @@ pub fn train(
     }
     let division = if options.resume { recorded::division(folder)? } else { None };
     let (config, images) = found.read(Some(sources::beside(folder.path())), division)?;
+    watcher.images_read();
     let config = recorded::from_anywhere(config);
+    // Before memory is taken for a model: another configuration may need more than there is. Where there is none beside the
+    // checkpoint, the checkpoint says whether this is it, and it is made again.
+    let refuse_another = |config: &Config| match folder.config().exists() {
+        true => refuse_another_configuration("continue", &folder.config(), config),
+        false => Ok(()),
+    };
+    if options.resume && folder.checkpoint().exists() {
+        refuse_another(&config)?;
+    }
     // What cannot be trained leaves no folder behind.
     let mut trainer = Trainer::new(config, images.split)?;
     let (found, lock) = folder.prepare(options.resume)?;
@@ -104,10 +116,7 @@ pub fn train(
             save(&trainer, &place(&trainer))?;
         }
         FolderState::Resume => {
-            // Without it the checkpoint alone says whether this is its configuration, and it is made again.
-            if folder.config().exists() {
-                refuse_another_configuration("continue", &folder.config(), trainer.config())?;
-            }
+            refuse_another(trainer.config())?;
             let (path, identity) = (folder.checkpoint(), trainer.config().identity());
             let bytes = tensors::read_file(&path)?;
             let sha256 = sha256_hex(&bytes);

@@ -3,7 +3,7 @@
 use super::divergence::{self, Divergence};
 use super::metrics::{EpochMetrics, SelectedEpoch};
 use super::state::{Progress, State};
-use super::{dataset, evaluate, weights};
+use super::{dataset, evaluate, memory, weights};
 use crate::autograd::{Builder, Engine, Gradients, Params, Tape};
 use crate::config::Config;
 use crate::data::batches::{Epoch, Turns};
@@ -38,13 +38,14 @@ impl Trainer {
     /// A model that has not been trained, for the data of its configuration.
     ///
     /// # Errors
-    /// If the configuration does not fit the data.
+    /// If the configuration does not fit the data, or takes more memory than there is.
     pub fn new(config: Config, split: Split) -> Result<Self> {
         dataset::refuse_too_few_images(&config, &split)?;
         dataset::refuse_impossible_classes(&config, &split)?;
         let counts = dataset::class_counts(&split.train, split.classes);
         let settings =
             dataset::settings(&config.model, split.domain_names.len(), split.classes, Some(&counts))?;
+        memory::refuse_what_does_not_fit(&settings, config.train.batch, &split)?;
         let mut params = Params::new();
         let model = Model::new(&mut Builder::new(&mut params, config.seed), settings);
         let adam = Adam::new(&params, config.train.learning_rate);
@@ -89,6 +90,12 @@ impl Trainer {
     /// How many buffers had to be allocated so far.
     pub fn allocations(&self) -> usize {
         self.engine.misses()
+    }
+
+    /// Bytes of all buffers that steps have needed.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.engine.held_bytes()
     }
 
     /// The state with all that a resumed run needs.

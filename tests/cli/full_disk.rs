@@ -128,6 +128,31 @@ fn every_size_of_disk_leaves_a_run_that_goes_on() {
     }
 }
 
+/// What the shell's `ulimit -f` sets ends a process by a signal that says nothing, unless it is caught.
+#[test]
+#[cfg(unix)]
+fn a_limit_on_the_size_of_files_is_like_a_full_disk() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let before = files_in(&here.join("run"));
+    let limited = |arguments: &[&str]| here.diva_in_shell("ulimit -f 400", arguments).output().unwrap();
+    failed(limited(&train("new", &[])), &["cannot write new/checkpoint.safetensors: ", "File too large"]);
+    failed(
+        limited(&train("run", &["--resume", "--set", "train.epochs=3"])),
+        &["cannot write run/", "File too large"],
+    );
+    for (path, bytes) in before {
+        let name = path.file_name().unwrap().to_owned();
+        if name == "checkpoint.safetensors" || name == "best.safetensors" {
+            assert!(fs::read(&path).unwrap() == bytes, "{name:?} has changed");
+        }
+    }
+    here.succeed(&train("new", &["--resume"]));
+    here.succeed(&train("run", &["--resume", "--set", "train.epochs=3"]));
+    here.succeed(&train("whole", &["--set", "train.epochs=3"]));
+    assert_same_run(&here, "whole", "run");
+}
+
 /// The names and bytes of the files in a folder.
 fn files_in(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)

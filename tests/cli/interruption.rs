@@ -1,6 +1,6 @@
 //! Runs that are stopped, gently or not, and go on: they must end as if nothing had happened.
 
-use super::{Folder, assert_same_run, refused, text, train};
+use super::{Folder, assert_same_run, cells, refused, text, train};
 use diva::store::checkpoint::Checkpoint;
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};
@@ -54,12 +54,56 @@ fn epochs_said(here: &Folder) -> usize {
 
 #[test]
 fn signals_save_and_the_same_command_goes_on() {
+    save_and_go_on([("-TERM", 143), ("-INT", 130), ("-TERM", 143), ("-INT", 130)]);
+}
+
+/// A terminal that is closed, and what batch systems send before the time is over.
+#[test]
+#[cfg(target_os = "linux")]
+fn signals_of_terminals_and_batch_systems_save_too() {
+    // Started by `nohup`, the tests could not have it arrive.
+    let hang_up = if hang_ups_are_ignored() { ("-TERM", 143) } else { ("-HUP", 129) };
+    save_and_go_on([hang_up, ("-USR1", 138), ("-XCPU", 152), hang_up]);
+}
+
+#[cfg(target_os = "linux")]
+fn hang_ups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    u64::from_str_radix(mask, 16).unwrap() & 1 == 1
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hang_up_that_is_ignored_stays_ignored() {
+    let here = Folder::new();
+    let mut child =
+        here.diva_in_shell("trap '' HUP", &arguments("run")).stdout(Stdio::piped()).spawn().unwrap();
+    wait_until(&mut child, || epochs_said(&here) >= 1);
+    send("-HUP", &child);
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert!(here.join("run/result.json").exists());
+}
+
+#[test]
+fn nothing_is_waited_for_while_images_are_read() {
+    let here = Folder::new();
+    // Made-up cells that take many seconds.
+    let many = ["--set", "data.per_domain=30000"];
+    let mut child =
+        here.diva(&cells::train("run", cells::TWO, &many)).stderr(Stdio::piped()).spawn().unwrap();
+    sleep(Duration::from_millis(500));
+    send("-INT", &child);
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "{status}");
+    assert!(!here.join("run").exists(), "it went on to train");
+}
+
+fn save_and_go_on(signals: [(&str, i32); 4]) {
     let here = Folder::new();
     here.succeed(&train("whole", &LONG));
     let mut in_mid_epoch = 0;
-    for (round, (signal, code)) in
-        [("-TERM", 143), ("-INT", 130), ("-TERM", 143), ("-INT", 130)].into_iter().enumerate()
-    {
+    for (round, (signal, code)) in signals.into_iter().enumerate() {
         let mut child = start(&here);
         // The lock is taken after the program has begun to listen to signals.
         wait_until(&mut child, || here.join("run/run.lock").exists() && epochs_said(&here) >= round);

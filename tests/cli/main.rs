@@ -68,6 +68,19 @@ impl Folder {
         command
     }
 
+    /// The same from a shell that has run `before` first.
+    fn diva_in_shell(&self, before: &str, arguments: &[&str]) -> Command {
+        let diva = self.diva(arguments);
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("{before}; exec \"$0\" \"$@\""))
+            .arg(diva.get_program())
+            .args(diva.get_args());
+        command.current_dir(&self.0).stdin(Stdio::null()).env_remove("DIVA_ISA");
+        command
+    }
+
     /// The outcome of the program with `arguments`, started here.
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> Output {

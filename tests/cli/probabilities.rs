@@ -155,6 +155,45 @@ fn a_single_class_is_evaluated_and_reported() {
     assert_eq!(table.lines().nth(1).unwrap(), "data/C/red cells/0 é.png,0,red cells,1,1,inf");
 }
 
+/// p(zy|y) of a single class is one Gaussian, whose normalisation sees equal rows only: what PyTorch makes of them.
+#[test]
+fn a_single_class_is_trained_on_with_and_without_labels() {
+    let here = Folder::new();
+    folders::make(&here, &["A", "B", "C"]);
+    for domain in ["A", "B", "C"] {
+        fs::remove_dir_all(here.join(&format!("data/{domain}/blue"))).unwrap();
+    }
+    let unlabelled = ["--set", "data.unlabelled.domains=[\"B\"]", "--set", "train.batch=4"];
+    for kind in ["diva", "diva-no-zd", "diva-no-zx", "vae", "dann"] {
+        let key = format!("model.kind={kind}");
+        here.succeed(&folders::train(kind, "train.epochs=1", &[&["--set", &key], &unlabelled[..]].concat()));
+        here.succeed(&["evaluate", kind]);
+        here.succeed(&["predict", kind, "data/C/red cells/0 é.png"]);
+        here.succeed(&["report", kind]);
+        here.succeed(&["verify", kind]);
+    }
+}
+
+/// Weights of cells from elsewhere come with a configuration that says nothing of images: the networks decide how pictures are
+/// read.
+#[test]
+fn imported_cells_are_asked_about_pictures_of_any_size() {
+    let here = Folder::new();
+    folders::make(&here, &["A", "B", "C"]);
+    here.succeed(&folders::train("run", "train.epochs=1", &[]));
+    let model = text(&here.read("run/config.toml"));
+    let model = &model[model.find("[model]").unwrap()..model.find("[train]").unwrap()];
+    fs::write(here.join("model.toml"), model).unwrap();
+    here.succeed(&["weights", "import", "run/best.safetensors", "model.toml", "--out", "imported"]);
+    fs::write(here.join("digit.png"), encode_rgb(28, 28, &[7; 3 * 784])).unwrap();
+    for picture in ["digit.png", "data/C/blue/0 é.png"] {
+        let of =
+            |run| here.json(&["predict", run, picture, "--no-unlike", "--json"])["predictions"][0].take();
+        let (imported, run) = (of("imported"), of("run"));
+        assert_eq!(imported["class_log_odds"], run["class_log_odds"], "{picture}");
+    }
+}
+
 #[test]
 fn classes_that_nothing_is_trained_on_are_named() {
     let here = Folder::new();

@@ -42,6 +42,55 @@ fn without_output(output: &Output) -> Output {
     Output { stdout: Vec::new(), ..output.clone() }
 }
 
+/// Whoever comes second finds the record of the first, at whatever moment it comes.
+#[test]
+fn of_two_sweeps_that_start_together_in_one_folder_one_is_refused() {
+    let here = Folder::new();
+    for round in 0..6 {
+        let out = format!("out-{round}");
+        for (file, seeds) in [("one.toml", "0"), ("other.toml", "1")] {
+            let text = format!("out = \"{out}\"\n{BASE}train.epochs = 1\n[grid]\nseed = [{seeds}]\n");
+            fs::write(here.join(file), text).unwrap();
+        }
+        let start = |file| {
+            let mut command = here.diva(&["sweep", "run", file]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let [one, other] =
+            [start("one.toml"), start("other.toml")].map(|child| child.wait_with_output().unwrap());
+        let (winner, loser) = if one.status.success() { (one, other) } else { (other, one) };
+        success(&winner);
+        refused(&loser, 2, &["belongs to another sweep"]);
+        assert_eq!(fs::read_dir(here.join(&out)).unwrap().count(), 2, "the record and one job");
+    }
+}
+
+/// A training of 1,600 images a step through the widest networks holds more than 40 GB.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_job_that_cannot_have_its_memory_is_refused_and_the_others_go_on() {
+    let memory = fs::read_to_string("/proc/meminfo").unwrap();
+    let kibibytes: u64 = memory.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    if kibibytes > 40 << 20 {
+        println!("skipped: this machine may have the memory");
+        return;
+    }
+    let here = Folder::new();
+    let arms = "[[arms]]\nname = \"small\"\n[[arms]]\nname = \"large\"\nmodel.kind = \"diva\"\nmodel.width = 16.0\n\
+                model.latent = 4096\ndata.per_class = 80\ntrain.batch = 1600\n";
+    write_sweep(&here, "out", &format!("train.epochs = 1\n{arms}"));
+    let output = here.run(&["sweep", "run", "sweep.toml"]);
+    refused(
+        &without_output(&output),
+        1,
+        &["1 of 2 jobs failed", "cannot train: it takes at least", "of memory"],
+    );
+    let status = here.succeed(&["sweep", "status", "sweep.toml"]);
+    assert!(status.contains("done: ") && status.contains("failed: cannot train"), "{status}");
+    let jobs = plan(&here, &[]);
+    assert_eq!(here.names(&format!("out/{}", jobs[1].0)), ["failure.txt"]);
+}
+
 #[test]
 fn a_sweep_is_planned_run_and_collected() {
     let here = Folder::new();

@@ -7,8 +7,9 @@
 use super::{Job, Sweep, fingerprint};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::store::lock::{self, Lock};
 use crate::store::run_folder::RunFolder;
-use crate::store::{durable, input, lock};
+use crate::store::{durable, input};
 use crate::train::metrics::RunResult;
 use crate::train::run;
 use crate::train::state::Note;
@@ -18,6 +19,8 @@ use std::path::PathBuf;
 
 const RECORD: &str = "sweep.toml";
 const FAILURE: &str = "failure.txt";
+/// How many attempts have begun since one last came to an end: what is there after a process has died.
+const ATTEMPTS: &str = "attempts.txt";
 
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,12 +76,16 @@ impl Sweep {
     /// Makes the folder where it is missing, and records the jobs in it.
     ///
     /// # Errors
-    /// If it belongs to another sweep, is no folder, or cannot be written.
+    /// If it belongs to another sweep, is no folder, or cannot be written; [`Error::Busy`] while another process records its
+    /// own.
     pub fn claim_folder(&self) -> Result<()> {
-        let record = self.read_record()?;
-        self.refuse_another(&record)?;
+        if self.is_recorded()? {
+            return Ok(());
+        }
         durable::create_folder(&self.folder)?;
-        if record.jobs.len() == self.jobs.len() {
+        // Of two that come at the same moment one records, and the other finds that.
+        let _lock = Lock::take(&self.folder)?;
+        if self.is_recorded()? {
             return Ok(());
         }
         let recorded = |job: &Job| RecordedJob {
@@ -91,6 +98,13 @@ impl Sweep {
         let head =
             "# The jobs of this sweep, each in the folder of its id, and all that decides their results.\n\n";
         durable::write(&self.record_path(), format!("{head}{text}").as_bytes())
+    }
+
+    /// Whether all jobs are recorded in the folder, which does not belong to another sweep.
+    fn is_recorded(&self) -> Result<bool> {
+        let record = self.read_record()?;
+        self.refuse_another(&record)?;
+        Ok(record.jobs.len() == self.jobs.len())
     }
 
     /// Whether jobs are recorded in the folder.
@@ -187,6 +201,25 @@ impl Sweep {
     /// Takes that word back.
     pub(super) fn forget_failure(&self, job: &Job) {
         let _ = durable::remove(&self.run_folder(job).path().join(FAILURE));
+    }
+
+    /// How many attempts at a job have begun and not come to an end: of a job that nobody works on, those whose process died.
+    pub(super) fn attempts(&self, job: &Job) -> u64 {
+        let path = self.run_folder(job).path().join(ATTEMPTS);
+        let text = input::text(&path, input::SHORT_TEXT).unwrap_or_default();
+        text.trim_end().parse().unwrap_or(0)
+    }
+
+    /// Leaves word that an attempt begins, as [`Sweep::note_failure`] does.
+    pub(super) fn note_attempt(&self, job: &Job) {
+        let (run, number) = (self.run_folder(job), self.attempts(job).saturating_add(1));
+        let _ = durable::create_folder(run.path())
+            .and_then(|()| durable::write(&run.path().join(ATTEMPTS), format!("{number}\n").as_bytes()));
+    }
+
+    /// Takes that word back: the process has outlived the attempt.
+    pub(super) fn forget_attempts(&self, job: &Job) {
+        let _ = durable::remove(&self.run_folder(job).path().join(ATTEMPTS));
     }
 }
 

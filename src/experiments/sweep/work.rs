@@ -4,6 +4,8 @@
 //! folder nobody holds; the lock is the run's own, so that one job is never trained twice at a time, by a second
 //! sweep or by `diva train`, on this machine or on another that shares the disk. Jobs that others hold are come back
 //! to at the end, until each has its result: whoever held one may have been stopped.
+//!
+//! A job can end its whole process: memory runs out. Next time it is tried after all others, so that these are not lost with it.
 
 use super::folder::JobState;
 use super::{Job, Shard, Sweep};
@@ -25,6 +27,9 @@ pub trait Supervisor: Sync {
     fn seconds(&self) -> f64;
     /// The number of the signal that asks to stop, if one came.
     fn signal(&self) -> Option<i32>;
+    /// One more job has its images and is being trained, or one less. As long as none is, nothing is lost if a signal ends the
+    /// process at once.
+    fn training(&self, _begins: bool) {}
     /// Lets a moment pass, until the work of others is worth another look.
     fn wait(&self);
     /// Something happened to a job.
@@ -78,8 +83,10 @@ pub struct Summary {
 /// If the folder belongs to another sweep or cannot be written, and [`Error::Interrupted`] after a signal, with every
 /// job saved.
 pub fn run(sweep: &Sweep, shard: Shard, workers: usize, supervisor: &dyn Supervisor) -> Result<Summary> {
-    sweep.claim_folder()?;
-    let queue = Mutex::new(Queue { first: sweep.shard(shard).into(), ..Queue::default() });
+    claim_folder(sweep, supervisor)?;
+    let mut jobs = sweep.shard(shard);
+    jobs.sort_by_cached_key(|job| sweep.attempts(job)); // stable: all others keep their order
+    let queue = Mutex::new(Queue { first: jobs.into(), ..Queue::default() });
     let summary = Mutex::new(Summary::default());
     parallel::side_by_side(workers, |_| {
         while supervisor.signal().is_none() {
@@ -114,6 +121,19 @@ pub fn run(sweep: &Sweep, shard: Shard, workers: usize, supervisor: &dyn Supervi
     let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
     summary.failed.sort_by_key(|(job, _)| job.number);
     Ok(summary)
+}
+
+/// Records the jobs in the folder, as soon as no other process records its own there. A lock that nobody lifts is not waited
+/// for.
+fn claim_folder(sweep: &Sweep, supervisor: &dyn Supervisor) -> Result<()> {
+    const ATTEMPTS: usize = 20;
+    for _ in 1..ATTEMPTS {
+        match sweep.claim_folder() {
+            Err(Error::Busy(_)) => supervisor.wait(),
+            outcome => return outcome,
+        }
+    }
+    sweep.claim_folder()
 }
 
 /// The jobs that nobody here has taken.
@@ -153,12 +173,20 @@ fn attempt(sweep: &Sweep, job: &Job, supervisor: &dyn Supervisor) -> Attempt {
         Ok(_) => {}
         Err(error) => return Attempt::Failed(error),
     }
-    let mut watcher = JobWatcher { sweep, job, supervisor };
+    let mut watcher = JobWatcher { sweep, job, supervisor, trains: false };
     let options = Options { resume: true, detect_anomaly: false, as_written: true };
+    sweep.note_attempt(job);
     // A mistake of the program in one job is no reason to lose the others; the panic has been reported.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         run::train(job.config.clone(), &sweep.run_folder(job), options, &mut watcher)
     }));
+    if watcher.trains {
+        supervisor.training(false);
+    }
+    // Whoever is at work takes back the word of both.
+    if !matches!(outcome, Ok(Err(Error::Busy(_)))) {
+        sweep.forget_attempts(job);
+    }
     match outcome {
         Ok(Ok(Outcome::Done(result, _))) => {
             supervisor.report(job, &News::Done(&result));
@@ -177,6 +205,8 @@ struct JobWatcher<'a> {
     sweep: &'a Sweep,
     job: &'a Job,
     supervisor: &'a dyn Supervisor,
+    /// Whether its images are read.
+    trains: bool,
 }
 
 impl Watcher for JobWatcher<'_> {
@@ -186,6 +216,11 @@ impl Watcher for JobWatcher<'_> {
 
     fn signal(&mut self) -> Option<i32> {
         self.supervisor.signal()
+    }
+
+    fn images_read(&mut self) {
+        self.trains = true;
+        self.supervisor.training(true);
     }
 
     fn started(&mut self, trainer: &Trainer, _folder: &RunFolder) {

@@ -142,6 +142,25 @@ fn failures_and_panics_stop_no_other_job_and_are_tried_again() {
 }
 
 #[test]
+fn a_job_whose_process_died_is_tried_after_all_others() {
+    let scratch = Scratch::new();
+    let sweep = sweep(&scratch);
+    sweep.claim_folder().unwrap();
+    // Two deaths of the first, one of the second.
+    for job in [0, 0, 1] {
+        sweep.note_attempt(&sweep.jobs[job]);
+    }
+    assert_eq!([0, 1, 2].map(|job| sweep.attempts(&sweep.jobs[job])), [2, 1, 0]);
+    // Ends that the process outlives take the word back.
+    let script = Script { fails: Some((1, true)), ..Script::default() };
+    assert_eq!(run(&sweep, Shard::ALL, 1, &script).unwrap().done, 2);
+    let said = said(script);
+    let started: Vec<&String> = said.iter().filter(|line| line.contains("started")).collect();
+    assert_eq!(started, ["seed=2 started after 0", "seed=1 started after 0", "seed=0 started after 0"]);
+    assert_eq!([0, 1, 2].map(|job| sweep.attempts(&sweep.jobs[job])), [0; 3]);
+}
+
+#[test]
 fn a_signal_stops_all_and_begins_nothing_more() {
     let scratch = Scratch::new();
     let sweep = sweep(&scratch);

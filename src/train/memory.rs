@@ -1,0 +1,169 @@
+//! What a training needs of memory at least, and what there is: asked before it is taken.
+//!
+//! Of P bytes of parameters there are four slabs (parameters, two moments, gradients), and a checkpoint in memory is three
+//! more. A step holds its images as numbers and as levels, and of all maps of the networks at least the largest, with its
+//! gradient. All of it is a lower bound: what is refused has no place for certain, and what is not refused may still need
+//! some times as much (the test says how many).
+
+use crate::autograd::{Builder, Params};
+use crate::config::{ModelKind, Networks};
+use crate::data::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::models::{Model, Settings};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a number.
+const NUMBER: u64 = 4;
+
+/// Refuses a training that needs more memory than the machine or the process's control group has. Where neither says, nothing
+/// is refused.
+///
+/// # Errors
+/// Names what is needed and what there is.
+pub(super) fn refuse_what_does_not_fit(settings: &Settings, batch: usize, split: &Split) -> Result<()> {
+    let needed = images(split)
+        .saturating_add(parameters(settings).saturating_mul(7))
+        .saturating_add(step(settings, batch));
+    match available() {
+        Some((there, whose)) if needed > there => Err(refusal(needed, there, whose)),
+        _ => Ok(()),
+    }
+}
+
+fn refusal(needed: u64, there: u64, whose: &str) -> Error {
+    let mebibytes = |bytes: u64| bytes >> 20;
+    Error::request(format!(
+        "cannot train: it takes at least {} MiB of memory, and the {whose} has {} MiB; model.width, model.latent and \
+         train.batch decide how much it is",
+        mebibytes(needed),
+        mebibytes(there)
+    ))
+}
+
+/// Bytes of all images.
+fn images(split: &Split) -> u64 {
+    let bytes = |data: &Dataset| (data.len() * data.values()) as u64;
+    let parts = [&split.unlabelled, &split.validation, &split.disjoint_test];
+    bytes(&split.train) + bytes(&split.test) + parts.into_iter().flatten().map(bytes).sum::<u64>()
+}
+
+/// Bytes of all parameters, of which none is made.
+fn parameters(settings: &Settings) -> u64 {
+    let mut outline = Params::outline();
+    Model::new(&mut Builder::without_start(&mut outline), settings.clone());
+    outline.entries().iter().map(|entry| NUMBER.saturating_mul(entry.shape.len() as u64)).sum()
+}
+
+/// Bytes that a step on so many images holds at the same time, at least.
+fn step(settings: &Settings, batch: usize) -> u64 {
+    let pixels = settings.image[0] * settings.image[1];
+    let scaled = |channels: f64, width: f64| (channels * width) as usize;
+    let map = match (settings.networks, settings.kind) {
+        // The first convolution leaves 24 x 24 pixels.
+        (Networks::Lenet, ModelKind::Classifier | ModelKind::Dann) => {
+            24 * 24 * scaled(32.0, settings.encoder_width)
+        }
+        (Networks::Lenet, _) => pixels * scaled(256.0, settings.decoder_width),
+        (Networks::Resnet, ModelKind::Classifier | ModelKind::Dann) => 0,
+        (Networks::Resnet, _) => pixels * 100,
+    };
+    let an_image = 2 * (map + pixels * settings.image[2]) as u64;
+    NUMBER.saturating_mul(batch as u64).saturating_mul(an_image)
+}
+
+/// The memory of the machine or of the control group, whichever is less, and whose it is.
+fn available() -> Option<(u64, &'static str)> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| machine(&text));
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = limit_files(&groups).into_iter().filter_map(|path| limit(&fs::read_to_string(path).ok()?));
+    let group = limits.min().map(|bytes| (bytes, "control group of the process"));
+    machine.map(|bytes| (bytes, "machine")).into_iter().chain(group).min()
+}
+
+/// MemTotal of /proc/meminfo, in bytes.
+fn machine(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// The files that may hold a limit of the control groups named in /proc/self/cgroup, version 2 and 1: those of the groups and
+/// of all above them. In a container the names may be those of the outside, and the topmost its own.
+fn limit_files(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else { continue };
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            some if some.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        for above in Path::new(group.trim_start_matches('/')).ancestors() {
+            files.push(Path::new(root).join(above).join(file));
+        }
+    }
+    files
+}
+
+/// The bytes in such a file; nothing where it says "max".
+fn limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::train::trainer::Trainer;
+    use crate::train::{dataset, sources};
+
+    #[test]
+    fn limits_are_read_as_the_kernel_writes_them() {
+        assert_eq!(machine("MemFree: 1 kB\nMemTotal:       24684012 kB\n"), Some(24_684_012 << 10));
+        assert_eq!(machine("MemTotal: many\n"), None);
+        let two = limit_files("4:memory,hugetlb:/a/b\n1:cpu:/a\n0::/\n");
+        let expected = [
+            "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory.max",
+        ];
+        assert_eq!(two, expected.map(PathBuf::from));
+        assert_eq!((limit("max\n"), limit("1048576\n")), (None, Some(1 << 20)));
+        assert!(refusal(3 << 20, 2 << 20, "machine").to_string().contains("at least 3 MiB"));
+        assert_eq!(refusal(3 << 20, 2 << 20, "machine").exit_code(), 2);
+    }
+
+    /// The bound is one: no step holds less, and none of these more than 5 times as much.
+    #[test]
+    fn a_step_holds_at_least_what_is_said_and_not_much_more() {
+        for (preset, kind, more) in [
+            ("quick", "diva", &[][..]),
+            ("quick", "vae", &[]),
+            ("quick", "classifier", &[]),
+            ("quick-cells", "diva", &["data.per_domain=12", "model.image_size=32"]),
+        ] {
+            let mut settings = vec![format!("model.kind={kind}"), "train.batch=20".into()];
+            settings.extend(more.iter().map(|&setting| setting.to_owned()));
+            settings.extend((preset == "quick").then(|| "data.per_class=2".to_owned()));
+            let config = Config::resolve(None, Some(preset), &settings, None).unwrap();
+            let split = sources::read(&config, None).unwrap().split;
+            let counts = dataset::class_counts(&split.train, split.classes);
+            let of = dataset::settings(&config.model, split.domain_names.len(), split.classes, Some(&counts));
+            let of = of.unwrap();
+            let mut trainer = Trainer::new(config, split).unwrap();
+            let order = trainer.order().unwrap();
+            trainer.step(&order).unwrap();
+            let (bound, held) = (step(&of, 20), trainer.held_bytes());
+            println!("{preset} {kind}: at least {bound} bytes, {held} held");
+            assert!(bound <= held && held <= 5 * bound, "{preset} {kind}: {bound}, {held}");
+            let slab = trainer.state().params.slab().len() as u64 * NUMBER;
+            let said = parameters(&of);
+            assert!(said <= slab && 100 * (slab - said) <= 5 * slab, "{preset} {kind}: {said}, {slab}");
+        }
+    }
+}
