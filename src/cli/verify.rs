@@ -1,12 +1,15 @@
 //! `diva verify`
 
-use super::saved_run::Elsewhere;
+use super::saved_run::{Elsewhere, SavedRun};
 use super::{say, say_json};
+use crate::config::Config;
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::names::shown;
 use crate::store::run_folder::RunFolder;
+use crate::train::metrics::EpochMetrics;
 use crate::train::verify::{self, RepeatedEpoch};
-use crate::train::{recorded, run};
+use crate::train::{evaluate, recorded, run, seals};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -14,7 +17,8 @@ use std::path::PathBuf;
 /// Repeat the first epochs of a run and compare them, bit for bit, with what it recorded.
 ///
 /// The run is repeated in memory from its config.toml; its folder is only read. Says "repeats", or which epoch is the
-/// first that differs, with exit code 1.
+/// first that differs and in what, with exit code 1. Of a finished run, result.json is compared with its lines of metrics and
+/// its weights.
 #[derive(Args, Debug)]
 pub(super) struct Verify {
     /// The run's folder.
@@ -35,6 +39,9 @@ struct Verification {
     run: String,
     repeats: bool,
     first_difference: Option<usize>,
+    /// What is wrong with its result.json.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_difference: Option<String>,
     epochs: Vec<RepeatedEpoch>,
 }
 
@@ -49,29 +56,78 @@ impl Verify {
                 "cannot repeat {asked} epochs of {run}: it has recorded {there}, and at least 1 is repeated"
             )));
         }
+        let images = recorded::read_unchanged(&format!("repeat {run}"), &config, &folder)?;
+        let result_difference = result_difference(&folder, &config, &lines, &images.split)?;
         lines.truncate(self.epochs);
         let tell = |done: &RepeatedEpoch| {
-            let RepeatedEpoch { epoch, recorded_sha256: recorded, found_sha256: found } = done;
-            match (self.json, done.repeats()) {
-                (true, _) => Ok(()),
-                (false, true) => say(&format!("epoch {epoch} repeats: {found}")),
-                (false, false) => say(&format!("epoch {epoch} differs: {found}, recorded was {recorded}")),
+            let RepeatedEpoch { epoch, recorded_sha256: recorded, found_sha256: found, other_figure } = done;
+            match other_figure {
+                _ if self.json => Ok(()),
+                _ if recorded != found => {
+                    say(&format!("epoch {epoch} differs: {found}, recorded was {recorded}"))
+                }
+                Some(figure) => say(&format!("epoch {epoch} differs: {figure}")),
+                None => say(&format!("epoch {epoch} repeats: {found}")),
             }
         };
-        let images = recorded::read_unchanged(&format!("repeat {run}"), &config, &folder)?;
         let epochs = verify::verify(config, images.split, &lines, tell)?;
         let first_difference = epochs.iter().find(|epoch| !epoch.repeats()).map(|epoch| epoch.epoch);
-        let repeats = first_difference.is_none();
+        let repeats = first_difference.is_none() && result_difference.is_none();
+        let result = folder.result();
         if self.json {
-            say_json(&Verification { run: run.clone(), repeats, first_difference, epochs })?;
+            let result_difference = result_difference.clone();
+            say_json(&Verification {
+                run: run.clone(),
+                repeats,
+                first_difference,
+                result_difference,
+                epochs,
+            })?;
         } else if repeats {
             say("repeats")?;
         }
-        first_difference.map_or(Ok(()), |epoch| {
-            Err(Error::work(format!(
+        match (first_difference, result_difference) {
+            (Some(epoch), _) => Err(Error::work(format!(
                 "{run} does not repeat: epoch {epoch} is the first that differs; it was made by another version of \
-                 the program or from other data"
-            )))
-        })
+                 the program or from other data, or its metrics.jsonl was changed"
+            ))),
+            (None, Some(what)) => {
+                Err(Error::work(format!("{} is not the result of the run: {what}", shown(&result))))
+            }
+            (None, None) => Ok(()),
+        }
     }
+}
+
+/// What is wrong with the result of a run, held against all its lines of metrics and, where they are there, its weights.
+fn result_difference(
+    folder: &RunFolder,
+    config: &Config,
+    lines: &[EpochMetrics],
+    split: &Split,
+) -> Result<Option<String>> {
+    if !folder.result().exists() {
+        return Ok(None);
+    }
+    let result = run::read_result(&folder.result())?;
+    if let Err(what) = seals::check_result(&result, lines, config) {
+        return Ok(Some(what));
+    }
+    if !folder.best().exists() {
+        return Ok(None);
+    }
+    let (saved, _) = SavedRun::of("repeat", config.clone(), folder)?;
+    if result.best_sha256.as_ref().is_none_or(|sha256| *sha256 != saved.best_sha256) {
+        // An earlier version, or a run that is prolonged.
+        return Ok(None);
+    }
+    let scores = evaluate::test_scores(&saved.model.class_predictor(&saved.params), split)?;
+    let share = evaluate::commonest_class_share(&split.test);
+    Ok(match () {
+        () if result.test_scores != scores => Some("test_scores are not those of best.safetensors".into()),
+        () if result.test_commonest_class_share != Some(share) => {
+            Some("test_commonest_class_share is not that of the images".into())
+        }
+        () => None,
+    })
 }

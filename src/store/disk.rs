@@ -97,6 +97,14 @@ impl Disk for System {
             Purpose::Lock => options.read(true).write(true),
             Purpose::New => options.read(true).write(true).create_new(true),
         };
+        // A lock is no link, and what a link in its place leads to is not to be emptied.
+        #[cfg(unix)]
+        if purpose == Purpose::Lock {
+            std::os::unix::fs::OpenOptionsExt::custom_flags(
+                &mut options,
+                libc::O_NOFOLLOW | libc::O_NONBLOCK,
+            );
+        }
         Ok(OpenFile { file: options.open(path)?, path: path.to_path_buf() })
     }
 

@@ -9,6 +9,11 @@
 //! lock, and says so: whoever creates it holds it until it is removed. One left by a process that is known to be dead
 //! (`lock/holder.rs`) is taken over; any other keeps the folder, and the refusal says when it may be deleted.
 //!
+//! Neither kind is proof against everything: a folder that is moved or deleted under a running process takes the lock with it, and
+//! two mounts of one folder may not know each other's locks. So whoever holds a lock looks at it again before every save
+//! ([`Lock::still_held`]): the path has to name its file, and the file to hold its own line, which has random bits in it. Of two
+//! that hold the same folder the later has written its line over that of the earlier, which ends.
+//!
 //! To take over is to remove the file, and of two that find it dead the slower must not remove the new one of the
 //! faster. So whoever removes the file of another creates `run.lock.takeover` before, which only one can, and looks again.
 
@@ -37,6 +42,8 @@ const NO_LOCKS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
 #[must_use = "the folder is free again as soon as the lock is dropped"]
 pub struct Lock {
     open: OpenFile,
+    /// What it has written into the file.
+    text: String,
     notice: Option<String>,
 }
 
@@ -97,19 +104,51 @@ impl Lock {
                 "there are no locks in {folder} ({cause}): the file {LOCK} keeps other processes out instead"
             )
         });
-        // From here on it is removed again, whatever fails.
-        let lock = Self { open, notice };
+        let text = serde_json::to_string(&holder).expect("a holder is plain data") + "\n";
+        let lock = Self { open, text, notice };
         // Whoever held it before may have removed the file between our opening and our locking it: then
         // this is the lock of a file that nobody else will ever open.
         if !is_at(&lock.open) {
             return Ok(None);
         }
-        let text = serde_json::to_string(&holder).expect("a holder is plain data") + "\n";
         let disk = in_force();
-        disk.set_length(&lock.open, 0)
-            .and_then(|()| disk.write_all(&lock.open, text.as_bytes()))
-            .map_err(|cause| Error::writing(&path, &cause))?;
-        Ok(Some(lock))
+        let written = disk
+            .set_length(&lock.open, 0)
+            .and_then(|()| disk.write_all(&lock.open, lock.text.as_bytes()))
+            .map_err(|cause| Error::writing(&path, &cause));
+        match written {
+            Ok(()) => Ok(Some(lock)),
+            Err(cause) => {
+                // Nobody else can have it, whatever stands in it.
+                if is_at(&lock.open) {
+                    let _ = in_force().remove_file(&path);
+                }
+                Err(cause)
+            }
+        }
+    }
+
+    /// Whether the folder is still this process's to write in: its path leads to the file that was locked, in which nobody
+    /// else has written.
+    ///
+    /// # Errors
+    /// [`Error::Work`] if not, with whoever has the folder now, as far as that is known. Then nothing must be written there.
+    pub fn still_held(&self) -> Result<()> {
+        if self.is_mine() {
+            return Ok(());
+        }
+        let folder = self.open.path.parent().unwrap_or(Path::new(".")).display();
+        let other = input::open(&self.open.path).ok().and_then(|file| Holder::read(&file));
+        let by = other.map_or(String::new(), |holder| format!(" by {}", holder.in_words()));
+        Err(Error::work(format!(
+            "the folder {folder} was moved, deleted or taken over{by} since this process began to write there: it ends here and \
+             leaves what is there as it is"
+        )))
+    }
+
+    fn is_mine(&self) -> bool {
+        is_at(&self.open)
+            && input::read(&self.open.path, holder::LONGEST).is_ok_and(|found| found == self.text.as_bytes())
     }
 
     /// What is to be known of this lock, if it is not one of the operating system: a sentence.
@@ -121,7 +160,7 @@ impl Lock {
 impl Drop for Lock {
     /// Removes the file while it is still locked, so that nobody can lock what is about to vanish.
     fn drop(&mut self) {
-        if is_at(&self.open) {
+        if self.is_mine() {
             // A file that stays locks nothing, or a dead process.
             let _ = in_force().remove_file(&self.open.path);
         }
@@ -194,7 +233,7 @@ fn free(file: &File) {
 #[cfg(unix)]
 fn is_at(open: &OpenFile) -> bool {
     use std::os::unix::fs::MetadataExt;
-    match (open.file.metadata(), fs::metadata(&open.path)) {
+    match (open.file.metadata(), fs::symlink_metadata(&open.path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
     }

@@ -7,7 +7,7 @@
 
 use super::metrics::{EpochMetrics, RunResult, SelectedEpoch};
 use super::trainer::Trainer;
-use super::{run, weights};
+use super::{run, seals, weights};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::sha256_hex;
 use crate::store::input;
@@ -127,10 +127,11 @@ pub(super) fn finished(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256:
     let result = run::read_result(&path).ok()?;
     let progress = &trainer.state().progress;
     let selected = progress.best.as_ref()?;
+    let lines = lines_of(folder, progress.epochs).ok()?;
     let is_of_checkpoint = result.checkpoint_sha256 == checkpoint_sha256
         && result.epochs == progress.epochs
         && result.selected == *selected
-        && result.test_accuracy == selected.test_accuracy;
+        && seals::check_result(&result, &lines, trainer.config()).is_ok();
     // What an earlier version did not seal cannot be compared.
     let is_sealed =
         |sealed: &Option<String>, found: &dyn Fn() -> Option<String>| sealed.is_none() || *sealed == found();

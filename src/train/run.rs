@@ -104,8 +104,11 @@ pub fn train(
         Ok(checkpoint) => Ok(checkpoint.to_bytes()),
         Err(cause) => Err(keeping(&cause, folder, last)),
     };
-    let save =
-        |trainer: &Trainer, last: &str| durable::write(&folder.checkpoint(), &checkpoint(trainer, last)?);
+    // Every save begins with a look at the lock: a folder that another process has now is left as it is.
+    let save = |trainer: &Trainer, last: &str| {
+        lock.still_held()?;
+        durable::write(&folder.checkpoint(), &checkpoint(trainer, last)?)
+    };
     let mut best = Best::Kept;
     match found {
         FolderState::Fresh => {
@@ -182,6 +185,7 @@ pub fn train(
         metrics.train_seconds = trained - began;
         metrics.evaluate_seconds = watcher.seconds() - trained;
         metrics.images_per_second = images as f64 / metrics.train_seconds.max(1e-9);
+        lock.still_held()?;
         if let Some(weights) = &improved {
             durable::write(&folder.best(), weights)?;
         }
@@ -198,6 +202,7 @@ pub fn train(
     let Some(best) = trainer.state().progress.best.clone() else {
         return Err(Error::work("no epoch was trained, so none can be selected"));
     };
+    lock.still_held()?;
     // Somebody may have laid hands on them while it was trained.
     let path = folder.checkpoint();
     let checkpoint = sha256_hex(&tensors::read_file(&path)?);
@@ -209,12 +214,14 @@ pub fn train(
     }
     let selected = weights::read(&trainer.state().params, &folder.best())?;
     let mut result = result(&trainer, checkpoint, best, &selected)?;
+    lock.still_held()?;
     watcher.trained(&trainer, folder, &selected)?;
     if folder.unlike().exists() {
         let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT)?;
         result.unlike_sha256 = Some(sha256_hex(&unlike));
     }
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
+    lock.still_held()?;
     durable::write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
 }

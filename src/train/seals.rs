@@ -7,6 +7,7 @@
 //!
 //! Earlier versions wrote none of this down. Their runs are read, and a sentence says what cannot be told.
 
+use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
 use super::run;
 use super::state::Note;
 use crate::config::Config;
@@ -157,6 +158,45 @@ pub fn check_unlike(attempt: &str, folder: &RunFolder, unlike: &[u8], best_sha25
         )));
     }
     Ok(Standing::OfTheseWeights)
+}
+
+/// What is wrong with a result as one of a run of this configuration with these lines of metrics; a run that is prolonged has more
+/// lines than its result knows.
+///
+/// # Errors
+/// The first of its figures that another file does not confirm, in words.
+pub fn check_result(
+    result: &RunResult,
+    lines: &[EpochMetrics],
+    config: &Config,
+) -> std::result::Result<(), String> {
+    let Some(lines) = lines.get(..result.epochs).filter(|lines| !lines.is_empty()) else {
+        return Err(format!("it is of {} epochs, metrics.jsonl has {}", result.epochs, lines.len()));
+    };
+    let selected = metrics::selected(lines).map(SelectedEpoch::of);
+    let last = &lines[lines.len() - 1];
+    let test_domain = config.data.test_domain.to_string();
+    for (what, is_confirmed) in [
+        (
+            "checkpoint_sha256 is not the state_sha256 of its last epoch",
+            result.checkpoint_sha256 == last.state_sha256,
+        ),
+        (
+            "selected is not what metrics.jsonl says of the epoch to be selected",
+            selected.as_ref() == Some(&result.selected),
+        ),
+        (
+            "test_accuracy is not that of the selected epoch",
+            result.test_accuracy == result.selected.test_accuracy,
+        ),
+        ("seed is not that of config.toml", result.seed == config.seed),
+        ("test_domain is not that of config.toml", result.test_domain == test_domain),
+    ] {
+        if !is_confirmed {
+            return Err(what.into());
+        }
+    }
+    Ok(())
 }
 
 /// Writes down the SHA-256s of imported weights and of their configuration.

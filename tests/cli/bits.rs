@@ -176,7 +176,15 @@ fn a_run_is_verified_and_the_first_epoch_that_differs_is_named() {
     let mut changed = lines[1].to_owned();
     changed.replace_range(digit..=digit, other);
     fs::write(here.join("run/metrics.jsonl"), format!("{}\n{changed}\n", lines[0])).unwrap();
-    assert!(here.succeed(&["verify", "run"]).ends_with("repeats\n"));
+    // The first epoch repeats, but the result is of another state than its last line.
+    let output = here.run(&["verify", "run"]);
+    assert!(super::text(&output.stdout).starts_with("epoch 1 repeats: "));
+    assert_eq!(output.status.code(), Some(1));
+    let said = super::text(&output.stderr);
+    assert!(
+        said.contains("run/result.json is not the result of the run: checkpoint_sha256 is not"),
+        "{said}"
+    );
     let output = here.run(&["verify", "run", "--epochs", "2"]);
     let silent = std::process::Output { stdout: Vec::new(), ..output };
     super::refused(&silent, 1, &["run does not repeat: epoch 2 is the first that differs"]);

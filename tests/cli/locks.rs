@@ -39,6 +39,40 @@ fn hold(here: &Folder, child: &mut Child) {
 
 const LONG: [&str; 4] = ["--set", "train.batch=4", "--set", "train.epochs=6"];
 
+/// The fault: both wrote into the folder and ended with exit code 0, the configuration of one beside the result of the other.
+#[test]
+fn a_run_whose_folder_is_taken_away_ends_and_leaves_the_new_one_alone() {
+    let ways: [(&str, fn(&Folder)); 3] = [
+        ("removed", |here| fs::remove_dir_all(here.join("run")).unwrap()),
+        ("moved", |here| fs::rename(here.join("run"), here.join("elsewhere")).unwrap()),
+        ("unlocked", |here| fs::remove_file(here.join("run/run.lock")).unwrap()),
+    ];
+    for (name, way) in ways {
+        let here = Folder::new();
+        let first = start_and_hold(&here, &train("run", &LONG));
+        way(&here);
+        if name == "unlocked" {
+            let again = [&LONG[..], &["--resume"]].concat();
+            here.succeed(&train("run", &again));
+        } else {
+            here.succeed(&train("run", &["--seed", "5"]));
+        }
+        let names = here.names("run");
+        let files =
+            |here: &Folder| names.iter().map(|name| here.read(&format!("run/{name}"))).collect::<Vec<_>>();
+        let before = files(&here);
+        send("-CONT", &first);
+        let output = first.wait_with_output().unwrap();
+        let silent = std::process::Output { stdout: Vec::new(), ..output };
+        refused(
+            &silent,
+            1,
+            &["the folder run was moved, deleted or taken over", "leaves what is there as it is"],
+        );
+        assert_eq!((here.names("run"), files(&here)), (names.clone(), before), "{name}");
+    }
+}
+
 #[test]
 fn the_second_of_two_runs_is_refused_and_the_first_goes_on() {
     let here = Folder::new();
@@ -110,7 +144,8 @@ fn a_file_in_the_place_of_a_lock_keeps_two_apart() {
     let here = Folder::new();
     here.succeed(&train("whole", &LONG));
     let first = start_and_hold(&here, &train("run", &LONG));
-    let (path, again) = (here.join("run/run.lock"), train("run", &["--resume"]));
+    let (path, resumed) = (here.join("run/run.lock"), [&LONG[..], &["--resume"]].concat());
+    let again = train("run", &resumed);
     let own = here.read("run/run.lock");
     let mut lock: Value = serde_json::from_slice(&own).unwrap();
     lock["exclusive"] = true.into();

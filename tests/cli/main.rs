@@ -126,6 +126,17 @@ impl Folder {
         fs::read(self.join(name)).unwrap_or_else(|cause| panic!("{name}: {cause}"))
     }
 
+    /// Makes a finished run one of an earlier version that was copied without its checkpoint: nothing says what its files were.
+    fn unseal(&self, name: &str) {
+        let path = self.join(name).join("result.json");
+        let mut result: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for seal in ["configuration_sha256", "best_sha256", "unlike_sha256"] {
+            result.as_object_mut().unwrap().remove(seal);
+        }
+        fs::write(&path, result.to_string()).unwrap();
+        fs::remove_file(self.join(name).join("checkpoint.safetensors")).unwrap();
+    }
+
     /// A copy of the finished tiny run, as the folder `name`.
     fn with_a_run(&self, name: &str) {
         fs::create_dir(self.join(name)).unwrap();

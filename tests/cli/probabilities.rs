@@ -2,13 +2,14 @@
 
 use super::{Folder, cells, folders, text, train};
 use diva::data::image::{encode_grey, encode_rgb};
+use diva::store::checkpoint::sha256_hex;
 use diva::store::tensors::TensorFile;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
 /// Copies the run `from` to `to`, with the values of each tensor of its weights that `change` has something to say of
-/// replaced.
+/// replaced, and sealed as if they were its own; without a checkpoint, which would know better.
 fn with_weights(here: &Folder, from: &str, to: &str, change: impl Fn(&str, f32) -> f32) {
     fs::create_dir(here.join(to)).unwrap();
     for entry in fs::read_dir(here.join(from)).unwrap() {
@@ -20,6 +21,11 @@ fn with_weights(here: &Folder, from: &str, to: &str, change: impl Fn(&str, f32) 
         &here.join(&format!("{to}/best.safetensors")),
         change,
     );
+    fs::remove_file(here.join(&format!("{to}/checkpoint.safetensors"))).unwrap();
+    let path = here.join(&format!("{to}/result.json"));
+    let sha256 = |run: &str| sha256_hex(&here.read(&format!("{run}/best.safetensors")));
+    let result = text(&fs::read(&path).unwrap()).replace(&sha256(from), &sha256(to));
+    fs::write(&path, result).unwrap();
 }
 
 fn change_weights(from: &Path, to: &Path, change: impl Fn(&str, f32) -> f32) {

@@ -85,6 +85,8 @@ fn a_run_whose_images_are_gone_keeps_its_curves() {
     let config =
         config.replace("source = \"embedded\"", "source = \"idx\"").replace("path = \"\"", "path = \"gone\"");
     fs::write(here.join("run/config.toml"), config).unwrap();
+    here.refuse(&["report", "run"], 2, &["cannot report run: its config.toml is not the one that"]);
+    here.unseal("run");
     let gone = ["The model could not be asked", "gone", "How the training went"];
     assert!(!page(&here, &["run"], &gone).contains("What each latent knows"));
     here.refuse(&["report", "run", "--set", "seed=3"], 2, &["cannot report run", "seed"]);
@@ -92,7 +94,12 @@ fn a_run_whose_images_are_gone_keeps_its_curves() {
     here.with_a_run("other");
     here.succeed(&train("plain", &["--seed", "9"]));
     fs::copy(here.join("plain/best.safetensors"), here.join("other/best.safetensors")).unwrap();
-    page(&here, &["other"], &["The model that was asked is not that of the selected epoch"]);
+    here.unseal("other");
+    let notices = [
+        "The model that was asked is not that of the selected epoch",
+        "nothing in other says whether best.safetensors is as it was left there",
+    ];
+    page(&here, &["other"], &notices);
     fs::remove_file(here.join("other/metrics.jsonl")).unwrap();
     page(&here, &["other"], &["No epoch of its training is recorded", "What each latent knows"]);
 }
@@ -162,11 +169,14 @@ fn what_a_result_holds_adds_no_command() {
     let mut value: Value = serde_json::from_str(&result).unwrap();
     value["checkpoint_sha256"] = "00\nrm -rf ~\r\u{1b}[2J".into();
     fs::write(here.join("run/result.json"), value.to_string()).unwrap();
+    // A report has a result that is of its last line of metrics.
+    let mut last: Value =
+        serde_json::from_str(text(&here.read("run/metrics.jsonl")).lines().last().unwrap()).unwrap();
+    last["state_sha256"] = value["checkpoint_sha256"].clone();
+    fs::write(here.join("run/metrics.jsonl"), format!("{last}\n")).unwrap();
     page(&here, &["run"], &["checkpoint.safetensors   # 00\\nrm -rf ~\\r\\u{1b}[2J\n# diva "]);
     // The same of a run that is not finished.
     fs::remove_file(here.join("run/result.json")).unwrap();
-    let lines = text(&here.read("run/metrics.jsonl"));
-    let mut last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     last["state_sha256"] = "00\nrm -rf ~".into();
     fs::write(here.join("run/metrics.jsonl"), format!("{last}\n")).unwrap();
     page(&here, &["run"], &["# state after epoch 2: 00\\nrm -rf ~\n# diva "]);

@@ -5,6 +5,16 @@ use std::fs;
 
 const GO_ON: [&str; 3] = ["--resume", "--set", "train.epochs=3"];
 
+impl Folder {
+    /// Runs a command that says something, then fails with exit code 1 and these words.
+    #[track_caller]
+    fn refuse_after_words(&self, arguments: &[&str], words: &str) {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
+    }
+}
+
 /// A run with another seed, of the same shapes.
 fn another(here: &Folder) {
     here.succeed(&train("another", &["--seed", "1"]));
@@ -151,6 +161,56 @@ fn what_can_be_made_again_is_made_again_and_the_rest_refused_before_training() {
     fs::remove_file(here.join("long/best.safetensors")).unwrap();
     here.refuse(&more, 2, &["cannot continue long: best.safetensors, of epoch 4, is gone"]);
     assert_eq!(text(&here.read("long/metrics.jsonl")).lines().count(), 5);
+}
+
+#[test]
+fn edited_figures_are_not_repeated() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let (metrics, result) = (text(&here.read("run/metrics.jsonl")), text(&here.read("run/result.json")));
+    let figure = |text: &str, name: &str| {
+        let at = text.rfind(&format!("\"{name}\":")).unwrap();
+        text[at..].split_inclusive([',', '}']).next().unwrap().trim_end_matches([',', '}']).to_owned()
+    };
+    // In the second line, which is repeated, and not in the first.
+    for name in ["test_accuracy", "loss", "kl_x", "train_accuracy"] {
+        let old = figure(&metrics, name);
+        let at = metrics.rfind(&old).unwrap();
+        let edited = format!("{}\"{name}\":0.125{}", &metrics[..at], &metrics[at + old.len()..]);
+        fs::write(here.join("run/metrics.jsonl"), &edited).unwrap();
+        let output = here.run(&["verify", "run", "--epochs", "2"]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let said = text(&output.stdout);
+        assert!(
+            said.contains(&format!("epoch 2 differs: {name} is ")) && said.contains("recorded was 0.125"),
+            "{said}"
+        );
+    }
+    // What a clock said may differ.
+    let old = figure(&metrics, "train_seconds");
+    fs::write(here.join("run/metrics.jsonl"), metrics.replace(&old, "\"train_seconds\":1.5")).unwrap();
+    here.succeed(&["verify", "run", "--epochs", "2"]);
+    fs::write(here.join("run/metrics.jsonl"), &metrics).unwrap();
+
+    let value: serde_json::Value = serde_json::from_str(&result).unwrap();
+    for (name, new, part) in [
+        ("test_accuracy", "0.99".into(), "test_accuracy is not that of the selected epoch"),
+        ("seed", "7".into(), "seed is not that of config.toml"),
+        ("checkpoint_sha256", "\"00\"".into(), "checkpoint_sha256 is not the state_sha256"),
+        ("epochs", "3".to_owned(), "it is of 3 epochs, metrics.jsonl has 2"),
+        ("test_commonest_class_share", "0.01".into(), "test_commonest_class_share is not that of the images"),
+    ] {
+        let mut edited = value.clone();
+        edited[name] = serde_json::from_str(&new).unwrap();
+        fs::write(here.join("run/result.json"), edited.to_string()).unwrap();
+        here.refuse_after_words(&["verify", "run"], part);
+    }
+    let mut edited = value.clone();
+    edited["selected"]["train_accuracy"] = 0.99.into();
+    fs::write(here.join("run/result.json"), edited.to_string()).unwrap();
+    here.refuse_after_words(&["verify", "run"], "selected is not what metrics.jsonl says");
+    fs::write(here.join("run/result.json"), &result).unwrap();
+    assert!(here.succeed(&["verify", "run"]).ends_with("repeats\n"));
 }
 
 /// As after SIGKILL between the two saves: no damage.

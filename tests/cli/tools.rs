@@ -124,7 +124,7 @@ fn weights_go_out_and_come_in() {
     here.succeed(&["weights", "export", "run", "--out", "weights.safetensors"]);
     assert_eq!(here.read("weights.safetensors"), here.read("run/best.safetensors"));
     here.succeed(&["weights", "import", "weights.safetensors", "run/config.toml", "--out", "other"]);
-    assert_eq!(here.names("other"), ["best.safetensors", "config.toml"]);
+    assert_eq!(here.names("other"), ["best.safetensors", "config.toml", "imported.json"]);
     let evaluation = |run: &str| {
         let mut found = here.json(&["evaluate", run, "--json"]);
         found.as_object_mut().unwrap().remove("run");

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek};
 
+/// The longest line that is read.
+pub(super) const LONGEST: u64 = 4096;
+
 /// What stands in the file of a lock, as one line of JSON. Names that are not known are passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Holder {
@@ -17,6 +20,9 @@ pub(super) struct Holder {
     pub(super) host: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) begin: Option<Begin>,
+    /// 128 random bits, by which a process knows its own lock; that of an earlier version has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<String>,
     /// Whether the file itself is the lock, since the system has none there.
     #[serde(default)]
     pub(super) exclusive: bool,
@@ -46,12 +52,16 @@ impl Holder {
     pub(super) fn this(exclusive: bool) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        Self { process: std::process::id(), host, begin: Begin::of_this_process(), exclusive }
+        let mut random = [0_u8; 16];
+        // Without random bits, process, machine and begin have to do.
+        let nonce = getrandom::fill(&mut random)
+            .is_ok()
+            .then(|| random.iter().map(|byte| format!("{byte:02x}")).collect());
+        Self { process: std::process::id(), host, begin: Begin::of_this_process(), nonce, exclusive }
     }
 
     /// The holder that an open file names, if it is written already and not torn. The file is then at its beginning again.
     pub(super) fn read(mut file: &File) -> Option<Self> {
-        const LONGEST: u64 = 4096;
         let mut text = String::new();
         let read = file.take(LONGEST).read_to_string(&mut text);
         file.rewind().ok()?;
