@@ -42,7 +42,8 @@ const LONG: [&str; 4] = ["--set", "train.batch=4", "--set", "train.epochs=6"];
 /// The fault: both wrote into the folder and ended with exit code 0, the configuration of one beside the result of the other.
 #[test]
 fn a_run_whose_folder_is_taken_away_ends_and_leaves_the_new_one_alone() {
-    let ways: [(&str, fn(&Folder)); 3] = [
+    type Way = (&'static str, fn(&Folder));
+    let ways: [Way; 3] = [
         ("removed", |here| fs::remove_dir_all(here.join("run")).unwrap()),
         ("moved", |here| fs::rename(here.join("run"), here.join("elsewhere")).unwrap()),
         ("unlocked", |here| fs::remove_file(here.join("run/run.lock")).unwrap()),

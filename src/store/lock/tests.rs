@@ -23,7 +23,8 @@ fn this(exclusive: bool) -> Holder {
 #[test]
 fn a_lock_that_was_taken_away_is_noticed_and_what_is_there_instead_stays() {
     let others = "{\"process\":7,\"exclusive\":false}\n";
-    let ways: [(&str, fn(&Path, &str)); 7] = [
+    type Way = (&'static str, fn(&Path, &str));
+    let ways: [Way; 7] = [
         ("folder removed", |run, _| fs::remove_dir_all(run).unwrap()),
         ("folder moved", |run, _| fs::rename(run, run.with_extension("moved")).unwrap()),
         ("folder replaced", |run, others| {
@@ -33,7 +34,7 @@ fn a_lock_that_was_taken_away_is_noticed_and_what_is_there_instead_stays() {
         }),
         ("lock removed", |run, _| fs::remove_file(run.join(LOCK)).unwrap()),
         ("lock written by a process that does not know it", |run, others| {
-            fs::write(run.join(LOCK), others).unwrap()
+            fs::write(run.join(LOCK), others).unwrap();
         }),
         ("another file with the same line", |run, _| {
             let line = fs::read(run.join(LOCK)).unwrap();
