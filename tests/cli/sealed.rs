@@ -176,13 +176,13 @@ fn edited_figures_are_not_repeated() {
     for name in ["test_accuracy", "loss", "kl_x", "train_accuracy"] {
         let old = figure(&metrics, name);
         let at = metrics.rfind(&old).unwrap();
-        let edited = format!("{}\"{name}\":0.125{}", &metrics[..at], &metrics[at + old.len()..]);
+        let edited = format!("{}\"{name}\":0.987654{}", &metrics[..at], &metrics[at + old.len()..]);
         fs::write(here.join("run/metrics.jsonl"), &edited).unwrap();
         let output = here.run(&["verify", "run", "--epochs", "2"]);
         assert_eq!(output.status.code(), Some(1), "{name}");
         let said = text(&output.stdout);
         assert!(
-            said.contains(&format!("epoch 2 differs: {name} is ")) && said.contains("recorded was 0.125"),
+            said.contains(&format!("epoch 2 differs: {name} is ")) && said.contains("recorded was 0.987654"),
             "{said}"
         );
     }
