@@ -1,7 +1,7 @@
 //! The command line: one subcommand per file.
 //!
 //! Errors go to standard error in one sentence; exit codes are 0 (done), 1 (the work failed), 2 (the request was
-//! wrong) and 130 or 143 (interrupted by a signal, after saving). All text goes out through `say`, `note` and
+//! wrong) and 128 + the number of a signal (interrupted by it, after saving). All text goes out through `say`, `note` and
 //! `console::print`, which show escaped what a terminal would obey: a name is never more than a name.
 
 mod bench;

@@ -63,11 +63,12 @@ impl SavedRun {
     /// says so, a sentence. `verb` says what cannot be done with others.
     pub(super) fn of(verb: &str, config: Config, files: &RunFolder) -> Result<(Self, Option<String>)> {
         let bytes = tensors::read_file(&files.best())?;
-        let notice = seals::check_best(verb, files, &bytes)?;
+        let best_sha256 = sha256_hex(&bytes);
+        let notice = seals::check_best(verb, files, &best_sha256)?;
         let file = TensorFile::from_bytes(&bytes, &files.best())?;
         // p(y) enters the loss of unlabelled images only, and no saved model is asked for a loss: any will do.
         let (model, params) = model_of(&config, &file, &files.best(), |classes| Some(vec![1; classes]))?;
-        Ok((SavedRun { config, model, params, best_sha256: sha256_hex(&bytes) }, notice))
+        Ok((SavedRun { config, model, params, best_sha256 }, notice))
     }
 
     /// The images of the run, as it divided them; what is to be known of them is said. `verb` says what cannot be done with others.

@@ -122,12 +122,10 @@ fn result_difference(
         return Ok(None);
     }
     let scores = evaluate::test_scores(&saved.model.class_predictor(&saved.params), split)?;
-    let share = evaluate::commonest_class_share(&split.test);
-    Ok(match () {
-        () if result.test_scores != scores => Some("test_scores are not those of best.safetensors".into()),
-        () if result.test_commonest_class_share != Some(share) => {
-            Some("test_commonest_class_share is not that of the images".into())
-        }
-        () => None,
-    })
+    let share = Some(evaluate::commonest_class_share(&split.test));
+    let wrong = [
+        (result.test_scores != scores, "test_scores are not those of best.safetensors"),
+        (result.test_commonest_class_share != share, "test_commonest_class_share is not that of the images"),
+    ];
+    Ok(wrong.into_iter().find_map(|(is_wrong, what)| is_wrong.then(|| what.to_owned())))
 }

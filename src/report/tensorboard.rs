@@ -19,7 +19,7 @@ use crate::data::pictures::LONGEST_FILE;
 use crate::error::{Error, Result};
 use crate::store::run_folder::RunFolder;
 use crate::store::{durable, input};
-use crate::train::metrics::EpochMetrics;
+use crate::train::metrics::{EpochMetrics, is_of_a_clock};
 use crate::train::run::read_metrics;
 use serde_json::Value as Json;
 use std::fs;
@@ -119,7 +119,7 @@ fn group(field: &str) -> &'static str {
     match field {
         "beta" | "unlabelled_share" => "schedule",
         _ if field.ends_with("_accuracy") => "accuracy",
-        _ if field.ends_with("_seconds") || field.ends_with("_per_second") => "time",
+        _ if is_of_a_clock(field) => "time",
         _ => "loss",
     }
 }

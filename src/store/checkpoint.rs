@@ -20,6 +20,7 @@
 //! caller's JSON, the tensors are the caller's slabs. Its bytes are a function of the two alone: no clock,
 //! path or order of insertion.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -71,14 +72,7 @@ impl Checkpoint {
         check(bytes)
             .map_err(|complaint| Error::request(format!("checkpoint {} {complaint}", path.display())))?;
         let (tensors, texts) = tensors::decode(bytes, path)?;
-        let note =
-            texts.get(KEY).and_then(|text| text.get(CHECKSUM_END + 1 - LENGTH_AT..)).ok_or_else(|| {
-                Error::request(format!(
-                    "checkpoint {} holds no note, expected one behind its checksum",
-                    path.display()
-                ))
-            })?;
-        Ok(Self { note: note.to_owned(), tensors })
+        Ok(Self { note: note_among(&texts, path)?, tensors })
     }
 
     /// Writes the checkpoint, atomically and durably: at every instant the file is the old or the new one.
@@ -95,11 +89,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Request`] with the path: it cannot be read, or does not begin like a checkpoint of this program.
     pub fn note_of(path: &Path) -> Result<String> {
-        let unfit = |what: &str| Error::request(format!("checkpoint {} {what}", path.display()));
-        let texts = tensors::texts_of(path)?;
-        let text = texts.get(KEY).ok_or_else(|| unfit("is not a checkpoint of diva: it has no note"))?;
-        let note = text.get(CHECKSUM_END + 1 - LENGTH_AT..);
-        Ok(note.ok_or_else(|| unfit("holds no note, expected one behind its checksum"))?.to_owned())
+        note_among(&tensors::texts_of(path)?, path)
     }
 
     /// Reads a checkpoint.
@@ -112,12 +102,24 @@ impl Checkpoint {
     }
 }
 
+/// The note, among the texts of the checkpoint at `path`.
+fn note_among(texts: &BTreeMap<String, String>, path: &Path) -> Result<String> {
+    let note = texts.get(KEY).and_then(|text| text.get(CHECKSUM_END + 1 - LENGTH_AT..));
+    note.map(str::to_owned).ok_or_else(|| {
+        Error::request(format!(
+            "checkpoint {} holds no note, expected one behind its checksum",
+            path.display()
+        ))
+    })
+}
+
 /// The SHA-256 of `bytes` as 64 lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two lower-case hexadecimal digits for each byte.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -272,9 +272,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(TensorFile, BTreeMap<
         Some((name, Stored { dtype: info.dtype, shape: info.shape.clone(), bytes }))
     };
     let tensors = metadata.offset_keys().into_iter().filter_map(stored).collect();
-    let texts =
-        metadata.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
-    Ok((TensorFile { origin: path.display().to_string(), tensors }, texts))
+    Ok((TensorFile { origin: path.display().to_string(), tensors }, texts(&metadata)))
 }
 
 /// The texts of a safetensors file, of which no more than the header is read.
@@ -283,28 +281,33 @@ pub(super) fn texts_of(path: &Path) -> Result<BTreeMap<String, String>> {
     let most = (LENGTH_BYTES + LONGEST_HEADER) as u64;
     let read = input::open(path).and_then(|file| file.take(most).read_to_end(&mut begin));
     read.map_err(|cause| Error::reading(path, &cause))?;
-    let (header, _) = split(&begin)
-        .map_err(|complaint| Error::request(format!("cannot read {}: {complaint}", path.display())))?;
-    let metadata: Metadata = serde_json::from_slice(header).map_err(|cause| {
-        Error::request(format!("cannot read {}: its header is damaged ({cause})", path.display()))
-    })?;
-    Ok(metadata.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect())
+    let metadata = split(&begin).and_then(|(header, _)| parse(header));
+    let unfit = |complaint| Error::request(format!("cannot read {}: {complaint}", path.display()));
+    metadata.map(|metadata| texts(&metadata)).map_err(unfit)
+}
+
+fn texts(metadata: &Metadata) -> BTreeMap<String, String> {
+    metadata.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// The header of a safetensors file, and the data behind it, which are as long as the header says; or what is wrong with
 /// the bytes, in the words of someone who looks at a file.
 fn header(bytes: &[u8]) -> std::result::Result<(Metadata, &[u8]), String> {
     let (header, data) = split(bytes)?;
-    // Checks ranges, shapes and types against each other, but not against what is there: the crate's own reading does,
-    // by a sum that may overflow.
-    let metadata: Metadata = serde_json::from_slice(header)
-        .map_err(|cause| format!("it is no safetensors file, or its header is damaged ({cause})"))?;
+    let metadata = parse(header)?;
     let expected = (bytes.len() - data.len()).saturating_add(metadata.data_len());
     match bytes.len().cmp(&expected) {
         Ordering::Less => Err(format!("it is cut short: {} bytes, {expected} expected", bytes.len())),
         Ordering::Greater => Err(format!("it is too long: {} bytes, {expected} expected", bytes.len())),
         Ordering::Equal => Ok((metadata, data)),
     }
+}
+
+/// Checks ranges, shapes and types against each other, but not against what is there: the crate's own reading does, by a sum
+/// that may overflow.
+fn parse(header: &[u8]) -> std::result::Result<Metadata, String> {
+    serde_json::from_slice(header)
+        .map_err(|cause| format!("it is no safetensors file, or its header is damaged ({cause})"))
 }
 
 /// The text of the header, and what follows it.

@@ -1,7 +1,6 @@
 //! What is reported of an epoch and of a run.
 //!
-//! Fields whose names end in `_seconds` or `_per_second` depend on the clock; all others are a function of the
-//! configuration, bit for bit.
+//! Fields of a clock ([`is_of_a_clock`]) aside, all are a function of the configuration, bit for bit.
 
 use crate::scores::Summary;
 use serde::{Deserialize, Serialize};
@@ -129,6 +128,11 @@ pub struct SelectedEpoch {
     /// On digits of the unseen domain that training has seen at no angle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disjoint_test_accuracy: Option<f64>,
+}
+
+/// Whether a field depends on the clock, by its name.
+pub fn is_of_a_clock(field: &str) -> bool {
+    field.ends_with("_seconds") || field.ends_with("_per_second")
 }
 
 impl EpochMetrics {

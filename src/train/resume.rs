@@ -50,14 +50,14 @@ pub(super) fn look(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256: &st
         )));
     }
     let path = folder.best();
-    let found = match path.exists() {
-        true => Some(tensors::read_file(&path)?),
-        false => None,
-    };
     let Some(sealed) = &trainer.state().best_sha256 else {
         // An earlier version: it is as good as it can be loaded.
         weights::read(&trainer.state().params, &path)?;
         return Ok(Best::Kept);
+    };
+    let found = match path.exists() {
+        true => Some(tensors::read_file(&path)?),
+        false => None,
     };
     if found.as_ref().is_some_and(|found| sha256_hex(found) == *sealed) {
         return Ok(Best::Kept);
@@ -117,7 +117,7 @@ fn lines_of(folder: &RunFolder, epochs: usize) -> Result<Vec<EpochMetrics>> {
     }
 }
 
-/// The result of a run that has nothing left to do and has said so. One that does not belong to the checkpoint, or to the
+/// The result of a run that has nothing left to do and has said so, whose weights are [kept](Best::Kept). One that does not belong to the checkpoint, or to the
 /// files beside it, is none: it is made again.
 pub(super) fn finished(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256: &str) -> Option<RunResult> {
     let path = folder.result();
@@ -132,15 +132,15 @@ pub(super) fn finished(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256:
         && result.epochs == progress.epochs
         && result.selected == *selected
         && seals::check_result(&result, &lines, trainer.config()).is_ok();
+    let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT).ok().map(|bytes| sha256_hex(&bytes));
+    let identity = Some(sha256_hex(trainer.config().identity().as_bytes()));
     // What an earlier version did not seal cannot be compared.
-    let is_sealed =
-        |sealed: &Option<String>, found: &dyn Fn() -> Option<String>| sealed.is_none() || *sealed == found();
-    let of_file = |path: std::path::PathBuf| {
-        move || input::bytes(&path, input::TENSORS).ok().map(|bytes| sha256_hex(&bytes))
-    };
-    let identity = || Some(sha256_hex(trainer.config().identity().as_bytes()));
-    let is_whole = is_sealed(&result.best_sha256, &of_file(folder.best()))
-        && is_sealed(&result.unlike_sha256, &of_file(folder.unlike()))
-        && is_sealed(&result.configuration_sha256, &identity);
+    let is_whole = [
+        (&result.best_sha256, &trainer.state().best_sha256),
+        (&result.unlike_sha256, &unlike),
+        (&result.configuration_sha256, &identity),
+    ]
+    .into_iter()
+    .all(|(sealed, found)| sealed.is_none() || sealed == found);
     (is_of_checkpoint && is_whole).then_some(result)
 }

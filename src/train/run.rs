@@ -172,11 +172,11 @@ pub fn train(
         }
         let trained = watcher.seconds();
         let images: usize = (first..order.len()).map(|i| order.step(i).images()).sum();
-        let before = trainer.state().progress.best.clone();
         let (mut metrics, improved) =
             trainer.end_epoch().map_err(|cause| keeping(&cause, folder, &saved.1))?;
-        if let (Best::OfNextEpoch, None, Some(before)) = (&best, &improved, &before) {
-            let what = resume::not_the_selected(before, "not the one of the checkpoint");
+        if let (Best::OfNextEpoch, None, Some(selected)) = (&best, &improved, &trainer.state().progress.best)
+        {
+            let what = resume::not_the_selected(selected, "not the one of the checkpoint");
             return Err(keeping(&Error::work(what), folder, &saved.1));
         }
         best = Best::Kept;
@@ -368,10 +368,7 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
 
 /// The result of a run whose checkpoint has this SHA-256, of the parameters of the selected epoch; that of `unlike.json` is left
 /// open.
-///
-/// # Errors
-/// If what the model makes of an image of the unseen domain is not finite.
-pub fn result(
+fn result(
     trainer: &Trainer,
     checkpoint_sha256: String,
     best: SelectedEpoch,

@@ -94,27 +94,24 @@ pub fn check_configuration(attempt: &str, folder: &RunFolder, config: &Config) -
     {
         return Ok(());
     }
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    let (was, is) = (known.identity.as_deref().map_or_else(Vec::new, lines), lines(&identity));
-    let first = was
-        .iter()
-        .find(|line| !is.contains(line))
-        .map_or(String::new(), |line| format!(", which has {line}"));
+    let was = known.identity.as_deref().unwrap_or_default();
+    let first = was.lines().find(|was| identity.lines().all(|is| is != *was));
+    let first = first.map_or(String::new(), |line| format!(", which has {line}"));
     let by = known.by.display();
     let what =
         format!("its config.toml is not the one that {by} knows{first}; it was damaged or changed since");
     Err(known.refusal(attempt, folder, &what))
 }
 
-/// Refuses the bytes of a run's `best.safetensors` if they are not those that it saved; `attempt` says what cannot be done with them.
-/// A sentence if nothing is known of them.
+/// Refuses a `best.safetensors` of this SHA-256 if it is not the one that the run saved; `attempt` says what cannot be done with
+/// it. A sentence if nothing is known of it.
 ///
 /// # Errors
-/// If they are others, or what the run has written down cannot be read.
-pub fn check_best(attempt: &str, folder: &RunFolder, best: &[u8]) -> Result<Option<String>> {
+/// If it is another, or what the run has written down cannot be read.
+pub fn check_best(attempt: &str, folder: &RunFolder, best_sha256: &str) -> Result<Option<String>> {
     let known = Known::of(folder)?;
     match &known {
-        Some(known) if known.best.as_ref().is_some_and(|sha256| *sha256 == sha256_hex(best)) => Ok(None),
+        Some(known) if known.best.as_deref() == Some(best_sha256) => Ok(None),
         Some(known) if known.best.is_some() || !known.is_trained => {
             let what = format!(
                 "best.safetensors is not the one that {} knows: it was damaged or exchanged, or the run was stopped in the middle \

@@ -4,7 +4,7 @@
 //! equal hashes after an epoch are equal in every bit, and so they stay: the state is all that the next epoch begins with.
 //! The figures beside the hash are compared as well, but for what a clock said, for a hash does not tell whether they were edited.
 
-use super::metrics::EpochMetrics;
+use super::metrics::{EpochMetrics, is_of_a_clock};
 use super::trainer::Trainer;
 use crate::config::Config;
 use crate::data::Split;
@@ -41,8 +41,7 @@ fn other_figure(recorded: &EpochMetrics, found: &EpochMetrics) -> Option<String>
         _ => unreachable!("metrics are an object of plain data"),
     };
     let (recorded, found) = (fields(recorded), fields(found));
-    let is_compared =
-        |name: &str| name != "state_sha256" && !name.ends_with("_seconds") && !name.ends_with("_per_second");
+    let is_compared = |name: &str| name != "state_sha256" && !is_of_a_clock(name);
     let mut names = recorded.keys().chain(found.keys()).filter(|name| is_compared(name));
     let name = names.find(|name| recorded.get(*name) != found.get(*name))?;
     let shown = |fields: &Map<String, Value>| fields.get(name).map_or("nothing".into(), Value::to_string);

@@ -16,7 +16,7 @@ use crate::store::durable;
 use crate::store::lock::LOCK;
 use crate::store::run_folder::RunFolder;
 use crate::store::scratch::Scratch;
-use crate::train::metrics::EpochMetrics;
+use crate::train::metrics::{EpochMetrics, is_of_a_clock};
 use crate::train::run::{self, Options, Outcome, Watcher};
 use crate::train::trainer::{StepLoss, Trainer};
 use serde_json::Value;
@@ -93,7 +93,7 @@ fn without_clock(mut tree: Tree) -> Tree {
         let line = |line: &str| {
             let mut value: Value = serde_json::from_str(line).unwrap();
             let fields = value.as_object_mut().unwrap();
-            fields.retain(|name, _| !name.ends_with("_seconds") && !name.ends_with("_per_second"));
+            fields.retain(|name, _| !is_of_a_clock(name));
             value.to_string() + "\n"
         };
         *bytes =

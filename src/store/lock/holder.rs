@@ -4,6 +4,7 @@
 //! with it stand what Linux knows the process by, and a death is certain only where all of that is of this machine, as
 //! it runs now, and of this container. Whatever is not certain counts as unknown.
 
+use crate::store::checkpoint::hex;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek};
@@ -54,9 +55,7 @@ impl Holder {
         let host = host.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         let mut random = [0_u8; 16];
         // Without random bits, process, machine and begin have to do.
-        let nonce = getrandom::fill(&mut random)
-            .is_ok()
-            .then(|| random.iter().map(|byte| format!("{byte:02x}")).collect());
+        let nonce = getrandom::fill(&mut random).is_ok().then(|| hex(&random));
         Self { process: std::process::id(), host, begin: Begin::of_this_process(), nonce, exclusive }
     }
 
