@@ -199,7 +199,7 @@ impl Runs {
             let lines = fs::read_to_string(folder.metrics()).unwrap();
             fs::write(folder.metrics(), format!("{lines}{lines}{{\"epo")).unwrap();
             for left in ["metrics.jsonl.12-0.part", LOCK] {
-                fs::write(folder.path().join(left), "left").unwrap();
+                fs::write(folder.path().join(left), "12\n").unwrap();
             }
         }
         tree_of(scratch.path())
