@@ -18,6 +18,9 @@ pub enum Error {
     Busy(String),
     /// The work failed: a full disk, a loss that became infinite. Exit code 1.
     Work(String),
+    /// What the work was to be written to is not this process's any more, or that cannot be told: nothing must be written
+    /// there, not even that the work failed. Exit code 1.
+    TakenAway(String),
     /// Stopped by a signal after everything was saved. Exit code 128 + signal.
     Interrupted {
         /// The number of the signal, such as 2 (Ctrl-C) or 15 (SIGTERM).
@@ -52,7 +55,7 @@ impl Error {
     /// The exit code of the command line: 1, 2, or 128 + signal.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Work(_) => 1,
+            Error::Work(_) | Error::TakenAway(_) => 1,
             Error::Request(_) | Error::Busy(_) => 2,
             Error::Interrupted { signal } => 128 + u8::try_from(*signal).unwrap_or(0),
         }
@@ -62,9 +65,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Request(message) | Error::Busy(message) | Error::Work(message) => {
-                f.write_str(&printable(message))
-            }
+            Error::Request(message)
+            | Error::Busy(message)
+            | Error::Work(message)
+            | Error::TakenAway(message) => f.write_str(&printable(message)),
             Error::Interrupted { signal } => write!(f, "stopped by signal {signal}; everything is saved"),
         }
     }

@@ -8,6 +8,7 @@ use diva::error::{Error, Result};
 use diva::parallel;
 use diva::report::generated::Kind;
 use diva::report::run_pictures::{self, ACCURACY, LOSS};
+use diva::store::lock::{LOCK, Lock};
 use diva::store::run_folder::RunFolder;
 use diva::train::metrics::EpochMetrics;
 use diva::train::run::{self, Options, Outcome, Watcher};
@@ -33,9 +34,10 @@ fn config(kind: &str) -> Config {
     Config::resolve(None, Some("quick"), &overrides, None).unwrap()
 }
 
-/// Draws the pictures; then, if told to, fails as if the process ended there.
+/// Draws the pictures; then, if told to, fails as if the process ended there, or loses the folder before.
 struct Artist {
     fails: bool,
+    loses: bool,
     called: usize,
 }
 
@@ -50,10 +52,19 @@ impl Watcher for Artist {
     fn notice(&mut self, _: &str) {}
     fn step(&mut self, _: &Trainer, _: &StepLoss, _: usize, _: usize) {}
     fn epoch(&mut self, _: &Trainer, _: &EpochMetrics, _: bool) {}
-    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
+    fn trained(
+        &mut self,
+        trainer: &Trainer,
+        folder: &RunFolder,
+        lock: &Lock,
+        selected: &Params,
+    ) -> Result<()> {
         self.called += 1;
         assert!(!folder.result().exists(), "a run that is not finished has a result");
-        run_pictures::draw(trainer, folder, selected)?;
+        if self.loses {
+            fs::remove_file(folder.path().join(LOCK)).unwrap();
+        }
+        run_pictures::draw(trainer, folder, lock, selected)?;
         if self.fails { Err(Error::work("the process ended")) } else { Ok(()) }
     }
 }
@@ -84,7 +95,7 @@ fn pictures(folder: &RunFolder) -> Vec<Vec<u8>> {
 }
 
 fn train(folder: &RunFolder, resume: bool, fails: bool) -> (Result<Outcome>, usize) {
-    let mut artist = Artist { fails, called: 0 };
+    let mut artist = Artist { fails, loses: false, called: 0 };
     let outcome = run::train(config("diva"), folder, Options { resume, ..Options::default() }, &mut artist);
     (outcome, artist.called)
 }
@@ -124,6 +135,20 @@ fn a_run_is_done_when_its_pictures_are_there() {
     fs::write(folder.metrics(), metrics).unwrap();
     assert!(matches!(train(&folder, true, false).0.unwrap(), Outcome::Done(..)));
     assert_eq!(pictures(&folder), before);
+}
+
+/// They take a while to draw.
+#[test]
+fn no_picture_is_written_to_a_folder_that_was_taken_away_meanwhile() {
+    let scratch = Scratch::new("taken");
+    let folder = RunFolder::new(scratch.0.join("run"));
+    let mut artist = Artist { fails: false, loses: true, called: 0 };
+    let outcome = run::train(config("diva"), &folder, Options::default(), &mut artist);
+    assert!(matches!(outcome, Err(Error::TakenAway(_))), "{outcome:?}");
+    assert!(run_pictures::files().all(|name| !folder.path().join(name).exists()));
+    assert!(!folder.result().exists());
+    // It was only the lock.
+    assert!(matches!(train(&folder, true, false).0.unwrap(), Outcome::Done(..)));
 }
 
 #[test]
@@ -168,7 +193,7 @@ fn the_command_draws_what_the_training_drew() {
 fn what_a_model_cannot_generate_is_refused() {
     let scratch = Scratch::new("ablations");
     for kind in ["diva-no-zd", "vae", "classifier"] {
-        let mut artist = Artist { fails: false, called: 0 };
+        let mut artist = Artist { fails: false, loses: false, called: 0 };
         let folder = RunFolder::new(scratch.0.join(kind));
         run::train(config(kind), &folder, Options::default(), &mut artist).unwrap();
     }

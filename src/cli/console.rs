@@ -8,6 +8,7 @@ use crate::names::printable;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::durable;
+use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::EpochMetrics;
 use crate::train::run::Watcher;
@@ -180,11 +181,14 @@ pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, se
 pub(super) fn finish(
     trainer: &Trainer,
     folder: &RunFolder,
+    lock: &Lock,
     selected: &Params,
     say: impl Fn(&str),
 ) -> Result<()> {
     if let Some(model) = trainer.model().latent_variables() {
-        match UnlikeTraining::of_trained(model, selected, trainer.split(), trainer.config().seed) {
+        let unlike = UnlikeTraining::of_trained(model, selected, trainer.split(), trainer.config().seed);
+        lock.still_held()?;
+        match unlike {
             Ok(unlike) => durable::write(&folder.unlike(), unlike.to_json().as_bytes())?,
             Err(cause) => {
                 durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
@@ -192,7 +196,7 @@ pub(super) fn finish(
             }
         }
     }
-    run_pictures::draw(trainer, folder, selected)
+    run_pictures::draw(trainer, folder, lock, selected)
 }
 
 impl Watcher for Console {
@@ -263,8 +267,15 @@ impl Watcher for Console {
         }
     }
 
-    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
-        finish(trainer, folder, selected, |line| self.say(line))?;
+    fn trained(
+        &mut self,
+        trainer: &Trainer,
+        folder: &RunFolder,
+        lock: &Lock,
+        selected: &Params,
+    ) -> Result<()> {
+        finish(trainer, folder, lock, selected, |line| self.say(line))?;
+        lock.still_held()?;
         match self.events.take() {
             None => Ok(()),
             Some(events) => events?.pictures(folder, trainer.state().progress.epochs, seconds_since_1970()),

@@ -9,6 +9,7 @@ use crate::experiments::sweep::table::collect;
 use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
 use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
 use crate::names::{at_left, terminal_width};
+use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::train::trainer::Trainer;
 use clap::{Args, Subcommand};
@@ -203,7 +204,14 @@ impl Supervisor for Desk {
         self.say(job, &what);
     }
 
-    fn trained(&self, job: &Job, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
-        finish(trainer, folder, selected, |what| self.say(job, what))
+    fn trained(
+        &self,
+        job: &Job,
+        trainer: &Trainer,
+        folder: &RunFolder,
+        lock: &Lock,
+        selected: &Params,
+    ) -> Result<()> {
+        finish(trainer, folder, lock, selected, |what| self.say(job, what))
     }
 }

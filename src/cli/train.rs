@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::names::printable_source;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
+use crate::store::lock::Lock;
 use crate::store::run_folder::{self, Claim, RunFolder};
 use crate::train::metrics::RunResult;
 use crate::train::run::{self, Options, Outcome};
@@ -70,6 +71,7 @@ impl Train {
                 let (path, epochs) = (folder.path().display(), result.epochs);
                 say(&format!("{path} is finished: {epochs} epochs are done; {hint}"))?;
                 if self.tensorboard {
+                    let _lock = Lock::take(folder.path())?;
                     let now = seconds_since_1970();
                     EventFile::begin(&folder, now)?.pictures(&folder, epochs, now)?;
                 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::optim::Adam;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::durable;
+use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::state::{Progress, State};
@@ -84,13 +85,18 @@ fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
     let config = config.resolve()?.effective_without_data()?;
     load_weights(&config, file, |classes| Some(vec![1; classes]))?;
     let folder = RunFolder::new(out);
-    if folder.holds_a_run() {
-        return Err(Error::request(format!(
+    let refuse_a_run = || match folder.holds_a_run() {
+        true => Err(Error::request(format!(
             "{} holds a run already; name another folder with --out",
             out.display()
-        )));
-    }
+        ))),
+        false => Ok(()),
+    };
+    // Refuse before touching anything, and decide once nobody else can.
+    refuse_a_run()?;
     durable::create_folder(out)?;
+    let _lock = Lock::take(out)?;
+    refuse_a_run()?;
     let config = recorded::from_anywhere(config);
     durable::write(&folder.config(), config.to_toml().as_bytes())?;
     let best = TensorFile::read(file)?.to_bytes();

@@ -8,6 +8,7 @@ use super::generated::{self, Kind};
 use crate::autograd::Params;
 use crate::error::Result;
 use crate::store::durable;
+use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::train::run;
 use crate::train::trainer::Trainer;
@@ -27,11 +28,14 @@ pub fn files() -> impl Iterator<Item = String> {
 /// generates, those that it has what it takes for.
 ///
 /// # Errors
-/// If the metrics cannot be read, or a picture cannot be written.
-pub fn draw(trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
+/// If the metrics cannot be read, a picture cannot be written, or the folder is not held any more.
+pub fn draw(trainer: &Trainer, folder: &RunFolder, lock: &Lock, selected: &Params) -> Result<()> {
     let metrics = run::read_metrics(&folder.metrics())?;
     let (split, config) = (trainer.split(), trainer.config());
-    let write = |name: &str, png: &[u8]| durable::write(&folder.path().join(name), png);
+    let write = |name: &str, png: &[u8]| {
+        lock.still_held()?;
+        durable::write(&folder.path().join(name), png)
+    };
     for kind in Kind::ALL {
         if let Ok(png) = generated::draw(kind, trainer.model(), selected, split, config.seed) {
             write(&kind.file(), &png)?;

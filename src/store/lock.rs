@@ -10,17 +10,19 @@
 //! (`lock/holder.rs`) is taken over; any other keeps the folder, and the refusal says when it may be deleted.
 //!
 //! Neither kind is proof against everything: a folder that is moved or deleted under a running process takes the lock with it, and
-//! two mounts of one folder may not know each other's locks. So whoever holds a lock looks at it again before every save
+//! two mounts of one folder may not know each other's locks. So whoever holds a lock looks at it again before every write
 //! ([`Lock::still_held`]): the path has to name its file, and the file to hold its own line, which has random bits in it. Of two
 //! that hold the same folder the later has written its line over that of the earlier, which ends.
+//!
+//! The file is emptied before that line is written. So it has to be a lock's: no link, and nothing that another program wrote.
 //!
 //! To take over is to remove the file, and of two that find it dead the slower must not remove the new one of the
 //! faster. So whoever removes the file of another creates `run.lock.takeover` before, which only one can, and looks again.
 
 mod holder;
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -43,7 +45,7 @@ const NO_LOCKS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
 pub struct Lock {
     open: OpenFile,
     /// What it has written into the file.
-    text: String,
+    holder: Holder,
     notice: Option<String>,
 }
 
@@ -52,8 +54,8 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Busy`] if another process holds it, or may (with that process's id), [`Error::Request`] if the folder cannot
-    /// be written or what is called `run.lock` is no file, [`Error::Work`] if that file cannot be made or filled for want of
-    /// space or of a sound disk.
+    /// be written or what is called `run.lock` is not the file of a lock, [`Error::Work`] if that file cannot be made or filled
+    /// for want of space, of a sound disk or of random bits.
     pub fn take(folder: &Path) -> Result<Self> {
         loop {
             if let Some(lock) = Self::attempt(folder)? {
@@ -66,6 +68,9 @@ impl Lock {
     fn attempt(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(LOCK);
         let unusable = |cause: &io::Error| disk::unusable(&complaint(folder), cause);
+        let nonce = holder::nonce().map_err(|cause| {
+            Error::work(format!("{}: the system gives no random bits ({cause})", complaint(folder)))
+        })?;
         let purpose = match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() => Purpose::Lock,
             Ok(_) => return Err(Error::request(format!("{}: its {LOCK} is not a file", complaint(folder)))),
@@ -88,6 +93,7 @@ impl Lock {
             Err(TryLockError::Error(cause)) => return Err(unusable(&cause)),
         };
         if purpose == Purpose::Lock {
+            refuse_another_file(folder, &open).inspect_err(|_| free(&open.file))?;
             let left = Holder::read(&open.file);
             if lacking.is_some() || left.as_ref().is_some_and(|left| left.exclusive) {
                 free(&open.file);
@@ -97,58 +103,91 @@ impl Lock {
                 };
             }
         }
-        let holder = Holder::this(lacking.is_some());
+        let holder = Holder { nonce: Some(nonce), ..Holder::this(lacking.is_some()) };
         let notice = lacking.map(|cause| {
             let folder = folder.display();
             format!(
                 "there are no locks in {folder} ({cause}): the file {LOCK} keeps other processes out instead"
             )
         });
-        let text = serde_json::to_string(&holder).expect("a holder is plain data") + "\n";
-        let lock = Self { open, text, notice };
+        let lock = Self { open, holder, notice };
         // Whoever held it before may have removed the file between our opening and our locking it: then
         // this is the lock of a file that nobody else will ever open.
-        if !is_at(&lock.open) {
+        if !is_at(&lock.open).map_err(|cause| unusable(&cause))? {
             return Ok(None);
         }
         let disk = in_force();
         let written = disk
             .set_length(&lock.open, 0)
-            .and_then(|()| disk.write_all(&lock.open, lock.text.as_bytes()))
-            .map_err(|cause| Error::writing(&path, &cause));
-        match written {
-            Ok(()) => Ok(Some(lock)),
-            Err(cause) => {
-                // Nobody else can have it, whatever stands in it.
-                if is_at(&lock.open) {
-                    let _ = in_force().remove_file(&path);
-                }
-                Err(cause)
-            }
+            .and_then(|()| disk.write_all(&lock.open, lock.holder.line().as_bytes()));
+        if let Err(cause) = written {
+            lock.remove_half_written();
+            return Err(Error::writing(&path, &cause));
         }
+        Ok(Some(lock))
     }
 
     /// Whether the folder is still this process's to write in: its path leads to the file that was locked, in which nobody
-    /// else has written.
+    /// else has written. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::Work`] if not, with whoever has the folder now, as far as that is known. Then nothing must be written there.
+    /// [`Error::TakenAway`] if not, with whoever has the folder now, as far as that is known, or if that cannot be told. Then
+    /// nothing must be written there.
     pub fn still_held(&self) -> Result<()> {
-        if self.is_mine() {
-            return Ok(());
-        }
         let folder = self.open.path.parent().unwrap_or(Path::new(".")).display();
-        let other = input::open(&self.open.path).ok().and_then(|file| Holder::read(&file));
-        let by = other.map_or(String::new(), |holder| format!(" by {}", holder.in_words()));
-        Err(Error::work(format!(
-            "the folder {folder} was moved, deleted or taken over{by} since this process began to write there: it ends here and \
-             leaves what is there as it is"
-        )))
+        let why = match self.is_mine() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                let path = &self.open.path;
+                let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+                let file = is_file.then(|| input::open(path).ok()).flatten();
+                let other = file.and_then(|file| Holder::read(&file)).filter(|other| *other != self.holder);
+                let by = other.map_or(String::new(), |holder| format!(" by {}", holder.in_words()));
+                format!(
+                    "cannot go on writing in the folder {folder}: it was moved, deleted or taken over{by} since this process \
+                     began there"
+                )
+            }
+            Err(cause) => format!("cannot tell whether the folder {folder} is still this process's: {cause}"),
+        };
+        Err(Error::TakenAway(format!("{why}; it ends here and leaves what is there as it is")))
     }
 
-    fn is_mine(&self) -> bool {
-        is_at(&self.open)
-            && input::read(&self.open.path, holder::LONGEST).is_ok_and(|found| found == self.text.as_bytes())
+    /// Does `work` in the folder if that is still held. Work may also fail because of what another process does there: then that is
+    /// what is told.
+    ///
+    /// # Errors
+    /// As [`Lock::still_held`], and those of the work.
+    pub fn while_held<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.still_held()?;
+        work().or_else(|error| self.still_held().and(Err(error)))
+    }
+
+    fn is_mine(&self) -> io::Result<bool> {
+        Ok(is_at(&self.open)? && self.content()? == self.holder.line().as_bytes())
+    }
+
+    /// What stands in the file.
+    fn content(&self) -> io::Result<Vec<u8>> {
+        // Opened anew: only then does NFS look for what other machines have written.
+        if cfg!(unix) {
+            return input::read(&self.open.path, input::SHORT_TEXT);
+        }
+        // Windows lets no other handle read what is locked.
+        let mut file = &self.open.file;
+        let mut content = vec![];
+        file.rewind()?;
+        file.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    /// Removes the file if nothing stands there but the beginning of this lock's line: where there are no locks, it would keep
+    /// the folder.
+    fn remove_half_written(&self) {
+        let is_half = |content: Vec<u8>| self.holder.line().as_bytes().starts_with(&content);
+        if matches!(is_at(&self.open), Ok(true)) && self.content().is_ok_and(is_half) {
+            let _ = in_force().remove_file(&self.open.path);
+        }
     }
 
     /// What is to be known of this lock, if it is not one of the operating system: a sentence.
@@ -158,9 +197,9 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// Removes the file while it is still locked, so that nobody can lock what is about to vanish.
+    /// Removes the file while it is still locked, so that nobody can lock what is about to vanish, unless it is another's.
     fn drop(&mut self) {
-        if self.is_mine() {
+        if matches!(self.is_mine(), Ok(true)) {
             // A file that stays locks nothing, or a dead process.
             let _ = in_force().remove_file(&self.open.path);
         }
@@ -190,6 +229,19 @@ fn take_over(folder: &Path) -> Result<()> {
         _ => Ok(()),
     };
     removed.and(in_force().remove_file(&claim)).map_err(|cause| disk::unusable(&complaint(folder), &cause))
+}
+
+/// Refuses to empty a file that has only the name of a lock's.
+fn refuse_another_file(folder: &Path, open: &OpenFile) -> Result<()> {
+    match holder::objection(&open.file) {
+        Ok(None) => Ok(()),
+        Ok(Some(why)) => Err(Error::request(format!(
+            "{}: {} is not the file of a lock ({why}); remove it, or name another folder with --out",
+            complaint(folder),
+            open.path.display()
+        ))),
+        Err(cause) => Err(disk::unusable(&complaint(folder), &cause)),
+    }
 }
 
 fn complaint(folder: &Path) -> String {
@@ -229,20 +281,25 @@ fn free(file: &File) {
     let _ = file.unlock();
 }
 
-/// Whether its path names the open file still.
-#[cfg(unix)]
-fn is_at(open: &OpenFile) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (open.file.metadata(), fs::symlink_metadata(&open.path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
+/// Whether its path names the open file still, and is no link to it.
+fn is_at(open: &OpenFile) -> io::Result<bool> {
+    match fs::symlink_metadata(&open.path) {
+        Ok(named) => Ok(is_same(&open.file.metadata()?, &named)),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(cause) => Err(cause),
     }
 }
 
-/// Whether its path names the open file still. Files that are open keep their name here.
+#[cfg(unix)]
+fn is_same(open: &Metadata, named: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+/// Files that are open keep their name here.
 #[cfg(not(unix))]
-fn is_at(open: &OpenFile) -> bool {
-    open.path.exists()
+fn is_same(_: &Metadata, named: &Metadata) -> bool {
+    named.is_file()
 }
 
 /// Whether a process holds the lock of a folder at this moment, or may: for reports, as it may have changed before the report

@@ -202,12 +202,12 @@ mod tests {
     use crate::store::lock::LOCK;
     use crate::store::scratch::{Scratch, names_in};
 
-    /// A folder `run` with files of these names, each holding its own name.
+    /// A folder `run` with files of these names, each holding its own name; that of a lock is empty.
     fn folder_with(scratch: &Scratch, names: &[&str]) -> RunFolder {
         let path = scratch.join("run");
         fs::create_dir(&path).unwrap();
         for name in names {
-            fs::write(path.join(name), name).unwrap();
+            fs::write(path.join(name), if *name == LOCK { "" } else { *name }).unwrap();
         }
         RunFolder::new(path)
     }

@@ -16,6 +16,7 @@ use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
+use crate::store::lock::Lock;
 use crate::store::run_folder::{RunFolder, State as FolderState};
 use crate::store::{durable, input, tensors};
 use std::path::Path;
@@ -38,11 +39,17 @@ pub trait Watcher {
     fn epoch(&mut self, trainer: &Trainer, metrics: &EpochMetrics, selected: bool);
     /// All epochs are done and saved, and `result.json` is about to be written: what else a finished run has in its
     /// folder is written here, of the parameters of the selected epoch. A run that was killed meanwhile comes here again
-    /// when it is resumed.
+    /// when it is resumed. Every write begins with a look at `lock`.
     ///
     /// # Errors
     /// Whatever keeps the run from being finished; there is then no `result.json`.
-    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()>;
+    fn trained(
+        &mut self,
+        trainer: &Trainer,
+        folder: &RunFolder,
+        lock: &Lock,
+        selected: &Params,
+    ) -> Result<()>;
 }
 
 /// How a run ended.
@@ -104,17 +111,15 @@ pub fn train(
         Ok(checkpoint) => Ok(checkpoint.to_bytes()),
         Err(cause) => Err(keeping(&cause, folder, last)),
     };
-    // Every save begins with a look at the lock: a folder that another process has now is left as it is.
-    let save = |trainer: &Trainer, last: &str| {
-        lock.still_held()?;
-        durable::write(&folder.checkpoint(), &checkpoint(trainer, last)?)
-    };
+    // Every write begins with a look at the lock: a folder that another process has now is left as it is.
+    let write = |path: &Path, bytes: &[u8]| lock.while_held(|| durable::write(path, bytes));
+    let save = |trainer: &Trainer, last: &str| write(&folder.checkpoint(), &checkpoint(trainer, last)?);
     let mut best = Best::Kept;
     match found {
         FolderState::Fresh => {
-            durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
+            write(&folder.config(), trainer.config().to_toml().as_bytes())?;
             if let Some(division) = &images.division {
-                durable::write(&folder.division(), division.to_csv().as_bytes())?;
+                write(&folder.division(), division.to_csv().as_bytes())?;
             }
             save(&trainer, &place(&trainer))?;
         }
@@ -140,15 +145,16 @@ pub fn train(
             let found = trainer.state().images_sha256.as_deref().unwrap_or_default();
             recorded::refuse_others(&attempt, folder, known.as_deref(), trainer.config(), found)?;
             if let Best::MadeAgain(bytes) = &best {
-                durable::write(&folder.best(), bytes)?;
+                write(&folder.best(), bytes)?;
             }
             let epochs = trainer.state().progress.epochs;
             if epochs > 0 || folder.metrics().exists() {
-                durable::truncate_lines(&folder.metrics(), epochs)?;
+                lock.while_held(|| durable::truncate_lines(&folder.metrics(), epochs))?;
             }
-            durable::write(&folder.config(), trainer.config().to_toml().as_bytes())?;
+            write(&folder.config(), trainer.config().to_toml().as_bytes())?;
         }
     }
+    lock.still_held()?;
     watcher.started(&trainer, folder);
     images.left_out.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
     lock.notice().into_iter().for_each(|sentence| watcher.notice(sentence));
@@ -185,15 +191,17 @@ pub fn train(
         metrics.train_seconds = trained - began;
         metrics.evaluate_seconds = watcher.seconds() - trained;
         metrics.images_per_second = images as f64 / metrics.train_seconds.max(1e-9);
-        lock.still_held()?;
         if let Some(weights) = &improved {
-            durable::write(&folder.best(), weights)?;
+            write(&folder.best(), weights)?;
         }
         let line = serde_json::to_string(&metrics).expect("metrics are plain data");
-        durable::append_line(&folder.metrics(), &line)?;
-        durable::sync(&folder.metrics())?;
-        durable::write(&folder.checkpoint(), &checkpoint)?;
+        lock.while_held(|| {
+            durable::append_line(&folder.metrics(), &line)?;
+            durable::sync(&folder.metrics())
+        })?;
+        write(&folder.checkpoint(), &checkpoint)?;
         saved = (watcher.seconds(), place(&trainer));
+        lock.still_held()?;
         watcher.epoch(&trainer, &metrics, improved.is_some());
         if let Some(signal) = watcher.signal() {
             return Err(Error::Interrupted { signal });
@@ -202,27 +210,25 @@ pub fn train(
     let Some(best) = trainer.state().progress.best.clone() else {
         return Err(Error::work("no epoch was trained, so none can be selected"));
     };
-    lock.still_held()?;
-    // Somebody may have laid hands on them while it was trained.
-    let path = folder.checkpoint();
-    let checkpoint = sha256_hex(&tensors::read_file(&path)?);
-    if resume::look(&trainer, folder, &checkpoint)? != Best::Kept {
-        return Err(Error::work(format!(
-            "{} is not what was saved; --resume makes it again",
-            folder.best().display()
-        )));
-    }
-    let selected = weights::read(&trainer.state().params, &folder.best())?;
+    let (checkpoint, selected) = lock.while_held(|| {
+        // Somebody may have laid hands on them while it was trained.
+        let checkpoint = sha256_hex(&tensors::read_file(&folder.checkpoint())?);
+        if resume::look(&trainer, folder, &checkpoint)? != Best::Kept {
+            return Err(Error::work(format!(
+                "{} is not what was saved; --resume makes it again",
+                folder.best().display()
+            )));
+        }
+        Ok((checkpoint, weights::read(&trainer.state().params, &folder.best())?))
+    })?;
     let mut result = result(&trainer, checkpoint, best, &selected)?;
-    lock.still_held()?;
-    watcher.trained(&trainer, folder, &selected)?;
+    lock.while_held(|| watcher.trained(&trainer, folder, &lock, &selected))?;
     if folder.unlike().exists() {
         let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT)?;
         result.unlike_sha256 = Some(sha256_hex(&unlike));
     }
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
-    lock.still_held()?;
-    durable::write(&folder.result(), text.as_bytes())?;
+    write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
 }
 

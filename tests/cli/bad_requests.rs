@@ -158,6 +158,26 @@ fn folders_that_cannot_be_used() {
     let lock = fs::File::create(here.join("run/run.lock")).unwrap();
     lock.lock().unwrap();
     here.refuse(&train("run", &["--resume"]), 2, &["is writing there"]);
+    // One that has only begun has nothing there but its lock.
+    fs::create_dir(here.join("begun")).unwrap();
+    let lock = fs::File::create(here.join("begun/run.lock")).unwrap();
+    lock.lock().unwrap();
+    let import = ["weights", "import", "run/best.safetensors", "run/config.toml", "--out", "begun"];
+    here.refuse(&import, 2, &["cannot lock the folder begun: ", "is writing there"]);
+    assert_eq!(here.names("begun"), ["run.lock"]);
+    // Whoever lays a link to what only others may write gets it emptied no more.
+    fs::write(here.join("private"), "private").unwrap();
+    fs::create_dir(here.join("trap")).unwrap();
+    fs::hard_link(here.join("private"), here.join("trap/run.lock")).unwrap();
+    here.refuse(
+        &train("trap", &[]),
+        2,
+        &["trap/run.lock is not the file of a lock (it has 2 names", "--out"],
+    );
+    assert_eq!(
+        (here.read("private"), here.names("trap")),
+        (b"private".to_vec(), vec!["run.lock".to_owned()])
+    );
 }
 
 #[test]

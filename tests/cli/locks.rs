@@ -39,39 +39,94 @@ fn hold(here: &Folder, child: &mut Child) {
 
 const LONG: [&str; 4] = ["--set", "train.batch=4", "--set", "train.epochs=6"];
 
+/// Lets a stopped run go on, which must end with one sentence, as its folder is another's.
+#[cfg(unix)]
+#[track_caller]
+fn go_on_in_vain(first: Child, parts: &[&str]) {
+    send("-CONT", &first);
+    let output = first.wait_with_output().unwrap();
+    let sentence = "cannot go on writing in the folder run: it was moved, deleted or taken over";
+    let parts = [&[sentence, "leaves what is there as it is"], parts].concat();
+    refused(&std::process::Output { stdout: Vec::new(), ..output }, 1, &parts);
+}
+
 /// The fault: both wrote into the folder and ended with exit code 0, the configuration of one beside the result of the other.
+#[cfg(unix)]
 #[test]
 fn a_run_whose_folder_is_taken_away_ends_and_leaves_the_new_one_alone() {
-    type Way = (&'static str, fn(&Folder));
-    let ways: [Way; 3] = [
-        ("removed", |here| fs::remove_dir_all(here.join("run")).unwrap()),
-        ("moved", |here| fs::rename(here.join("run"), here.join("elsewhere")).unwrap()),
-        ("unlocked", |here| fs::remove_file(here.join("run/run.lock")).unwrap()),
+    let here = Folder::new();
+    let again = [&LONG[..], &["--resume"]].concat();
+    here.succeed(&train("whole", &LONG));
+    here.succeed(&train("new", &["--seed", "5"]));
+    // What happens, and the run that is then in the folder: the same, gone on with, or a new one.
+    type Way = (&'static str, &'static str, fn(&Folder));
+    let ways: [Way; 5] = [
+        ("removed", "new", |here| fs::remove_dir_all(here.join("run")).unwrap()),
+        ("moved", "new", |here| fs::rename(here.join("run"), here.join("elsewhere")).unwrap()),
+        ("swapped for a link", "new", |here| {
+            fs::rename(here.join("run"), here.join("elsewhere")).unwrap();
+            fs::create_dir(here.join("other")).unwrap();
+            std::os::unix::fs::symlink("other", here.join("run")).unwrap();
+        }),
+        ("unlocked", "whole", |here| fs::remove_file(here.join("run/run.lock")).unwrap()),
+        ("locked by a copy", "whole", |here| {
+            fs::copy(here.join("run/run.lock"), here.join("copy")).unwrap();
+            fs::rename(here.join("copy"), here.join("run/run.lock")).unwrap();
+        }),
     ];
-    for (name, way) in ways {
-        let here = Folder::new();
+    for (name, then, way) in ways {
         let first = start_and_hold(&here, &train("run", &LONG));
         way(&here);
-        if name == "unlocked" {
-            let again = [&LONG[..], &["--resume"]].concat();
-            here.succeed(&train("run", &again));
-        } else {
-            here.succeed(&train("run", &["--seed", "5"]));
+        here.succeed(&train("run", if then == "new" { &["--seed", "5"] } else { &again }));
+        let config = here.read("run/config.toml");
+        go_on_in_vain(first, &[]);
+        // Nothing of the first is in what the second has left.
+        assert_same_run(&here, then, "run");
+        assert_eq!((here.names("run"), here.read("run/config.toml")), (here.names(then), config), "{name}");
+        here.succeed(&["verify", "run"]);
+        if here.join("elsewhere").exists() {
+            here.succeed(&train("elsewhere", &again));
+            assert_same_run(&here, "whole", "elsewhere");
+            assert_eq!(here.names("elsewhere"), here.names("whole"), "{name}");
+            fs::remove_dir_all(here.join("elsewhere")).unwrap();
         }
-        let names = here.names("run");
-        let files =
-            |here: &Folder| names.iter().map(|name| here.read(&format!("run/{name}"))).collect::<Vec<_>>();
-        let before = files(&here);
-        send("-CONT", &first);
-        let output = first.wait_with_output().unwrap();
-        let silent = std::process::Output { stdout: Vec::new(), ..output };
-        refused(
-            &silent,
-            1,
-            &["the folder run was moved, deleted or taken over", "leaves what is there as it is"],
-        );
-        assert_eq!((here.names("run"), files(&here)), (names.clone(), before), "{name}");
+        fs::remove_dir_all(here.join("run").canonicalize().unwrap()).unwrap();
+        let _ = fs::remove_file(here.join("run"));
     }
+}
+
+/// The two find each other's locks no more than through two mounts of one folder.
+#[cfg(target_os = "linux")]
+#[test]
+fn of_two_runs_whose_locks_do_not_know_each_other_the_later_has_the_folder() {
+    let here = Folder::new();
+    if !has_calls(&here, "int flock(int file, int what) { return 0; }") {
+        return;
+    }
+    here.succeed(&train("whole", &LONG));
+    let again = train("run", &[&LONG[..], &["--resume"]].concat());
+    let start = |arguments: &[&str]| {
+        let mut command = with_calls(&here, arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut first = start(&train("run", &LONG));
+    hold(&here, &mut first);
+    let second = start(&again);
+    let id = format!("{{\"process\":{},", second.id());
+    let begin = Instant::now();
+    while !here.read("run/run.lock").starts_with(id.as_bytes()) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the second does not take the folder over");
+        sleep(Duration::from_millis(2));
+    }
+    send("-STOP", &second);
+    let before = here.read("run/run.lock");
+    go_on_in_vain(first, &[&format!(" by process {} since", second.id())]);
+    assert_eq!(here.read("run/run.lock"), before);
+    send("-CONT", &second);
+    success(&second.wait_with_output().unwrap());
+    assert_same_run(&here, "whole", "run");
+    assert_eq!(here.names("whole"), here.names("run"));
+    here.succeed(&["verify", "run"]);
 }
 
 #[test]
@@ -184,24 +239,51 @@ fn a_file_in_the_place_of_a_lock_keeps_two_apart() {
     here.succeed(&train("copy", &["--resume", "--set", "train.epochs=4"]));
 }
 
+/// Makes the library calls in `source` take the place of the system's in [`with_calls`]; whether that can be done.
+#[cfg(target_os = "linux")]
+fn has_calls(here: &Folder, source: &str) -> bool {
+    fs::write(here.join("calls.c"), format!("#include <errno.h>\n#include <stdlib.h>\n{source}\n")).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o", "calls.so", "calls.c"]).current_dir(&here.0);
+    let is_there = compiler.status().is_ok_and(|status| status.success()) && runner().is_empty();
+    if !is_there {
+        eprintln!("skipped: it takes a C compiler, and a program for this CPU");
+    }
+    is_there
+}
+
+/// The program with those calls.
+#[cfg(target_os = "linux")]
+fn with_calls(here: &Folder, arguments: &[&str]) -> Command {
+    let mut command = here.diva(arguments);
+    command.env("LD_PRELOAD", here.join("calls.so"));
+    command
+}
+
+/// A lock whose file another could have written alike would not be known again.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_random_bits_nothing_is_locked() {
+    let here = Folder::new();
+    if has_calls(&here, "long getrandom(void *to, size_t size, unsigned flags) { errno = EIO; return -1; }") {
+        let output = with_calls(&here, &train("run", &[])).output().unwrap();
+        refused(&output, 1, &["cannot lock the folder run: the system gives no random bits ("]);
+        assert!(here.names("run").is_empty());
+    }
+}
+
 /// The program with a `flock` that the system does not have (ENOSYS, ENOLCK), as on Lustre.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_where_there_are_no_locks_goes_on_and_keeps_others_out() {
     let here = Folder::new();
-    let source = "#include <errno.h>\n#include <stdlib.h>\n\
-                  int flock(int file, int what) { errno = atoi(getenv(\"NO_FLOCK\")); return -1; }\n";
-    fs::write(here.join("no_flock.c"), source).unwrap();
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-o", "no_flock.so", "no_flock.c"]).current_dir(&here.0);
-    let is_there = compiler.status().is_ok_and(|status| status.success());
-    if !is_there || !runner().is_empty() {
-        eprintln!("skipped: it takes a C compiler, and a program for this CPU");
+    let flock = "int flock(int file, int what) { errno = atoi(getenv(\"NO_FLOCK\")); return -1; }";
+    if !has_calls(&here, flock) {
         return;
     }
     let without = |code: &str, arguments: &[&str]| {
-        let mut command = here.diva(arguments);
-        command.env("LD_PRELOAD", here.join("no_flock.so")).env("NO_FLOCK", code);
+        let mut command = with_calls(&here, arguments);
+        command.env("NO_FLOCK", code);
         command
     };
     here.succeed(&train("whole", &LONG));

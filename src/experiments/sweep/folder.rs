@@ -77,14 +77,14 @@ impl Sweep {
     ///
     /// # Errors
     /// If it belongs to another sweep, is no folder, or cannot be written; [`Error::Busy`] while another process records its
-    /// own.
+    /// own, [`Error::TakenAway`] if another began to meanwhile, whom the lock did not keep out.
     pub fn claim_folder(&self) -> Result<()> {
         if self.is_recorded()? {
             return Ok(());
         }
         durable::create_folder(&self.folder)?;
         // Of two that come at the same moment one records, and the other finds that.
-        let _lock = Lock::take(&self.folder)?;
+        let lock = Lock::take(&self.folder)?;
         if self.is_recorded()? {
             return Ok(());
         }
@@ -97,6 +97,7 @@ impl Sweep {
         let text = toml::to_string_pretty(&record).expect("a record is plain data");
         let head =
             "# The jobs of this sweep, each in the folder of its id, and all that decides their results.\n\n";
+        lock.still_held()?;
         durable::write(&self.record_path(), format!("{head}{text}").as_bytes())
     }
 

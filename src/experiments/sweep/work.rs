@@ -12,7 +12,7 @@ use super::{Job, Shard, Sweep};
 use crate::autograd::Params;
 use crate::error::{Error, Result};
 use crate::parallel;
-use crate::store::lock;
+use crate::store::lock::{self, Lock};
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::{EpochMetrics, RunResult};
 use crate::train::run::{self, Options, Outcome, Watcher};
@@ -38,7 +38,14 @@ pub trait Supervisor: Sync {
     ///
     /// # Errors
     /// Whatever keeps the job from being finished.
-    fn trained(&self, job: &Job, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()>;
+    fn trained(
+        &self,
+        job: &Job,
+        trainer: &Trainer,
+        folder: &RunFolder,
+        lock: &Lock,
+        selected: &Params,
+    ) -> Result<()>;
 }
 
 /// What can happen to a job.
@@ -107,7 +114,9 @@ pub fn run(sweep: &Sweep, shard: Shard, workers: usize, supervisor: &dyn Supervi
                     }
                 }
                 Attempt::Failed(error) => {
-                    sweep.note_failure(job, &error);
+                    if !matches!(error, Error::TakenAway(_)) {
+                        sweep.note_failure(job, &error);
+                    }
                     supervisor.report(job, &News::Failed(&error));
                     held(&summary).failed.push((job.clone(), error));
                 }
@@ -129,7 +138,7 @@ fn claim_folder(sweep: &Sweep, supervisor: &dyn Supervisor) -> Result<()> {
     const ATTEMPTS: usize = 20;
     for _ in 1..ATTEMPTS {
         match sweep.claim_folder() {
-            Err(Error::Busy(_)) => supervisor.wait(),
+            Err(Error::Busy(_) | Error::TakenAway(_)) => supervisor.wait(),
             outcome => return outcome,
         }
     }
@@ -184,7 +193,7 @@ fn attempt(sweep: &Sweep, job: &Job, supervisor: &dyn Supervisor) -> Attempt {
         supervisor.training(false);
     }
     // Whoever is at work takes back the word of both.
-    if !matches!(outcome, Ok(Err(Error::Busy(_)))) {
+    if !matches!(outcome, Ok(Err(Error::Busy(_) | Error::TakenAway(_)))) {
         sweep.forget_attempts(job);
     }
     match outcome {
@@ -238,8 +247,14 @@ impl Watcher for JobWatcher<'_> {
         self.supervisor.report(self.job, &News::Epoch { metrics, selected });
     }
 
-    fn trained(&mut self, trainer: &Trainer, folder: &RunFolder, selected: &Params) -> Result<()> {
-        self.supervisor.trained(self.job, trainer, folder, selected)
+    fn trained(
+        &mut self,
+        trainer: &Trainer,
+        folder: &RunFolder,
+        lock: &Lock,
+        selected: &Params,
+    ) -> Result<()> {
+        self.supervisor.trained(self.job, trainer, folder, lock, selected)
     }
 }
 

@@ -269,10 +269,8 @@ fn prepare(folder: &Path, resume: bool, expected: State) -> Result<()> {
 const PREPARE_RESUME: Case = Case {
     before: |folder| {
         checkpoint(1.0).save(&folder.join("checkpoint.safetensors")).unwrap();
-        leftovers(
-            folder,
-            &["checkpoint.safetensors.12-0.part", "metrics.jsonl", "metrics.jsonl.12-1.part", "run.lock"],
-        );
+        leftovers(folder, &["checkpoint.safetensors.12-0.part", "metrics.jsonl", "metrics.jsonl.12-1.part"]);
+        fs::write(folder.join("run.lock"), "12\n").unwrap();
     },
     call: |folder| prepare(folder, true, State::Resume),
     is_new: |folder| {

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::parallel;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::durable;
-use crate::store::lock::LOCK;
+use crate::store::lock::{LOCK, Lock};
 use crate::store::run_folder::RunFolder;
 use crate::store::scratch::Scratch;
 use crate::train::metrics::{EpochMetrics, is_of_a_clock};
@@ -58,7 +58,7 @@ impl Watcher for Quiet {
         self.saved.push((self.disk.position(), metrics.epoch));
     }
 
-    fn trained(&mut self, _: &Trainer, folder: &RunFolder, _: &Params) -> Result<()> {
+    fn trained(&mut self, _: &Trainer, folder: &RunFolder, _: &Lock, _: &Params) -> Result<()> {
         durable::write(&folder.unlike(), b"a limit")?;
         durable::write(&folder.path().join("loss.png"), b"a picture")
     }
@@ -199,7 +199,7 @@ impl Runs {
             let lines = fs::read_to_string(folder.metrics()).unwrap();
             fs::write(folder.metrics(), format!("{lines}{lines}{{\"epo")).unwrap();
             for left in ["metrics.jsonl.12-0.part", LOCK] {
-                fs::write(folder.path().join(left), "left").unwrap();
+                fs::write(folder.path().join(left), "12\n").unwrap();
             }
         }
         tree_of(scratch.path())

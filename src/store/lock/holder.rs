@@ -21,7 +21,7 @@ pub(super) struct Holder {
     pub(super) host: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) begin: Option<Begin>,
-    /// 128 random bits, by which a process knows its own lock; that of an earlier version has none.
+    /// 128 random bits, by which a lock knows its own file; that of an earlier version has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) nonce: Option<String>,
     /// Whether the file itself is the lock, since the system has none there.
@@ -49,14 +49,16 @@ pub(super) enum Life {
 }
 
 impl Holder {
-    /// This process.
+    /// This process, without random bits.
     pub(super) fn this(exclusive: bool) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        let mut random = [0_u8; 16];
-        // Without random bits, process, machine and begin have to do.
-        let nonce = getrandom::fill(&mut random).is_ok().then(|| hex(&random));
-        Self { process: std::process::id(), host, begin: Begin::of_this_process(), nonce, exclusive }
+        Self { process: std::process::id(), host, begin: Begin::of_this_process(), nonce: None, exclusive }
+    }
+
+    /// What stands in the file.
+    pub(super) fn line(&self) -> String {
+        serde_json::to_string(self).expect("a holder is plain data") + "\n"
     }
 
     /// The holder that an open file names, if it is written already and not torn. The file is then at its beginning again.
@@ -90,6 +92,46 @@ impl Holder {
             Some(host) if self.life() == Life::Unknown => format!("process {} on {host}", self.process),
             _ => format!("process {}", self.process),
         }
+    }
+}
+
+/// 128 random bits in hexadecimal.
+pub(super) fn nonce() -> Result<String, getrandom::Error> {
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random)?;
+    Ok(hex(&random))
+}
+
+/// Why a file is not that of a lock, whatever its name, so that it must not be emptied: it has another name, under which
+/// somebody may miss what is in it, or it holds what no version has written. It is at its beginning before and after.
+pub(super) fn objection(mut file: &File) -> io::Result<Option<String>> {
+    #[cfg(unix)]
+    {
+        let names = std::os::unix::fs::MetadataExt::nlink(&file.metadata()?);
+        if names > 1 {
+            return Ok(Some(format!("it has {names} names, as hard links")));
+        }
+    }
+    let mut content = vec![];
+    let read = file.take(LONGEST + 1).read_to_end(&mut content);
+    file.rewind()?;
+    read?;
+    Ok((!may_be_of_a_lock(&content)).then(|| "it holds something else".into()))
+}
+
+/// Whether this is a holder's line or the beginning of one, or the process id that earlier versions wrote. A power cut may leave
+/// zeros or noise in their place: what is no text is nothing that somebody has written there.
+fn may_be_of_a_lock(content: &[u8]) -> bool {
+    if content.len() as u64 > LONGEST {
+        return false;
+    }
+    match std::str::from_utf8(content) {
+        Ok("") | Err(_) => true,
+        Ok(text) if text.starts_with('{') && !text.contains('\0') => {
+            let first = serde_json::Deserializer::from_str(text).into_iter::<Holder>().next();
+            first.is_some_and(|holder| holder.map_or_else(|cause| cause.is_eof(), |_| true))
+        }
+        Ok(text) => text.contains('\0') || text.trim_end().parse::<u32>().is_ok(),
     }
 }
 
@@ -155,13 +197,47 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_later_versions_may_write_more() {
         let parse = |text: &str| serde_json::from_str::<Holder>(text).ok();
-        let this = Holder::this(true);
-        assert_eq!(parse(&serde_json::to_string(&this).unwrap()), Some(this));
+        let this = Holder { nonce: Some(nonce().unwrap()), ..Holder::this(true) };
+        assert_eq!(parse(&this.line()), Some(this));
         let foreign = parse("{\"process\":7,\"host\":\"node7\",\"nonce\":\"f00\"}").unwrap();
         assert_eq!((foreign.process, foreign.exclusive, foreign.life()), (7, false, Life::Unknown));
         assert_eq!(foreign.in_words(), "process 7 on node7");
         for text in ["", "7\n", "{\"process\":7", "{\"process\":-1}"] {
             assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_has_128_bits_and_is_another_each_time() {
+        let [first, second] = [nonce().unwrap(), nonce().unwrap()];
+        assert!(first.len() == 32 && first.bytes().all(|digit| digit.is_ascii_hexdigit()), "{first}");
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn what_any_version_has_written_is_of_a_lock_however_it_was_torn() {
+        let this =
+            Holder { nonce: Some(nonce().unwrap()), host: Some("größe".into()), ..Holder::this(false) };
+        let earlier = Holder { nonce: None, ..this.clone() };
+        let later = "{\"color\":\"red\",\"process\":7}\n";
+        for line in [&*this.line(), &earlier.line(), later, "4294967295\n"] {
+            for length in 0..=line.len() {
+                let torn = &line.as_bytes()[..length];
+                assert!(may_be_of_a_lock(torn), "{}", String::from_utf8_lossy(torn));
+                // The rest has a length on the disk, but no contents.
+                let zeros = vec![0; line.len() - length];
+                assert!(may_be_of_a_lock(&[torn, &zeros].concat()));
+            }
+            // Two that did not know each other wrote at the same moment.
+            assert!(may_be_of_a_lock(format!("{line}}}\n").as_bytes()) || line.starts_with('4'));
+        }
+        let noise: Vec<u8> = (0..200).map(|i| (i * 37 % 256) as u8).collect();
+        assert!(may_be_of_a_lock(&noise));
+        let long = "1".repeat(5000);
+        let others =
+            ["private", "7 and more", "-7", "\n", "{\"private\":true}", "[7]", "{private", "{}", &long];
+        for other in others.into_iter().map(str::as_bytes).chain([&[0; 5000][..], &[255; 5000]]) {
+            assert!(!may_be_of_a_lock(other), "{}", String::from_utf8_lossy(other));
         }
     }
 

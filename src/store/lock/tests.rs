@@ -6,84 +6,27 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-/// Whoever the file of the lock names, without the random bits.
+#[cfg(unix)]
+mod taken_away;
+
+/// Whoever the file of the lock names, without the random bits, which must be there.
 fn left_in(scratch: &Scratch) -> Option<Holder> {
     let holder = Holder::read(&File::open(scratch.join(LOCK)).unwrap())?;
-    assert!(holder.nonce.is_none_or(|nonce| nonce.len() == 32));
+    assert_eq!(holder.nonce.map(|nonce| nonce.len()), Some(32));
     Some(Holder { nonce: None, ..holder })
 }
 
-/// This process, without random bits.
-fn this(exclusive: bool) -> Holder {
-    Holder { nonce: None, ..Holder::this(exclusive) }
-}
-
-/// What becomes of the folder or the lock of a running process, and what is then at the lock's path.
-#[cfg(unix)]
-#[test]
-fn a_lock_that_was_taken_away_is_noticed_and_what_is_there_instead_stays() {
-    let others = "{\"process\":7,\"exclusive\":false}\n";
-    type Way = (&'static str, fn(&Path, &str));
-    let ways: [Way; 7] = [
-        ("folder removed", |run, _| fs::remove_dir_all(run).unwrap()),
-        ("folder moved", |run, _| fs::rename(run, run.with_extension("moved")).unwrap()),
-        ("folder replaced", |run, others| {
-            fs::rename(run, run.with_extension("moved")).unwrap();
-            fs::create_dir(run).unwrap();
-            fs::write(run.join(LOCK), others).unwrap();
-        }),
-        ("lock removed", |run, _| fs::remove_file(run.join(LOCK)).unwrap()),
-        ("lock written by a process that does not know it", |run, others| {
-            fs::write(run.join(LOCK), others).unwrap();
-        }),
-        ("another file with the same line", |run, _| {
-            let line = fs::read(run.join(LOCK)).unwrap();
-            fs::remove_file(run.join(LOCK)).unwrap();
-            // So that its number is not given again at once.
-            fs::write(run.join("other"), "").unwrap();
-            fs::write(run.join(LOCK), line).unwrap();
-        }),
-        ("a link to the same file", |run, _| {
-            fs::rename(run.join(LOCK), run.join("other")).unwrap();
-            std::os::unix::fs::symlink(run.join("other"), run.join(LOCK)).unwrap();
-        }),
-    ];
-    for (name, way) in ways {
-        let scratch = Scratch::new();
-        let run = scratch.join("run");
-        fs::create_dir(&run).unwrap();
-        let lock = Lock::take(&run).unwrap();
-        assert_eq!(lock.still_held(), Ok(()), "{name}");
-        way(&run, others);
-        let left = fs::read(run.join(LOCK)).ok();
-        let message = match lock.still_held() {
-            Err(Error::Work(message)) => message,
-            other => panic!("{name}: {other:?}"),
-        };
-        assert!(message.contains("was moved, deleted or taken over"), "{message}");
-        drop(lock);
-        assert_eq!(fs::read(run.join(LOCK)).ok(), left, "{name}");
-    }
-}
-
-/// Even one that comes between the look and the opening.
-#[cfg(unix)]
-#[test]
-fn a_link_in_the_place_of_a_lock_is_not_followed() {
-    let scratch = Scratch::new();
-    fs::write(scratch.join("private"), "private").unwrap();
-    std::os::unix::fs::symlink(scratch.join("private"), scratch.join(LOCK)).unwrap();
-    let message = Lock::take(scratch.path()).unwrap_err().to_string();
-    assert!(message.ends_with("its run.lock is not a file"), "{message}");
-    in_force().open(&scratch.join(LOCK), Purpose::Lock).unwrap_err();
-    assert_eq!(fs::read(scratch.join("private")).unwrap(), b"private");
+/// A process of which nothing is known here.
+fn elsewhere() -> Holder {
+    let nonce = Some("0123456789abcdef0123456789abcdef".into());
+    Holder { process: 7, host: Some("node7".into()), begin: None, nonce, exclusive: false }
 }
 
 #[test]
 fn the_second_is_refused_until_the_first_is_done() {
     let scratch = Scratch::new();
     let first = Lock::take(scratch.path()).unwrap();
-    assert_eq!(left_in(&scratch), Some(this(false)));
+    assert_eq!(left_in(&scratch), Some(Holder::this(false)));
     assert_eq!(first.notice(), None);
     assert_eq!(
         Lock::take(scratch.path()).unwrap_err(),
@@ -117,12 +60,12 @@ fn a_dropped_lock_is_lifted_whoever_has_the_file_open() {
 fn a_file_left_by_a_killed_process_locks_nothing() {
     let scratch = Scratch::new();
     // The id of a process that runs: only the system's lock counts.
-    let of_this = serde_json::to_string(&this(false)).unwrap();
-    for left in ["1\n", "", "99999999999999999999 and more than an id", &of_this] {
+    let of_this = serde_json::to_string(&Holder::this(false)).unwrap();
+    for left in ["1\n", "", "{\"process\":7,\"ho", &of_this] {
         fs::write(scratch.join(LOCK), left).unwrap();
         assert!(!is_held(scratch.path()));
         let lock = Lock::take(scratch.path()).unwrap();
-        assert_eq!(left_in(&scratch), Some(this(false)));
+        assert_eq!(left_in(&scratch), Some(Holder::this(false)));
         drop(lock);
     }
 }
@@ -226,7 +169,7 @@ mod without_locks {
                 let notice = lock.notice().unwrap();
                 let cause = io::Error::from_raw_os_error(code).to_string();
                 assert!(notice.contains(&cause) && notice.contains(LOCK), "{notice}");
-                assert_eq!(left_in(&scratch), Some(this(true)));
+                assert_eq!(left_in(&scratch), Some(Holder::this(true)));
                 assert!(is_held(scratch.path()));
                 // A thread of this process is as good as another process.
                 let refused = Lock::take(scratch.path()).unwrap_err();
@@ -246,7 +189,7 @@ mod without_locks {
     #[test]
     fn that_of_a_process_that_is_known_to_be_dead_is_taken_over() {
         let scratch = Scratch::new();
-        let this = this(true);
+        let this = Holder::this(true);
         let mut dead = this.clone();
         dead.begin.as_mut().unwrap().ticks -= 1;
         for exclusive in [true, false] {
@@ -265,20 +208,21 @@ mod without_locks {
         let message = Lock::take(scratch.path()).unwrap_err().to_string();
         assert!(message.contains(&format!("process {} is writing there; wait", this.process)), "{message}");
         assert!(is_held(scratch.path()));
-        // Somebody was killed in the very moment of taking over.
+        // Somebody was killed in the very moment of taking over, or has laid a link.
         leave(&scratch, &dead);
-        fs::write(scratch.join(TAKEOVER), "").unwrap();
+        fs::write(scratch.join("private"), "private").unwrap();
+        fs::hard_link(scratch.join("private"), scratch.join(TAKEOVER)).unwrap();
         let message = without(|| Lock::take(scratch.path())).unwrap_err().to_string();
         assert!(
             message.contains(&format!("delete {} if none does", scratch.join(TAKEOVER).display())),
             "{message}"
         );
+        assert_eq!(fs::read(scratch.join("private")).unwrap(), b"private");
     }
 
     #[test]
     fn that_of_a_process_of_which_nothing_is_known_keeps_the_folder_and_is_named() {
-        let elsewhere =
-            Holder { process: 7, host: Some("node7".into()), begin: None, nonce: None, exclusive: true };
+        let elsewhere = Holder { exclusive: true, ..elsewhere() };
         let elsewhere = serde_json::to_string(&elsewhere).unwrap();
         for (text, who) in
             [(&*elsewhere, "process 7 on node7"), ("", "another process"), ("12\n", "another process")]
@@ -304,7 +248,7 @@ mod without_locks {
     #[test]
     fn of_many_that_take_over_one_has_it() {
         const MANY: usize = 6;
-        let mut dead = this(true);
+        let mut dead = Holder::this(true);
         dead.begin.as_mut().unwrap().ticks -= 1;
         let scratch = Scratch::new();
         let (begin, end) = (Barrier::new(MANY), Barrier::new(MANY));

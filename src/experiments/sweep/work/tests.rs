@@ -2,7 +2,6 @@
 
 use super::super::folder::JobState;
 use super::*;
-use crate::store::lock::Lock;
 use crate::store::scratch::Scratch;
 use std::fs;
 use std::path::Path;
@@ -21,6 +20,8 @@ struct Script {
     lock: Mutex<Option<Lock>>,
     /// The seed whose job cannot be finished, and whether it ends in a panic.
     fails: Option<(u64, bool)>,
+    /// The seed whose job's folder another process takes over before the job is finished.
+    loses: Option<u64>,
     /// The seed whose job is stopped after its first epoch.
     stops: Option<u64>,
     signal: Mutex<Option<i32>>,
@@ -58,7 +59,11 @@ impl Supervisor for Script {
         held(&self.said).push(format!("{} {what}", job.name));
     }
 
-    fn trained(&self, _: &Job, trainer: &Trainer, _: &RunFolder, _: &Params) -> Result<()> {
+    fn trained(&self, _: &Job, trainer: &Trainer, run: &RunFolder, _: &Lock, _: &Params) -> Result<()> {
+        if self.loses == Some(trainer.config().seed) {
+            fs::write(run.path().join(lock::LOCK), "another's").unwrap();
+            fs::write(run.path().join("attempts.txt"), "7\n").unwrap();
+        }
         match self.fails.filter(|(seed, _)| *seed == trainer.config().seed) {
             None => Ok(()),
             Some((_, true)) => panic!("a panic on purpose"),
@@ -119,6 +124,22 @@ fn workers_side_by_side_share_the_jobs() {
             .collect();
         assert_eq!(news, of_job(seed, &ALL).iter().collect::<Vec<_>>());
     }
+}
+
+/// Not even that the job failed.
+#[test]
+fn nothing_is_written_to_the_folder_of_a_job_that_was_taken_away() {
+    let scratch = Scratch::new();
+    let sweep = sweep(&scratch);
+    let script = Script { loses: Some(1), ..Script::default() };
+    let summary = run(&sweep, Shard::ALL, 1, &script).unwrap();
+    let job = &sweep.jobs[1];
+    assert!(matches!(&summary.failed[..], [(failed, Error::TakenAway(_))] if failed == job), "{summary:?}");
+    assert_eq!(summary.done, 2);
+    let folder = sweep.run_folder(job).path().to_path_buf();
+    assert_eq!(fs::read_to_string(folder.join(lock::LOCK)).unwrap(), "another's");
+    assert_eq!(sweep.attempts(job), 7);
+    assert!(!folder.join("failure.txt").exists() && !folder.join("result.json").exists());
 }
 
 #[test]
