@@ -285,7 +285,7 @@ fn resized_pictures() {
         let most = largest(|| resize(&pixels, from, 3, size, &mut out));
         println!("from {from:?} to {size:?}: {most} bytes");
         assert!(
-            most < 5 * out.len() + 12 * (from[0] + from[1]) + 64 * KIB,
+            most < 5 * out.len() + 64 * (size[0] + size[1]) + 600 * KIB,
             "from {from:?} to {size:?}: {most} bytes"
         );
     }

@@ -236,7 +236,8 @@ fn of_windows(windows: Windows, [outputs, images]: [usize; 2], choices: &mut Cho
     let Windows { height, width, channels, kernel, stride, padding } = windows;
     let Some((rows, columns)) = windows.output() else { return false };
     let of_image = windows.count() * windows.len() * outputs;
-    let has_tiles = matches!((kernel, stride), (3 | 5, 1)) && channels % 16 == 0 && outputs >= 16;
+    // All other ways take every product, and begin with the bias: a huge one is rounded with every term.
+    let has_tiles = conv::multiply_adds(&windows, outputs) < of_image;
     let most = if has_tiles { MOST_PRODUCTS_OF_TILES } else { MOST_PRODUCTS };
     let images = images.min(most / of_image);
     if images == 0 {

@@ -9,14 +9,16 @@ use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::durable;
 use crate::store::lock::Lock;
-use crate::store::run_folder::RunFolder;
+use crate::store::run_folder::{Claim, RunFolder};
 use crate::train::metrics::EpochMetrics;
 use crate::train::run::Watcher;
 use crate::train::trainer::{StepLoss, Trainer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::iterator::{Signals, SignalsInfo};
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::{Instant, SystemTime};
 
 /// The signals that ask to stop. SIGUSR1 and SIGXCPU are how batch systems say that the time is nearly over.
@@ -34,20 +36,37 @@ pub(super) struct Ear {
     signal: Arc<AtomicUsize>,
     /// How many runs are being trained.
     training: AtomicUsize,
-    /// Whether none is, so that there is nothing to save.
+    /// Whether none is and no signal came while one was, so that there is nothing to save.
     ends_at_once: Arc<AtomicBool>,
 }
 
+/// The folder that a run has claimed, if it has one: whoever takes the claim away and drops it removes the folder if it is empty.
+pub(super) type Claimed = Arc<Mutex<Option<Claim>>>;
+
 impl Ear {
     /// Listens to Ctrl-C, SIGTERM and the like from now on. As long as nothing is trained they end the process at once, with
-    /// the exit code that they have later.
-    pub(super) fn new() -> Self {
+    /// the exit code that they have later, and give up what is `claimed`.
+    pub(super) fn new(claimed: Claimed) -> Self {
         let (signal, ends_at_once) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
-        for number in TO_STOP.into_iter().filter(|&number| !stays_ignored(number)) {
+        let listened = || TO_STOP.into_iter().filter(|&number| !stays_ignored(number));
+        for number in listened() {
             // Without the handlers the signal still ends the process, only less gently.
-            let _ =
-                signal_hook::flag::register_conditional_shutdown(number, 128 + number, ends_at_once.clone());
             let _ = signal_hook::flag::register_usize(number, signal.clone(), number as usize);
+        }
+        // Not in the handler, which must not touch a disk.
+        let is_to_end = ends_at_once.clone();
+        let end = move |mut signals: SignalsInfo| {
+            for number in signals.forever().filter(|_| is_to_end.load(Ordering::SeqCst)) {
+                drop(claimed.lock().unwrap_or_else(PoisonError::into_inner).take());
+                std::process::exit(128 + number);
+            }
+        };
+        let waiting = Signals::new(listened()).and_then(|signals| Builder::new().spawn(move || end(signals)));
+        if waiting.is_err() {
+            for number in listened() {
+                let ends_at_once = ends_at_once.clone();
+                let _ = signal_hook::flag::register_conditional_shutdown(number, 128 + number, ends_at_once);
+            }
         }
         Ear { start: Instant::now(), signal, training: AtomicUsize::new(0), ends_at_once }
     }
@@ -58,7 +77,9 @@ impl Ear {
             true => self.training.fetch_add(1, Ordering::SeqCst),
             false => self.training.fetch_sub(1, Ordering::SeqCst),
         };
-        self.ends_at_once.store(!begins && before == 1, Ordering::SeqCst);
+        // Whoever was being trained when a signal came has still to say so.
+        let ends_at_once = !begins && before == 1 && self.signal().is_none();
+        self.ends_at_once.store(ends_at_once, Ordering::SeqCst);
     }
 
     /// Seconds since it began to listen.
@@ -103,8 +124,8 @@ pub(super) struct Console {
 
 impl Console {
     /// Listens to Ctrl-C, SIGTERM and the like from now on. With `tensorboard`, the run gets an event file.
-    pub(super) fn new(tensorboard: bool) -> Self {
-        Console { ear: Ear::new(), bar: bar(), tensorboard, events: None }
+    pub(super) fn new(tensorboard: bool, claimed: Claimed) -> Self {
+        Console { ear: Ear::new(claimed), bar: bar(), tensorboard, events: None }
     }
 
     /// A line for the user, above the bar if there is one.

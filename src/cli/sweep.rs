@@ -1,6 +1,6 @@
 //! `diva sweep`
 
-use super::console::{Ear, about, finish, print};
+use super::console::{Claimed, Ear, about, finish, print};
 use super::{percent, say, say_lines};
 use crate::autograd::Params;
 use crate::error::{Error, Result};
@@ -124,7 +124,7 @@ impl Selection {
 impl Run {
     fn run(&self) -> Result<()> {
         let sweep = Jobs::read(&self.selection.file)?;
-        let desk = Desk { ear: Ear::new(), jobs: sweep.jobs.len() };
+        let desk = Desk { ear: Ear::new(Claimed::default()), jobs: sweep.jobs.len() };
         let Summary { found_done, done, failed } =
             work::run(&sweep, self.selection.shard, self.jobs.into(), &desk)?;
         if let Some((first, why)) = failed.first() {

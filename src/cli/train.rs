@@ -12,6 +12,7 @@ use crate::train::metrics::RunResult;
 use crate::train::run::{self, Options, Outcome};
 use clap::Args;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// Train a model; without arguments, the preset quick.
 ///
@@ -48,7 +49,7 @@ impl Train {
         let base = Path::new("runs");
         let newest = || run_folder::newest(base, &config.preset, config.seed).filter(|_| self.resume);
         // The claim lives as long as the run: one that comes to nothing leaves no folder.
-        let (_claim, path) = match self.out.clone().or_else(newest) {
+        let (claim, path) = match self.out.clone().or_else(newest) {
             Some(path) => (None, path),
             None => {
                 let claim = Claim::default_path(base, &config.preset, config.seed)?;
@@ -57,7 +58,7 @@ impl Train {
             }
         };
         let folder = RunFolder::new(path);
-        let mut console = Console::new(self.tensorboard);
+        let mut console = Console::new(self.tensorboard, Arc::new(Mutex::new(claim)));
         let options =
             Options { resume: self.resume, detect_anomaly: self.detect_anomaly, ..Options::default() };
         let outcome = run::train(config, &folder, options, &mut console);

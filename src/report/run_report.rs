@@ -428,16 +428,16 @@ fn differing(runs: &[RunReport]) -> Vec<String> {
 }
 
 /// Takes away the columns in which no run has anything.
-fn without_empty_columns(rows: &mut [Vec<String>]) {
+fn without_empty_columns(rows: &mut [Vec<Option<String>>]) {
     for column in (1..rows[0].len()).rev() {
-        if rows[1..].iter().all(|row| row[column] == MISSING) {
+        if rows[1..].iter().all(|row| row[column].is_none()) {
             rows.iter_mut().for_each(|row| drop(row.remove(column)));
         }
     }
 }
 
 fn compare(page: &mut Page, runs: &[RunReport]) {
-    let mut rows = vec![cells(&[
+    let head = [
         "run",
         "model",
         "unseen domain",
@@ -450,27 +450,30 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
         "unseen, last 10",
         "training domains",
         "settings",
-    ])];
+    ];
+    let mut rows = vec![head.map(|name| Some(name.to_owned())).to_vec()];
     for (run, settings) in runs.iter().zip(differing(runs)) {
         let selected = run.selected();
         let area = run.evaluation.as_ref().and_then(probabilities::test_area);
         rows.push(vec![
-            run.name.clone(),
-            kind(run.config.model.kind).into(),
-            run.unseen(),
-            run.config.seed.to_string(),
-            run.progress(),
-            or_dash(selected.map(|epoch| epoch.test_accuracy), percent),
-            or_dash(run.commonest_class_share(), percent),
-            area.map_or(MISSING.into(), |area| area.to_string()),
-            or_dash(selected.and_then(|epoch| epoch.disjoint_test_accuracy), percent),
-            or_dash(run.mean_of_last(), percent),
-            or_dash(selected.map(|epoch| epoch.train_accuracy), percent),
-            if settings.is_empty() { MISSING.into() } else { settings },
+            Some(run.name.clone()),
+            Some(kind(run.config.model.kind).into()),
+            Some(run.unseen()),
+            Some(run.config.seed.to_string()),
+            Some(run.progress()),
+            selected.map(|epoch| percent(epoch.test_accuracy)),
+            run.commonest_class_share().map(percent),
+            area.map(|area| area.to_string()),
+            selected.and_then(|epoch| epoch.disjoint_test_accuracy).map(percent),
+            run.mean_of_last().map(percent),
+            selected.map(|epoch| percent(epoch.train_accuracy)),
+            (!settings.is_empty()).then_some(settings),
         ]);
     }
     without_empty_columns(&mut rows);
-    page.table(&rows);
+    let shown =
+        |row: Vec<Option<String>>| row.into_iter().map(|cell| cell.unwrap_or(MISSING.into())).collect();
+    page.table(&rows.into_iter().map(shown).collect::<Vec<_>>());
     let lines: Vec<Line> = runs
         .iter()
         .enumerate()

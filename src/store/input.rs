@@ -21,9 +21,6 @@ pub const LIST: u64 = 64 << 20;
 /// of epochs or images, or 10,000 jobs with 100 KiB of settings each.
 pub const TABLE: u64 = 1 << 30;
 
-/// Tensors are as long as their model; memory that is not there is refused when it is asked for.
-pub const TENSORS: u64 = u64::MAX;
-
 /// Opens a regular file for reading. Never waits.
 ///
 /// # Errors

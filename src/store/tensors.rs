@@ -29,6 +29,9 @@ const LENGTH_BYTES: usize = 8;
 /// in memory, so without this a file of brackets could ask for gigabytes.
 const LONGEST_HEADER: usize = 1 << 20;
 
+/// The longest file that is read whatever its header says, in bytes.
+const SHORT: u64 = 16 << 20;
+
 /// A number that a tensor file can hold.
 pub trait Element: Copy {
     /// The name of the type in the file.
@@ -247,12 +250,18 @@ impl TensorFile {
     }
 }
 
-/// The bytes of a file that is to hold tensors.
+/// The bytes of a file that is to hold tensors. One that is longer than its header says is not read, unless it is short; what is
+/// wrong with it is then for [`TensorFile::from_bytes`] to say.
 ///
 /// # Errors
-/// [`Error::Request`] with the path: it cannot be read or is no file.
+/// [`Error::Request`] with the path: it cannot be read, is no file, or is too long.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    input::bytes(path, input::TENSORS)
+    let begin = begin(path)?;
+    let announced = match split(&begin).and_then(|(header, _)| Ok((header.len(), parse(header)?))) {
+        Ok((header, metadata)) => (LENGTH_BYTES + header).saturating_add(metadata.data_len()) as u64,
+        Err(_) => 0,
+    };
+    input::bytes(path, announced.max(SHORT))
 }
 
 /// The bytes of a safetensors file with at most one text: more would come in random order.
@@ -277,13 +286,19 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<(TensorFile, BTreeMap<
 
 /// The texts of a safetensors file, of which no more than the header is read.
 pub(super) fn texts_of(path: &Path) -> Result<BTreeMap<String, String>> {
+    let begin = begin(path)?;
+    let metadata = split(&begin).and_then(|(header, _)| parse(header));
+    let unfit = |complaint| Error::request(format!("cannot read {}: {complaint}", path.display()));
+    metadata.map(|metadata| texts(&metadata)).map_err(unfit)
+}
+
+/// The beginning of a file, as far as the longest header goes.
+fn begin(path: &Path) -> Result<Vec<u8>> {
     let mut begin = Vec::new();
     let most = (LENGTH_BYTES + LONGEST_HEADER) as u64;
     let read = input::open(path).and_then(|file| file.take(most).read_to_end(&mut begin));
     read.map_err(|cause| Error::reading(path, &cause))?;
-    let metadata = split(&begin).and_then(|(header, _)| parse(header));
-    let unfit = |complaint| Error::request(format!("cannot read {}: {complaint}", path.display()));
-    metadata.map(|metadata| texts(&metadata)).map_err(unfit)
+    Ok(begin)
 }
 
 fn texts(metadata: &Metadata) -> BTreeMap<String, String> {

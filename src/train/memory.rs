@@ -5,8 +5,9 @@
 //! gradient. All of it is a lower bound: what is refused has no place for certain, and what is not refused may still need
 //! some times as much (the test says how many).
 
+use super::dataset;
 use crate::autograd::{Builder, Params};
-use crate::config::{ModelKind, Networks};
+use crate::config::{Config, ModelConfig, ModelKind, Networks, PriorY};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{Model, Settings};
@@ -29,6 +30,53 @@ pub(super) fn refuse_what_does_not_fit(settings: &Settings, batch: usize, split:
         Some((there, whose)) if needed > there => Err(refusal(needed, there, whose)),
         _ => Ok(()),
     }
+}
+
+/// The same before the images are read: of a configuration whose model and whose step alone need more.
+///
+/// # Errors
+/// As [`refuse_what_does_not_fit`].
+pub(super) fn refuse_before_reading(config: &Config) -> Result<()> {
+    let needed = without_images(config)?;
+    match available() {
+        Some((there, whose)) if needed > there => Err(refusal(needed, there, whose)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to train so many of these configurations at the same time if the `at_once` that need the most do not fit into memory
+/// together. One that does not fit alone is left to its own training to refuse.
+///
+/// # Errors
+/// Names what is needed and what there is.
+pub fn refuse_together(configs: &[&Config], at_once: usize) -> Result<()> {
+    let Some((there, whose)) = available() else { return Ok(()) };
+    let needed: Result<Vec<u64>> = configs.iter().map(|config| without_images(config)).collect();
+    match largest_together(needed?, at_once, there) {
+        needed if needed > there => Err(Error::request(format!(
+            "cannot work on {at_once} jobs at a time: together they may take at least {} MiB of memory, and the {whose} has {} MiB; \
+             give fewer --jobs",
+            needed >> 20,
+            there >> 20
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The sum of the `at_once` largest of those that are not larger than what is `there`.
+fn largest_together(mut needed: Vec<u64>, at_once: usize, there: u64) -> u64 {
+    needed.retain(|&bytes| bytes <= there);
+    needed.sort_unstable_by(|a, b| b.cmp(a));
+    needed.iter().take(at_once).fold(0, |sum, &bytes| sum.saturating_add(bytes))
+}
+
+/// What a training needs beside its images, if it has as few domains and classes as can be.
+fn without_images(config: &Config) -> Result<u64> {
+    let data = &config.data;
+    let model = ModelConfig { prior_y: PriorY::Uniform, ..config.model.clone() };
+    let (domains, classes) = (data.training_domains().len().max(1), data.classes.len().max(1));
+    let settings = dataset::settings(&model, domains, classes, None)?;
+    Ok(parameters(&settings).saturating_mul(7).saturating_add(step(&settings, config.train.batch)))
 }
 
 fn refusal(needed: u64, there: u64, whose: &str) -> Error {
@@ -117,9 +165,8 @@ fn limit(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::train::sources;
     use crate::train::trainer::Trainer;
-    use crate::train::{dataset, sources};
 
     #[test]
     fn limits_are_read_as_the_kernel_writes_them() {
@@ -136,6 +183,38 @@ mod tests {
         assert_eq!((limit("max\n"), limit("1048576\n")), (None, Some(1 << 20)));
         assert!(refusal(3 << 20, 2 << 20, "machine").to_string().contains("at least 3 MiB"));
         assert_eq!(refusal(3 << 20, 2 << 20, "machine").exit_code(), 2);
+    }
+
+    #[test]
+    fn the_largest_that_fit_alone_are_added_up() {
+        assert_eq!(largest_together(vec![3, 9, 5, 11, 4], 2, 10), 14);
+        assert_eq!(largest_together(vec![3, 9], 4, 10), 12);
+        assert_eq!(largest_together(vec![u64::MAX, u64::MAX], 2, u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn many_jobs_that_fit_alone_do_not_fit_together() {
+        let Some((there, _)) = available() else { return };
+        let of = |batch: u64| {
+            let mut config = Config::resolve(None, Some("quick"), &[], None).unwrap();
+            config.train.batch = batch as usize;
+            config
+        };
+        let one = without_images(&of(2)).unwrap() - without_images(&of(1)).unwrap();
+        // Each takes about two fifths of what there is.
+        let job = of(there * 2 / 5 / one);
+        assert_eq!(refuse_before_reading(&job), Ok(()));
+        assert_eq!(refuse_together(&[&job, &job, &job], 2), Ok(()));
+        let refused = refuse_together(&[&job, &job, &job], 3).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(
+            refused.to_string().starts_with("cannot work on 3 jobs at a time: together they"),
+            "{refused}"
+        );
+        // What never fits is refused where it is trained, and does not stop the others.
+        let never = of(there * 2 / one);
+        assert_eq!(refuse_before_reading(&never).unwrap_err().exit_code(), 2);
+        assert_eq!(refuse_together(&[&never, &never, &job], 3), Ok(()));
     }
 
     /// The bound is one: no step holds less, and none of these more than 5 times as much.

@@ -7,7 +7,7 @@ pub mod dataset;
 mod divergence;
 pub mod evaluate;
 pub mod gradients;
-mod memory;
+pub mod memory;
 pub mod metrics;
 pub mod recorded;
 mod resume;

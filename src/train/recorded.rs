@@ -20,7 +20,10 @@ use std::path::Path;
 /// If the images cannot be read, no image is left of a role that some had, or they are others than those of the run.
 pub fn read(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images> {
     let cache = sources::beside(folder.path());
-    let mut images = sources::read_as_divided(config, Some(cache), division(folder)?)?;
+    let division = division(folder)?;
+    // Without its checkpoint nothing vouches for it.
+    let is_unproved = division.is_some() && !folder.checkpoint().exists();
+    let mut images = sources::read_as_divided(config, Some(cache), division)?;
     let Changes { renamed, missing, added } = &images.changes;
     let run = folder.path().display();
     let told = [
@@ -36,6 +39,11 @@ pub fn read(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images
     });
     // What there was to know of them otherwise was said when the run began.
     images.notices = told.collect();
+    if is_unproved {
+        images.notices.push(format!(
+            "nothing in {run} says whether division.csv is as it was left there: its checkpoint is missing"
+        ));
+    }
     if missing.is_empty() && folder.checkpoint().exists() {
         let known = state::images_of(&folder.checkpoint())?;
         refuse_others(attempt, folder, known.as_deref(), config, &images.split.sha256())?;
@@ -53,14 +61,13 @@ pub fn read_unchanged(attempt: &str, config: &Config, folder: &RunFolder) -> Res
     Ok(images)
 }
 
-/// The division of a run that has begun, if it has one.
+/// The division of a run, if it has one.
 ///
 /// # Errors
 /// If it cannot be read.
 pub(super) fn division(folder: &RunFolder) -> Result<Option<Division>> {
     let path = folder.division();
-    // Without a checkpoint a run begins anew, and so does its division.
-    (folder.checkpoint().exists() && path.exists()).then(|| Division::read(&path)).transpose()
+    path.exists().then(|| Division::read(&path)).transpose()
 }
 
 /// Refuses files that are missing, or that the run does not know; `attempt` says what cannot be done.

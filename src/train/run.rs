@@ -11,7 +11,7 @@
 use super::metrics::{EpochMetrics, RunResult, SelectedEpoch};
 use super::resume::{self, Best};
 use super::trainer::{StepLoss, Trainer};
-use super::{evaluate, recorded, sources, weights};
+use super::{evaluate, memory, recorded, sources, weights};
 use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
 use crate::error::{Error, Result};
@@ -88,7 +88,13 @@ pub fn train(
     if let Some(asked) = asked.filter(|asked| asked.data != found.config.data) {
         return Err(left_to_be_found(&asked, &found.config));
     }
-    let division = if options.resume { recorded::division(folder)? } else { None };
+    // Without a checkpoint a run begins anew, and so does its division.
+    let goes_on = options.resume && folder.checkpoint().exists();
+    let division = if goes_on { recorded::division(folder)? } else { None };
+    // What goes on has had its memory; another configuration is refused as such.
+    if !goes_on {
+        memory::refuse_before_reading(&found.config)?;
+    }
     let (config, images) = found.read(Some(sources::beside(folder.path())), division)?;
     watcher.images_read();
     let config = recorded::from_anywhere(config);
@@ -98,7 +104,7 @@ pub fn train(
         true => refuse_another_configuration("continue", &folder.config(), config),
         false => Ok(()),
     };
-    if options.resume && folder.checkpoint().exists() {
+    if goes_on {
         refuse_another(&config)?;
     }
     // What cannot be trained leaves no folder behind.

@@ -116,6 +116,24 @@ fn a_run_keeps_its_division_whatever_becomes_of_its_folder() {
 }
 
 #[test]
+fn a_run_without_its_checkpoint_keeps_its_division() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    here.succeed(&train("run", TWO, &CLASSIFIER));
+    let (before, _) = evaluate(&here, "run");
+    // One more picture would move the others, if they were divided anew.
+    fs::copy(here.join("data/A/blue/0 é.png"), here.join("data/A/blue/0 new.png")).unwrap();
+    fs::remove_file(here.join("run/checkpoint.safetensors")).unwrap();
+    let (after, notices) = evaluate(&here, "run");
+    assert_eq!(after, before);
+    assert!(notices.contains("1 pictures were not there when run began: they are left out"), "{notices}");
+    assert!(
+        notices.contains("nothing in run says whether division.csv is as it was left there"),
+        "{notices}"
+    );
+}
+
+#[test]
 fn a_run_finds_its_pictures_from_any_folder() {
     let here = Folder::new();
     make(&here, &["A", "B", "C"]);

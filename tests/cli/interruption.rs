@@ -99,6 +99,25 @@ fn nothing_is_waited_for_while_images_are_read() {
     assert!(!here.join("run").exists(), "it went on to train");
 }
 
+#[test]
+fn a_folder_that_was_not_named_goes_with_the_reading_of_images() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let here = Folder::new();
+        let many = ["--set", "data.per_domain=30000"];
+        let mut named = cells::train("run", cells::TWO, &many);
+        let out = named.iter().position(|&argument| argument == "--out").unwrap();
+        named.drain(out..out + 2);
+        let mut child = here.diva(&named).stderr(Stdio::piped()).spawn().unwrap();
+        let folder = here.join("runs/quick-cells-seed0");
+        wait_until(&mut child, || folder.exists());
+        sleep(Duration::from_millis(500));
+        send(signal, &child);
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(code), "{status}");
+        assert!(!here.join("runs").exists(), "an empty folder is left");
+    }
+}
+
 fn save_and_go_on(signals: [(&str, i32); 4]) {
     let here = Folder::new();
     here.succeed(&train("whole", &LONG));

@@ -1,5 +1,6 @@
 //! The page about runs: what it says of whole, half-finished and missing ones.
 
+use super::folders::{self, make};
 use super::{Folder, text, train};
 use serde_json::Value;
 use std::fs;
@@ -140,6 +141,18 @@ fn several_runs_are_compared_whatever_their_models() {
     // A classifier has neither latents nor pictures.
     assert_eq!(found.matches("What each latent knows").count(), 1);
     assert_eq!(found.matches("What is mistaken for what").count(), 2);
+}
+
+/// A dash is what stands where there is nothing; here it is a name.
+#[test]
+fn a_domain_that_is_named_like_a_gap_keeps_its_column() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "–"]);
+    for (out, seed) in [("one", "seed=1"), ("two", "seed=2")] {
+        let more = ["--set", "data.test_domain=–", "--set", "model.kind=classifier", "--set", seed];
+        here.succeed(&folders::train(out, "train.epochs=1", &more));
+    }
+    page(&here, &["one", "two"], &["2 runs compared", "<th>unseen domain</th>"]);
 }
 
 #[test]

@@ -12,30 +12,59 @@
 /// The binary digits of a weight behind the point: of 32, less 8 for the pixel and 2 for the sum.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// The old values that make a new one.
+/// The longest row whose weights are kept from one row to the next. Of longer ones a picture has few.
+const LONGEST_KEPT: usize = 1 << 16;
+
+/// The old values that make a new one, and the share of each. Of the weights none is kept: for a row of millions of values they
+/// would take more than the picture.
 struct Window {
     first: usize,
-    /// The share of each, in 2^-22.
-    weights: Vec<i32>,
+    end: usize,
+    centre: f64,
+    squeeze: f64,
+    sum: f64,
+}
+
+impl Window {
+    /// The triangle over the old value `x`.
+    fn triangle(&self, x: usize) -> f64 {
+        (1.0 - ((x as f64 - self.centre + 0.5) * self.squeeze).abs()).max(0.0)
+    }
+
+    /// The share of the old value `x`, in 2^-22.
+    fn weight(&self, x: usize) -> i32 {
+        (0.5 + self.triangle(x) / self.sum * f64::from(1 << PRECISION)) as i32
+    }
+
+    /// The shares of all its old values.
+    fn weights(&self) -> impl Iterator<Item = i32> {
+        (self.first..self.end).map(|x| self.weight(x))
+    }
 }
 
 /// The windows of a row of `from` values that becomes one of `to`.
 fn windows(from: usize, to: usize) -> Vec<Window> {
     let scale = from as f64 / to as f64;
     let support = scale.max(1.0); // the triangle reaches 1 to either side
-    let squeeze = 1.0 / support;
     let window = |i: usize| {
         let centre = (i as f64 + 0.5) * scale;
         // `as` drops what is behind the point, and makes negative numbers 0
         let first = (centre - support + 0.5) as usize;
         let end = ((centre + support + 0.5) as usize).min(from);
-        let triangle = |x: usize| (1.0 - ((x as f64 - centre + 0.5) * squeeze).abs()).max(0.0);
-        let shares: Vec<f64> = (first..end).map(triangle).collect();
-        let sum: f64 = shares.iter().sum();
-        let one = f64::from(1 << PRECISION);
-        Window { first, weights: shares.iter().map(|share| (0.5 + share / sum * one) as i32).collect() }
+        let window = Window { first, end, centre, squeeze: 1.0 / support, sum: 0.0 };
+        let sum = (first..end).map(|x| window.triangle(x)).sum();
+        Window { sum, ..window }
     };
     (0..to).map(window).collect()
+}
+
+/// The windows of the columns, with their weights where these are kept.
+fn columns(from: usize, to: usize) -> Vec<(Window, Option<Vec<i32>>)> {
+    let with_weights = |window: Window| {
+        let weights = (from <= LONGEST_KEPT).then(|| window.weights().collect());
+        (window, weights)
+    };
+    windows(from, to).into_iter().map(with_weights).collect()
 }
 
 /// A half, which a sum begins with: what is behind the point is then dropped.
@@ -49,8 +78,8 @@ fn rounded(sum: i32) -> u8 {
 /// Writes a picture of `[height, width]` with `channels` values a pixel to `out` as one of `size`.
 ///
 /// The rows of `pixels` are gone through once, each added to the new rows that it is part of. So no picture in between
-/// has to be held, which would be large if a picture were high and narrow. Memory: five bytes for each value of `out`, and
-/// about 8 bytes for each row and column of `pixels`.
+/// has to be held, which would be large if a picture were high and narrow. Memory: five bytes for each value of `out`, about
+/// 40 for each of its rows and columns, and less than 1 MiB for weights, whatever the size of `pixels`.
 ///
 /// # Panics
 /// If a size is 0 or does not fit its slice.
@@ -67,7 +96,7 @@ pub fn resize(pixels: &[u8], from: [usize; 2], channels: usize, size: [usize; 2]
         return;
     }
     let rows = pixels.chunks_exact(from[1] * channels);
-    let narrowing = (from[1] != size[1]).then(|| windows(from[1], size[1]));
+    let narrowing = (from[1] != size[1]).then(|| columns(from[1], size[1]));
     let values = size[1] * channels;
     if from[0] == size[0] {
         for (row, out) in rows.zip(out.chunks_exact_mut(values)) {
@@ -81,12 +110,12 @@ pub fn resize(pixels: &[u8], from: [usize; 2], channels: usize, size: [usize; 2]
     let mut first = 0; // new rows before it are done
     for (y, row) in rows.enumerate() {
         resize_row(row, narrowing.as_deref(), channels, &mut resized);
-        while lowering.get(first).is_some_and(|window| window.first + window.weights.len() <= y) {
+        while lowering.get(first).is_some_and(|window| window.end <= y) {
             first += 1;
         }
         let open = lowering[first..].iter().take_while(|window| window.first <= y);
         for (window, sums) in open.zip(sums[first * values..].chunks_exact_mut(values)) {
-            let weight = window.weights[y - window.first];
+            let weight = window.weight(y);
             for (sum, &value) in sums.iter_mut().zip(&resized) {
                 *sum += i32::from(value) * weight;
             }
@@ -98,19 +127,26 @@ pub fn resize(pixels: &[u8], from: [usize; 2], channels: usize, size: [usize; 2]
 }
 
 /// Writes a row with as many pixels as there are windows, or as it is.
-fn resize_row(row: &[u8], windows: Option<&[Window]>, channels: usize, out: &mut [u8]) {
+fn resize_row(row: &[u8], windows: Option<&[(Window, Option<Vec<i32>>)]>, channels: usize, out: &mut [u8]) {
     let Some(windows) = windows else {
         out.copy_from_slice(row);
         return;
     };
-    for (window, out) in windows.iter().zip(out.chunks_exact_mut(channels)) {
+    for ((window, weights), out) in windows.iter().zip(out.chunks_exact_mut(channels)) {
         let pixels = &row[window.first * channels..];
         for (channel, out) in out.iter_mut().enumerate() {
             let values = pixels.iter().skip(channel).step_by(channels);
-            let products = values.zip(&window.weights).map(|(&value, weight)| i32::from(value) * weight);
-            *out = rounded(products.fold(HALF, |sum, product| sum + product));
+            *out = match weights {
+                Some(weights) => mean(values, weights.iter().copied()),
+                None => mean(values, window.weights()),
+            };
         }
     }
+}
+
+/// The weighted mean of values whose weights sum to 1.
+fn mean<'a>(values: impl Iterator<Item = &'a u8>, weights: impl Iterator<Item = i32>) -> u8 {
+    rounded(values.zip(weights).fold(HALF, |sum, (&value, weight)| sum + i32::from(value) * weight))
 }
 
 #[cfg(test)]

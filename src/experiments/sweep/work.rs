@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::parallel;
 use crate::store::lock::{self, Lock};
 use crate::store::run_folder::RunFolder;
+use crate::train::memory;
 use crate::train::metrics::{EpochMetrics, RunResult};
 use crate::train::run::{self, Options, Outcome, Watcher};
 use crate::train::trainer::{StepLoss, Trainer};
@@ -87,11 +88,13 @@ pub struct Summary {
 /// Works on the jobs of a shard, `workers` of them at a time, until each is done or has failed.
 ///
 /// # Errors
-/// If the folder belongs to another sweep or cannot be written, and [`Error::Interrupted`] after a signal, with every
+/// If so many jobs at a time do not fit into memory, the folder belongs to another sweep or cannot be written, and [`Error::Interrupted`] after a signal, with every
 /// job saved.
 pub fn run(sweep: &Sweep, shard: Shard, workers: usize, supervisor: &dyn Supervisor) -> Result<Summary> {
-    claim_folder(sweep, supervisor)?;
     let mut jobs = sweep.shard(shard);
+    let configs: Vec<_> = jobs.iter().map(|job| &job.config).collect();
+    memory::refuse_together(&configs, workers)?;
+    claim_folder(sweep, supervisor)?;
     jobs.sort_by_cached_key(|job| sweep.attempts(job)); // stable: all others keep their order
     let queue = Mutex::new(Queue { first: jobs.into(), ..Queue::default() });
     let summary = Mutex::new(Summary::default());

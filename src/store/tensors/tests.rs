@@ -1,6 +1,7 @@
 //! Files put together by hand, files made by PyTorch, and every way a file can be wrong.
 
 use super::*;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::scratch::Scratch;
 use std::fs;
 
@@ -282,4 +283,21 @@ fn a_name_given_twice_is_a_bug() {
 #[should_panic(expected = "__metadata__")]
 fn the_reserved_name_is_a_bug() {
     TensorFile::new().insert("__metadata__", &[1], &[0.0_f32]);
+}
+
+/// Holes of gigabytes: behind tensors, behind a checkpoint, and with nothing in front.
+#[test]
+fn a_file_that_is_longer_than_its_header_says_is_not_read() {
+    let scratch = Scratch::new();
+    let path = scratch.join("long.safetensors");
+    let checkpoint = Checkpoint { note: "{}".into(), tensors: sample() };
+    let length = 40_u64 << 30;
+    for begin in [sample().to_bytes(), checkpoint.to_bytes(), Vec::new()] {
+        fs::write(&path, begin).unwrap();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
+        let expected =
+            format!("cannot read {}: it has {length} bytes, expected at most 16777216", path.display());
+        assert_eq!(TensorFile::read(&path).unwrap_err(), Error::Request(expected.clone()));
+        assert_eq!(Checkpoint::load(&path).unwrap_err(), Error::Request(expected));
+    }
 }
