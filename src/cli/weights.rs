@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::optim::Adam;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::durable;
+use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::state::{Progress, State};
@@ -54,6 +55,7 @@ impl Weights {
 fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
     let files = RunFolder::new(folder);
     let config = Elsewhere::default().config("export", &files)?;
+    durable::clear_temporaries_of(out);
     if last {
         let file = last_parameters(&files, &config)?;
         file.write(out)?;
@@ -84,13 +86,18 @@ fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
     let config = config.resolve()?.effective_without_data()?;
     load_weights(&config, file, |classes| Some(vec![1; classes]))?;
     let folder = RunFolder::new(out);
+    durable::create_folder(out)?;
+    let lock = Lock::take(out)?;
     if folder.holds_a_run() {
         return Err(Error::request(format!(
             "{} holds a run already; name another folder with --out",
             out.display()
         )));
     }
-    durable::create_folder(out)?;
+    lock.notice().into_iter().for_each(note);
+    [folder.config(), folder.best(), folder.imported()]
+        .iter()
+        .for_each(|path| durable::clear_temporaries_of(path));
     let config = recorded::from_anywhere(config);
     durable::write(&folder.config(), config.to_toml().as_bytes())?;
     let best = TensorFile::read(file)?.to_bytes();

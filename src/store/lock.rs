@@ -231,7 +231,7 @@ fn free(file: &File) {
 
 /// Whether its path names the open file still.
 #[cfg(unix)]
-fn is_at(open: &OpenFile) -> bool {
+pub(super) fn is_at(open: &OpenFile) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (open.file.metadata(), fs::symlink_metadata(&open.path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
@@ -241,7 +241,7 @@ fn is_at(open: &OpenFile) -> bool {
 
 /// Whether its path names the open file still. Files that are open keep their name here.
 #[cfg(not(unix))]
-fn is_at(open: &OpenFile) -> bool {
+pub(super) fn is_at(open: &OpenFile) -> bool {
     open.path.exists()
 }
 
