@@ -64,6 +64,7 @@ impl Generate {
         }
         let folder = self.out.as_ref().unwrap_or(&self.run);
         durable::create_folder(folder)?;
+        durable::clear_temporaries(folder, |of| Kind::ALL.into_iter().any(|kind| kind.file() == of));
         for (kind, png) in drawn {
             match png {
                 Ok(png) => {

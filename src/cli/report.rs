@@ -46,6 +46,7 @@ impl Report {
         if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             durable::create_folder(folder)?;
         }
+        durable::clear_temporaries_of(&out);
         durable::write(&out, page(&reports).as_bytes())?;
         say(&format!("the report is in {}", out.display()))
     }

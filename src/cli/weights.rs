@@ -55,6 +55,7 @@ impl Weights {
 fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
     let files = RunFolder::new(folder);
     let config = Elsewhere::default().config("export", &files)?;
+    durable::clear_temporaries_of(out);
     if last {
         let file = last_parameters(&files, &config)?;
         file.write(out)?;
@@ -95,8 +96,12 @@ fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
     // Refuse before touching anything, and decide once nobody else can.
     refuse_a_run()?;
     durable::create_folder(out)?;
-    let _lock = Lock::take(out)?;
+    let lock = Lock::take(out)?;
     refuse_a_run()?;
+    lock.notice().into_iter().for_each(note);
+    [folder.config(), folder.best(), folder.imported()]
+        .iter()
+        .for_each(|path| durable::clear_temporaries_of(path));
     let config = recorded::from_anywhere(config);
     durable::write(&folder.config(), config.to_toml().as_bytes())?;
     let best = TensorFile::read(file)?.to_bytes();

@@ -8,6 +8,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::error::Error;
 
@@ -23,18 +25,19 @@ mod whole_runs;
 #[cfg(all(test, unix))]
 pub(super) use trial::Trial;
 
+/// How long a pipe is left alone that is full.
+const FULL_PIPE: Duration = Duration::from_millis(1);
+
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To be filled from its beginning; it is created, or emptied if it is there.
-    Fill,
     /// To be grown at its end; it is created if it is not there.
     Grow,
     /// To be forced to the disk, or written if it is no real file; it must be there.
     Existing,
     /// To be locked, then read or filled; it must be there.
     Lock,
-    /// The same of a file that must not be there, and is created by one process only.
+    /// To be locked, then filled; it must not be there, not even as a link, and is created by one process only.
     New,
 }
 
@@ -70,13 +73,14 @@ pub(super) trait Disk {
     /// Forces the entries of a folder to the disk.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Writes all of `bytes`, going on where a write stopped short or was interrupted by a signal.
+    /// Writes all of `bytes`, going on where a write stopped short, was interrupted by a signal or found a pipe full.
     fn write_all(&self, to: &OpenFile, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write(to, bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => bytes = &bytes[count..],
                 Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) if cause.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PIPE),
                 Err(cause) => return Err(cause),
             }
         }
@@ -91,21 +95,23 @@ impl Disk for System {
     fn open(&self, path: &Path, purpose: Purpose) -> io::Result<OpenFile> {
         let mut options = OpenOptions::new();
         match purpose {
-            Purpose::Fill => options.write(true).create(true).truncate(true),
             Purpose::Grow => options.append(true).create(true),
             Purpose::Existing => options.append(true),
             Purpose::Lock => options.read(true).write(true),
             Purpose::New => options.read(true).write(true).create_new(true),
         };
-        // A lock is no link, and what a link in its place leads to is not to be emptied.
+        // A pipe without a reader is not waited for. What is locked is no link, and what a link in its place leads to is not to
+        // be emptied.
         #[cfg(unix)]
-        if purpose == Purpose::Lock {
-            std::os::unix::fs::OpenOptionsExt::custom_flags(
-                &mut options,
-                libc::O_NOFOLLOW | libc::O_NONBLOCK,
-            );
-        }
-        Ok(OpenFile { file: options.open(path)?, path: path.to_path_buf() })
+        std::os::unix::fs::OpenOptionsExt::custom_flags(
+            &mut options,
+            match purpose {
+                Purpose::Lock => libc::O_NOFOLLOW | libc::O_NONBLOCK,
+                _ => libc::O_NONBLOCK,
+            },
+        );
+        let file = options.open(path).map_err(in_words)?;
+        Ok(OpenFile { file, path: path.to_path_buf() })
     }
 
     fn try_lock(&self, file: &OpenFile) -> Result<(), TryLockError> {
@@ -148,6 +154,15 @@ impl Disk for System {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
     }
+}
+
+/// The system says of a pipe without a reader that there is "no such device or address".
+fn in_words(cause: io::Error) -> io::Error {
+    #[cfg(unix)]
+    if cause.raw_os_error() == Some(libc::ENXIO) {
+        return io::Error::other("it is a pipe that nobody reads from, or a device that is not there");
+    }
+    cause
 }
 
 /// The disk that this thread writes to.

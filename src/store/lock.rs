@@ -282,7 +282,7 @@ fn free(file: &File) {
 }
 
 /// Whether its path names the open file still, and is no link to it.
-fn is_at(open: &OpenFile) -> io::Result<bool> {
+pub(super) fn is_at(open: &OpenFile) -> io::Result<bool> {
     match fs::symlink_metadata(&open.path) {
         Ok(named) => Ok(is_same(&open.file.metadata()?, &named)),
         Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),

@@ -30,6 +30,9 @@ const RESULT: &str = "result.json";
 const DIVISION: &str = "division.csv";
 const IMPORTED: &str = "imported.json";
 
+/// The files that only a process writes that holds the folder's lock.
+const UNDER_THE_LOCK: [&str; 8] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG, DIVISION, IMPORTED];
+
 /// The files by which a folder is known to hold a run, those that say the most first.
 const OF_A_RUN: [&str; 6] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG];
 
@@ -121,9 +124,13 @@ impl RunFolder {
         let lock = Lock::take(&self.path)?;
         let found = self.look()?;
         let state = self.decide(&found, resume)?;
+        // Its files may be another's since.
+        lock.still_held()?;
         for temporary in &found.temporaries {
             durable::remove(temporary)?;
         }
+        // Pictures and reports are drawn in it without the lock.
+        durable::clear_temporaries(&self.path, |_| true);
         if state == State::Fresh {
             // That of a run that was killed before its first checkpoint. The configuration is replaced, not removed: until then
             // it is the only trace of what was wanted.
@@ -179,13 +186,16 @@ impl RunFolder {
 struct Contents {
     /// In the order of [`OF_A_RUN`].
     of_a_run: Vec<&'static str>,
+    /// Those of files that only whoever holds the lock writes: once it is held, their processes are dead.
     temporaries: Vec<PathBuf>,
 }
 
 impl Contents {
     fn of(folder: &Path, names: &[impl AsRef<OsStr>]) -> Self {
         let is_there = |wanted: &&str| names.iter().any(|name| name.as_ref() == *wanted);
-        let temporaries = names.iter().filter(|name| durable::is_temporary(name.as_ref()));
+        let is_dead =
+            |name: &OsStr| durable::temporary_of(name).is_some_and(|of| UNDER_THE_LOCK.contains(&of));
+        let temporaries = names.iter().filter(|name| is_dead(name.as_ref()));
         Self {
             of_a_run: OF_A_RUN.into_iter().filter(is_there).collect(),
             temporaries: temporaries
@@ -318,6 +328,40 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The fault: `generate` into the folder of a run failed while that was resumed.
+    #[test]
+    fn what_others_write_in_the_folder_is_left_to_them_as_long_as_they_live() {
+        let scratch = Scratch::new();
+        let names = [
+            "best.safetensors.0123456789abcdef.part",
+            "checkpoint.safetensors",
+            "latents.png.0123456789abcdef.part",
+            "loss.png.12-0.part",
+        ];
+        let folder = folder_with(&scratch, &names);
+        let path = folder.path().join(names[2]);
+        let living = fs::File::options().write(true).open(&path).unwrap();
+        living.lock().unwrap();
+        drop(folder.prepare(true).unwrap());
+        assert_eq!(names_in(folder.path()), [names[1], names[2]]);
+        drop(living);
+        drop(folder.prepare(true).unwrap());
+        assert_eq!(names_in(folder.path()), [names[1]]);
+    }
+
+    /// What only a run writes is dead if the run's lock is free.
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_without_locks_is_tidied_of_what_its_run_left() {
+        use crate::store::disk::{Trial, with};
+        let scratch = Scratch::new();
+        let names = ["checkpoint.safetensors.0123456789abcdef.part", "loss.png.0123456789abcdef.part"];
+        let folder = folder_with(&scratch, &names);
+        let disk = std::rc::Rc::new(Trial::without_locks(22));
+        with(disk, || drop(folder.prepare(true).unwrap()));
+        assert_eq!(names_in(folder.path()), [names[1]]);
     }
 
     #[test]

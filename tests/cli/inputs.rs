@@ -5,7 +5,7 @@ use super::cells::TWO;
 use super::{Folder, folders, refused};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread::sleep;
@@ -106,6 +106,31 @@ fn only_files_are_read_as_text() {
     // A folder is looked into.
     let pictures = [STRANGERS[0], STRANGERS[1]];
     refuses_strangers(&here, "other.png", &["predict", "run", "digit.png", "other.png"], &pictures);
+}
+
+/// A page goes into a pipe if there is somebody who reads it; nobody is waited for.
+#[test]
+fn a_page_is_written_into_a_pipe_that_is_read() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let pipe = here.join("pipe");
+    put("pipe", &pipe);
+    let report = ["report", "run", "--out", "pipe"];
+    refused(&outcome(&here, &report), 1, &["cannot write pipe: it is a pipe that nobody reads from"]);
+    // Open for both, so that the opening waits for nobody; longer pages than a pipe holds are tried in store/durable.
+    let mut reader = File::options().read(true).write(true).open(&pipe).unwrap();
+    let page = std::thread::spawn(move || {
+        let mut page = Vec::new();
+        let mut part = [0; 4096];
+        while !page.ends_with(b"</html>\n") {
+            let count = reader.read(&mut part).unwrap();
+            page.extend(&part[..count]);
+        }
+        page
+    });
+    assert!(outcome(&here, &report).status.success());
+    assert!(page.join().unwrap().starts_with(b"<!DOCTYPE html>"));
+    assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
 }
 
 #[test]

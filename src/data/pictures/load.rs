@@ -17,6 +17,10 @@ use std::path::Path;
 /// The longest file that is read: the largest picture as 16-bit colour with alpha, not packed at all, takes 512 MiB.
 pub const LONGEST_FILE: u64 = 1 << 30;
 
+/// How the name of a cache begins, and how it ends.
+const CACHE: &str = "pictures-";
+const PACKED: &str = ".packed";
+
 /// What [`load()`] is to make of the files.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
@@ -89,8 +93,9 @@ pub fn load(listing: Listing, options: &Options<'_>) -> Result<Loaded> {
         packed.records.iter().filter(|record| record.is_readable()).map(|record| record.range),
     ));
     if let Some(path) = cache.as_deref().filter(|_| !from_cache) {
-        let folder = path.parent().map_or(Ok(()), durable::create_folder);
-        if let Err(cause) = folder.and_then(|()| packed.write(path, &names)) {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        durable::clear_temporaries(folder, is_cache);
+        if let Err(cause) = durable::create_folder(folder).and_then(|()| packed.write(path, &names)) {
             notices.push(format!("{cause}; the pictures will be decoded again next time"));
         }
     }
@@ -104,7 +109,12 @@ fn cache_name(root: &Path, [height, width, channels]: [usize; 3]) -> String {
     let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
     let key: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("pictures-{key}-{height}x{width}x{channels}.packed")
+    format!("{CACHE}{key}-{height}x{width}x{channels}{PACKED}")
+}
+
+/// Whether a file may be the cache of any pictures. The folder that caches are in may hold other files too.
+fn is_cache(name: &str) -> bool {
+    name.starts_with(CACHE) && name.ends_with(PACKED)
 }
 
 /// Decodes all files, on all threads.

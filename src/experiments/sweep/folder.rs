@@ -79,7 +79,9 @@ impl Sweep {
     /// If it belongs to another sweep, is no folder, or cannot be written; [`Error::Busy`] while another process records its
     /// own, [`Error::TakenAway`] if another began to meanwhile, whom the lock did not keep out.
     pub fn claim_folder(&self) -> Result<()> {
-        if self.is_recorded()? {
+        let is_recorded = self.is_recorded()?;
+        durable::clear_temporaries(&self.folder, |_| true);
+        if is_recorded {
             return Ok(());
         }
         durable::create_folder(&self.folder)?;

@@ -3,7 +3,7 @@
 use super::folder::JobState;
 use super::*;
 use crate::store::lock::Lock;
-use crate::store::scratch::Scratch;
+use crate::store::scratch::{Scratch, names_in};
 use crate::train::metrics::{RunResult, SelectedEpoch};
 use std::fs;
 
@@ -238,7 +238,10 @@ fn a_folder_belongs_to_one_sweep_which_may_grow() {
     sweep.check_folder().unwrap();
     sweep.claim_folder().unwrap();
     let record = fs::read(sweep.folder.join("sweep.toml")).unwrap();
+    // A process was killed while it wrote a table.
+    fs::write(sweep.folder.join("table.md.0123456789abcdef.part"), "").unwrap();
     sweep.claim_folder().unwrap();
+    assert_eq!(names_in(&sweep.folder), ["sweep.toml"]);
     assert_eq!(fs::read(sweep.folder.join("sweep.toml")).unwrap(), record);
 
     let another = |text: &str| in_folder(&scratch, text).check_folder().unwrap_err();

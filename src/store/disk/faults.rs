@@ -111,13 +111,15 @@ impl Case {
 
 fn temporaries_in(scratch: &Scratch) -> Vec<String> {
     let mut names = scratch.names();
-    names.retain(|name| durable::is_temporary(name.as_ref()));
+    names.retain(|name| durable::temporary_of(name.as_ref()).is_some());
     names
 }
 
-/// Files and folders cannot always be forced to the disk, and some file systems say so.
-fn cannot_be_forced(fault: Fault) -> bool {
-    matches!(fault.kind, Kind::SyncFile | Kind::SyncFolder) && fault.manner == Manner::Refused(22)
+/// Files and folders cannot always be forced to the disk, and some file systems say so. A temporary that cannot be locked
+/// is one that nobody else may remove.
+fn cannot_be_forced_or_locked(fault: Fault) -> bool {
+    fault.kind == Kind::Lock
+        || matches!(fault.kind, Kind::SyncFile | Kind::SyncFolder) && fault.manner == Manner::Refused(22)
 }
 
 /// Which of two contents a file has.
@@ -132,14 +134,14 @@ const REPLACE: Case = Case {
     before: |folder| fs::write(folder.join("result.json"), b"old").unwrap(),
     call: |folder| durable::write(&folder.join("result.json"), b"something new"),
     is_new: |folder| is_second(&folder.join("result.json"), b"old", b"something new"),
-    may_pass: cannot_be_forced,
+    may_pass: cannot_be_forced_or_locked,
     is_durable: true,
 };
 
 #[test]
 fn a_replaced_file_is_the_old_or_the_new_one() {
-    // Open, write, force, rename, force the folder.
-    assert_eq!(REPLACE.faults(), (4 + 6 + 3 + 3 + 2) + 5);
+    // Open, lock, write, force, rename, force the folder.
+    assert_eq!(REPLACE.faults(), (4 + 2 + 6 + 3 + 3 + 2) + 6);
     // After them: no name or an empty file; also its contents in six ways; two; old or new, and the other name there or
     // not; one.
     assert_eq!(REPLACE.power_cuts(), 15);
@@ -152,13 +154,13 @@ const CREATE: Case = Case {
         folder.join("result.json").exists()
             && is_second(&folder.join("result.json"), b"something new", b"something new")
     },
-    may_pass: cannot_be_forced,
+    may_pass: cannot_be_forced_or_locked,
     is_durable: true,
 };
 
 #[test]
 fn a_created_file_is_whole_or_absent() {
-    assert_eq!(CREATE.faults(), 23);
+    assert_eq!(CREATE.faults(), 26);
     assert_eq!(CREATE.power_cuts(), 15);
 }
 
@@ -178,13 +180,13 @@ const SAVE: Case = Case {
         assert!(found == [1.0; 100] || found == [2.0; 100]);
         found[0] == 2.0
     },
-    may_pass: cannot_be_forced,
+    may_pass: cannot_be_forced_or_locked,
     is_durable: true,
 };
 
 #[test]
 fn a_checkpoint_loads_whatever_happens_to_its_successor() {
-    assert_eq!(SAVE.faults(), 23);
+    assert_eq!(SAVE.faults(), 26);
     assert_eq!(SAVE.power_cuts(), 15);
 }
 
@@ -202,7 +204,7 @@ const APPEND: Case = Case {
         assert!(text.starts_with(b"first\n"), "{:?}", String::from_utf8_lossy(&text));
         text == b"first\nsecond\n"
     },
-    may_pass: cannot_be_forced,
+    may_pass: cannot_be_forced_or_locked,
     is_durable: true,
 };
 
@@ -236,13 +238,13 @@ const CUT_BACK: Case = Case {
     before: |folder| fs::write(folder.join("metrics.jsonl"), b"first\nsecond\nthi").unwrap(),
     call: |folder| durable::truncate_lines(&folder.join("metrics.jsonl"), 1),
     is_new: |folder| is_second(&folder.join("metrics.jsonl"), b"first\nsecond\nthi", b"first\n"),
-    may_pass: cannot_be_forced,
+    may_pass: cannot_be_forced_or_locked,
     is_durable: true,
 };
 
 #[test]
 fn lines_are_cut_back_or_all_there() {
-    assert_eq!(CUT_BACK.faults(), 23);
+    assert_eq!(CUT_BACK.faults(), 26);
     assert_eq!(CUT_BACK.power_cuts(), 15);
 }
 
@@ -319,6 +321,38 @@ fn a_folder_is_prepared_or_as_it_was() {
         assert!(case.faults() > 30);
         assert!(case.power_cuts() > 20);
     }
+}
+
+#[test]
+fn what_cannot_be_cleared_up_stays_and_is_no_obstacle() {
+    let left = ["loss.png.0123456789abcdef.part", "loss.png.12-0.part"];
+    let clear = |scratch: &Scratch| durable::clear_temporaries(scratch.path(), |_| true);
+    let sound = Rc::new(Trial::default());
+    let scratch = Scratch::new();
+    leftovers(scratch.path(), &left);
+    super::with(sound.clone(), || clear(&scratch));
+    assert!(scratch.names().is_empty());
+    let one = [Kind::Open, Kind::Lock, Kind::RemoveFile];
+    assert_eq!(sound.kinds(), [one, one].concat());
+    for fault in faults_of(&sound.kinds()) {
+        let scratch = Scratch::new();
+        leftovers(scratch.path(), &left);
+        super::with(Rc::new(Trial::with(fault)), || clear(&scratch));
+        let is_removed = |name: &&&str| match fault.manner {
+            Manner::Gone => fault.at >= one.len() && **name == left[0],
+            Manner::Late(_) if fault.kind == Kind::RemoveFile => true,
+            _ => **name != left[fault.at / one.len()],
+        };
+        let expected: Vec<&str> = left.iter().filter(|name| !is_removed(name)).copied().collect();
+        assert_eq!(scratch.names(), expected, "{fault:?}");
+        clear(&scratch);
+        assert!(scratch.names().is_empty());
+    }
+    // Where there are no locks nobody knows whose they are.
+    let scratch = Scratch::new();
+    leftovers(scratch.path(), &left);
+    super::with(Rc::new(Trial::without_locks(22)), || clear(&scratch));
+    assert_eq!(scratch.names(), left);
 }
 
 #[test]

@@ -85,10 +85,9 @@ impl Model {
     /// Takes a change over. What happens outside of the root is not followed.
     pub(super) fn apply(&mut self, change: &Change) {
         match change {
-            Change::Emptied(path) => match self.find(path) {
-                Some(file) => *self.contents(file) = Rc::default(),
-                None => self.create(path, Node::File { safe: Rc::default(), now: Rc::default() }),
-            },
+            Change::Created(path) => {
+                self.create(path, Node::File { safe: Rc::default(), now: Rc::default() });
+            }
             Change::Appended(path, bytes) => {
                 let file = self.find(path).expect("a file that is open");
                 Rc::make_mut(self.contents(file)).extend(bytes);
@@ -301,7 +300,7 @@ mod tests {
         let mut model = model();
         let (old, new) = (PathBuf::from("/disk/a"), PathBuf::from("/disk/b"));
         for change in [
-            Change::Emptied(old.clone()),
+            Change::Created(old.clone()),
             Change::Appended(old.clone(), b"old".to_vec()),
             Change::FileSynced(old.clone()),
             Change::FolderSynced("/disk".into()),
@@ -309,7 +308,7 @@ mod tests {
             model.apply(&change);
         }
         assert_eq!(model.after_a_cut(100), BTreeSet::from([tree(&[("a", "old")])]));
-        model.apply(&Change::Emptied(new.clone()));
+        model.apply(&Change::Created(new.clone()));
         model.apply(&Change::Appended(new.clone(), b"ok".to_vec()));
         model.apply(&Change::Renamed(new.clone(), old.clone()));
         let contents = ["", "o", "\0\0", "\n{", "ok"];
@@ -334,7 +333,7 @@ mod tests {
         let mut model = model();
         let lines = PathBuf::from("/disk/run/lines");
         model.apply(&Change::FolderCreated("/disk/run".into()));
-        model.apply(&Change::Emptied(lines.clone()));
+        model.apply(&Change::Created(lines.clone()));
         model.apply(&Change::Appended(lines.clone(), b"1\n".to_vec()));
         model.apply(&Change::FileSynced(lines.clone()));
         model.apply(&Change::FolderSynced("/disk/run".into()));

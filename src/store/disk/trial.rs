@@ -102,8 +102,8 @@ pub(super) fn faults_of(kinds: &[Kind]) -> Vec<Fault> {
 /// What an operation has changed.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    /// The file was created, or emptied: now it is there, and empty.
-    Emptied(PathBuf),
+    /// The file is there now, and empty.
+    Created(PathBuf),
     Appended(PathBuf, Vec<u8>),
     Cut(PathBuf, u64),
     FileSynced(PathBuf),
@@ -190,8 +190,7 @@ impl Trial {
 
 impl Disk for Trial {
     fn open(&self, path: &Path, purpose: Purpose) -> io::Result<OpenFile> {
-        let is_new = purpose == Purpose::Fill || !path.exists();
-        let change = is_new.then(|| Change::Emptied(path.into()));
+        let change = (!path.exists()).then(|| Change::Created(path.into()));
         self.whole(Kind::Open, || System.open(path, purpose), change)
     }
 

@@ -74,6 +74,27 @@ fn pictures_become_images_with_labels() {
     }
 }
 
+/// The fault: what killed processes had packed in part stayed for ever.
+#[test]
+fn caches_that_were_not_finished_are_removed_when_one_is_written() {
+    let (scratch, kept) = (example(), Scratch::new());
+    let options = Options { cache: Some(kept.path()), ..PLAIN };
+    let of_cache = |mark: &str| format!("pictures-0011223344556677-64x64x3.packed.{mark}.part");
+    let [dead, older, living] = ["0123456789abcdef", "12-0", "fedcba9876543210"].map(of_cache);
+    let others = "notes.0123456789abcdef.part";
+    for name in [&dead, &older, &living, others] {
+        fs::write(kept.join(name), name).unwrap();
+    }
+    let open = File::options().write(true).open(kept.join(&living)).unwrap();
+    open.lock().unwrap();
+    assert!(!load_folders(scratch.path(), &options).unwrap().from_cache);
+    let own = cache_name(scratch.path(), [6, 5, 3]);
+    let mut left = [own, living, others.into()];
+    left.sort();
+    assert_eq!(kept.names(), left);
+    assert!(load_folders(scratch.path(), &options).unwrap().from_cache);
+}
+
 #[test]
 fn what_is_packed_is_used_until_a_file_changes() {
     let (scratch, kept) = (example(), Scratch::new());
