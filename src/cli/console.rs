@@ -56,7 +56,7 @@ impl Ear {
         // Not in the handler, which must not touch a disk.
         let is_to_end = ends_at_once.clone();
         let end = move |mut signals: SignalsInfo| {
-            for number in signals.forever().filter(|_| is_to_end.load(Ordering::SeqCst)) {
+            if let Some(number) = signals.forever().find(|_| is_to_end.load(Ordering::SeqCst)) {
                 drop(claimed.lock().unwrap_or_else(PoisonError::into_inner).take());
                 std::process::exit(128 + number);
             }

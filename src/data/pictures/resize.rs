@@ -58,8 +58,11 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
     (0..to).map(window).collect()
 }
 
+/// A window, with its weights where these are kept.
+type Column = (Window, Option<Vec<i32>>);
+
 /// The windows of the columns, with their weights where these are kept.
-fn columns(from: usize, to: usize) -> Vec<(Window, Option<Vec<i32>>)> {
+fn columns(from: usize, to: usize) -> Vec<Column> {
     let with_weights = |window: Window| {
         let weights = (from <= LONGEST_KEPT).then(|| window.weights().collect());
         (window, weights)
@@ -127,7 +130,7 @@ pub fn resize(pixels: &[u8], from: [usize; 2], channels: usize, size: [usize; 2]
 }
 
 /// Writes a row with as many pixels as there are windows, or as it is.
-fn resize_row(row: &[u8], windows: Option<&[(Window, Option<Vec<i32>>)]>, channels: usize, out: &mut [u8]) {
+fn resize_row(row: &[u8], windows: Option<&[Column]>, channels: usize, out: &mut [u8]) {
     let Some(windows) = windows else {
         out.copy_from_slice(row);
         return;
