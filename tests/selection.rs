@@ -61,7 +61,7 @@ fn train(config: &Config, change: impl Fn(&mut Dataset)) -> Result<Vec<Seen>> {
         epochs.push(Seen {
             metrics,
             improved: best.is_some(),
-            state: sha256_hex(&state.to_checkpoint(&config.identity()).to_bytes()),
+            state: sha256_hex(&state.to_checkpoint(&config.identity())),
             weights: sha256_hex(&weights.to_bytes()),
             test,
         });

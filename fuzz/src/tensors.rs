@@ -177,7 +177,7 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
         assert_same(&before, &restored);
         return false;
     }
-    let saved = restored.to_checkpoint(IDENTITY).to_bytes();
+    let saved = restored.to_checkpoint(IDENTITY);
     let saved = Checkpoint::from_bytes(&saved, path).expect("it was saved by us");
     before.restore(&saved, IDENTITY, path).expect("it was saved by us");
     assert_same(&before, &restored);

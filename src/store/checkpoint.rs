@@ -50,17 +50,13 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The bytes of the file: a function of note and tensors alone.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let text = format!("{:0LENGTH_DIGITS$} {:0CHECKSUM_DIGITS$} {}", 0, 0, self.note);
-        let mut bytes = tensors::encode(&self.tensors, Some((KEY, &text)));
-        assert!(
-            bytes[HEADER_LENGTH_BYTES..].starts_with(OPENING.as_bytes()),
-            "the metadata do not come first"
-        );
-        let length = length_text(bytes.len());
-        bytes[LENGTH_AT..LENGTH_AT + LENGTH_DIGITS].copy_from_slice(length.as_bytes());
-        let checksum = checksum_of(&bytes);
-        bytes[CHECKSUM_AT..CHECKSUM_END].copy_from_slice(checksum.as_bytes());
-        bytes
+        sealed(tensors::encode(&self.tensors, Some((KEY, &unsealed(&self.note)))))
+    }
+
+    /// The bytes of the file whose tensors are these slabs, each of one dimension, without a copy of them all.
+    pub fn bytes_of<'a>(note: &str, slabs: impl IntoIterator<Item = (&'a str, &'a [f32])>) -> Vec<u8> {
+        let slabs = slabs.into_iter().map(|(name, numbers)| (name, tensors::Slab::new(numbers)));
+        sealed(tensors::encode_views(slabs, Some((KEY, &unsealed(note)))))
     }
 
     /// Takes the bytes of a checkpoint apart after checking them; `path` is what error messages call them. Memory:
@@ -71,6 +67,15 @@ impl Checkpoint {
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         check(bytes)
             .map_err(|complaint| Error::request(format!("checkpoint {} {complaint}", path.display())))?;
+        Self::from_proven_bytes(bytes, path)
+    }
+
+    /// The same of bytes whose SHA-256 is known to be the one that was saved, so that nothing is left for their own checksum
+    /// to prove.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::from_bytes`], but for its checks.
+    pub fn from_proven_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let (tensors, texts) = tensors::decode(bytes, path)?;
         Ok(Self { note: note_among(&texts, path)?, tensors })
     }
@@ -100,6 +105,21 @@ impl Checkpoint {
     pub fn load(path: &Path) -> Result<Self> {
         Self::from_bytes(&tensors::read_file(path)?, path)
     }
+}
+
+/// The text of a checkpoint whose length and checksum are not known yet.
+fn unsealed(note: &str) -> String {
+    format!("{:0LENGTH_DIGITS$} {:0CHECKSUM_DIGITS$} {note}", 0, 0)
+}
+
+/// The file with its length and checksum in their places.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    assert!(bytes[HEADER_LENGTH_BYTES..].starts_with(OPENING.as_bytes()), "the metadata do not come first");
+    let length = length_text(bytes.len());
+    bytes[LENGTH_AT..LENGTH_AT + LENGTH_DIGITS].copy_from_slice(length.as_bytes());
+    let checksum = checksum_of(&bytes);
+    bytes[CHECKSUM_AT..CHECKSUM_END].copy_from_slice(checksum.as_bytes());
+    bytes
 }
 
 /// The note, among the texts of the checkpoint at `path`.

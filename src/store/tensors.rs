@@ -102,6 +102,44 @@ impl View for &Stored {
     }
 }
 
+/// A tensor of one dimension whose bytes are made when they are written.
+pub(super) struct Slab<'a> {
+    numbers: &'a [f32],
+    shape: [usize; 1],
+}
+
+impl<'a> Slab<'a> {
+    pub(super) fn new(numbers: &'a [f32]) -> Self {
+        Slab { numbers, shape: [numbers.len()] }
+    }
+}
+
+impl View for Slab<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        bytes_of(self.numbers).into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.numbers.len() * f32::BYTES
+    }
+}
+
+fn bytes_of<T: Element>(values: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(values.len() * T::BYTES);
+    for value in values {
+        value.append_to(&mut bytes);
+    }
+    bytes
+}
+
 impl Default for TensorFile {
     fn default() -> Self {
         Self::new()
@@ -149,12 +187,8 @@ impl TensorFile {
             values.len()
         );
         assert!(name != "__metadata__", "a tensor cannot be named __metadata__");
-        let mut bytes = Vec::with_capacity(values.len() * T::BYTES);
-        for value in values {
-            value.append_to(&mut bytes);
-        }
-        let previous =
-            self.tensors.insert(name.clone(), Stored { dtype: T::DTYPE, shape: shape.to_vec(), bytes });
+        let stored = Stored { dtype: T::DTYPE, shape: shape.to_vec(), bytes: bytes_of(values) };
+        let previous = self.tensors.insert(name.clone(), stored);
         assert!(previous.is_none(), "there are two tensors named {name}");
     }
 
@@ -266,9 +300,16 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
 
 /// The bytes of a safetensors file with at most one text: more would come in random order.
 pub(super) fn encode(file: &TensorFile, text: Option<(&str, &str)>) -> Vec<u8> {
+    encode_views(file.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)), text)
+}
+
+/// The same of tensors that are no file yet.
+pub(super) fn encode_views<'a, V: View>(
+    tensors: impl IntoIterator<Item = (&'a str, V)>,
+    text: Option<(&str, &str)>,
+) -> Vec<u8> {
     let texts = text.map(|(key, value)| [(key.to_owned(), value.to_owned())].into());
-    let tensors = file.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
-    safetensors::serialize(tensors, texts).expect("insert() and decode() keep shapes and bytes consistent")
+    safetensors::serialize(tensors, texts).expect("shapes and bytes of views are consistent")
 }
 
 /// The tensors and the texts of a safetensors file.
@@ -292,13 +333,18 @@ pub(super) fn texts_of(path: &Path) -> Result<BTreeMap<String, String>> {
     metadata.map(|metadata| texts(&metadata)).map_err(unfit)
 }
 
-/// The beginning of a file, as far as the longest header goes.
+/// The beginning of a file, as far as its header goes, or the longest that there may be.
 fn begin(path: &Path) -> Result<Vec<u8>> {
-    let mut begin = Vec::new();
-    let most = (LENGTH_BYTES + LONGEST_HEADER) as u64;
-    let read = input::open(path).and_then(|file| file.take(most).read_to_end(&mut begin));
-    read.map_err(|cause| Error::reading(path, &cause))?;
-    Ok(begin)
+    let read = || {
+        let mut file = input::open(path)?;
+        let mut begin = Vec::new();
+        file.by_ref().take(LENGTH_BYTES as u64).read_to_end(&mut begin)?;
+        if let Some(&length) = begin.first_chunk() {
+            file.take(u64::from_le_bytes(length).min(LONGEST_HEADER as u64)).read_to_end(&mut begin)?;
+        }
+        Ok(begin)
+    };
+    read().map_err(|cause| Error::reading(path, &cause))
 }
 
 fn texts(metadata: &Metadata) -> BTreeMap<String, String> {

@@ -113,10 +113,8 @@ pub fn train(
     if options.detect_anomaly {
         trainer.detect_anomalies();
     }
-    let checkpoint = |trainer: &Trainer, last: &str| match trainer.checkpoint() {
-        Ok(checkpoint) => Ok(checkpoint.to_bytes()),
-        Err(cause) => Err(keeping(&cause, folder, last)),
-    };
+    let checkpoint =
+        |trainer: &Trainer, last: &str| trainer.checkpoint().map_err(|cause| keeping(&cause, folder, last));
     // Every write begins with a look at the lock: a folder that another process has now is left as it is.
     let write = |path: &Path, bytes: &[u8]| lock.while_held(|| durable::write(path, bytes));
     let save = |trainer: &Trainer, last: &str| write(&folder.checkpoint(), &checkpoint(trainer, last)?);
@@ -134,9 +132,13 @@ pub fn train(
             let (path, identity) = (folder.checkpoint(), trainer.config().identity());
             let bytes = tensors::read_file(&path)?;
             let sha256 = sha256_hex(&bytes);
-            let known =
-                trainer.state_mut().restore(&Checkpoint::from_bytes(&bytes, &path)?, &identity, &path)?;
+            let checkpoint = match resume::is_recorded(folder, &sha256) {
+                true => Checkpoint::from_proven_bytes(&bytes, &path)?,
+                false => Checkpoint::from_bytes(&bytes, &path)?,
+            };
             drop(bytes);
+            let known = trainer.state_mut().restore(&checkpoint, &identity, &path)?;
+            drop(checkpoint);
             // All is looked at before anything is changed.
             best = resume::look(&trainer, folder, &sha256)?;
             if best == Best::Kept

@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::names::composed;
 use crate::optim::Adam;
 use crate::store::checkpoint::Checkpoint;
-use crate::store::tensors::TensorFile;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -93,8 +92,8 @@ pub fn images_of(path: &Path) -> Result<Option<String>> {
 }
 
 impl State {
-    /// The state as a checkpoint of the configuration `identity`.
-    pub fn to_checkpoint(&self, identity: &str) -> Checkpoint {
+    /// The bytes of the checkpoint of this state and the configuration `identity`.
+    pub fn to_checkpoint(&self, identity: &str) -> Vec<u8> {
         let note = Note {
             configuration: identity.into(),
             progress: self.progress.clone(),
@@ -102,16 +101,15 @@ impl State {
             images_sha256: self.images_sha256.clone(),
             best_sha256: self.best_sha256.clone(),
         };
-        let mut tensors = TensorFile::new();
-        for (name, slab) in [
-            ("parameters", self.params.slab()),
-            ("adam.first", &*self.adam.first),
-            ("adam.second", &*self.adam.second),
-        ] {
-            tensors.insert(name, &[slab.len()], slab);
-        }
         let note = serde_json::to_string(&note).expect("a note is plain data");
-        Checkpoint { note, tensors }
+        Checkpoint::bytes_of(
+            &note,
+            [
+                ("parameters", self.params.slab()),
+                ("adam.first", &*self.adam.first),
+                ("adam.second", &*self.adam.second),
+            ],
+        )
     }
 
     /// Replaces the state of a new run, but for what it knows of its images, by the one of a checkpoint; `path` is for
@@ -163,11 +161,14 @@ mod tests {
         let saved = State { params, adam, progress, images_sha256: None, best_sha256: None };
         let mut state = State { progress: Progress::default(), ..saved.clone() };
         let path = Path::new("checkpoint.safetensors");
-        let of_another = saved.to_checkpoint("data.test_domain = \"cafe\"\n");
+        let checkpoint = |identity| {
+            Checkpoint::from_bytes(&saved.to_checkpoint(identity), path).expect("it was just made")
+        };
+        let of_another = checkpoint("data.test_domain = \"cafe\"\n");
         let composed = "data.test_domain = \"caf\u{e9}\"\n";
         let message = state.restore(&of_another, composed, path).unwrap_err().to_string();
         assert!(message.ends_with("it is the checkpoint of another configuration"), "{message}");
-        let apart = saved.to_checkpoint("data.test_domain = \"cafe\u{301}\"\n");
+        let apart = checkpoint("data.test_domain = \"cafe\u{301}\"\n");
         state.restore(&apart, composed, path).unwrap();
         assert_eq!(state.progress, saved.progress);
     }

@@ -21,7 +21,7 @@ fn outcome(config: &Config) -> Result<(Split, Vec<u8>)> {
     for _ in 0..2 {
         trainer.step(&order)?;
     }
-    Ok((split, trainer.state().to_checkpoint("of any configuration").to_bytes()))
+    Ok((split, trainer.state().to_checkpoint("of any configuration")))
 }
 
 /// A small configuration of a source, as a preset and overrides.

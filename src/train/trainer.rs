@@ -11,7 +11,7 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{Model, ModelKind, Step, StepImages, Weights};
 use crate::optim::{Adam, reversal, warm_up};
-use crate::store::checkpoint::{Checkpoint, sha256_hex};
+use crate::store::checkpoint::sha256_hex;
 use std::collections::BTreeMap;
 
 /// A model in training.
@@ -98,11 +98,11 @@ impl Trainer {
         self.engine.held_bytes()
     }
 
-    /// The state with all that a resumed run needs.
+    /// The bytes of the checkpoint: all that a resumed run needs.
     ///
     /// # Errors
     /// If a parameter is not a finite number.
-    pub fn checkpoint(&self) -> Result<Checkpoint> {
+    pub fn checkpoint(&self) -> Result<Vec<u8>> {
         let params = &self.state.params;
         if let Some((name, bad)) = params.not_finite(params.slab()) {
             let batches = self.state.progress.batches;

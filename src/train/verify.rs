@@ -70,7 +70,7 @@ pub fn verify(
         let epoch = RepeatedEpoch {
             epoch: line.epoch,
             recorded_sha256: line.state_sha256.clone(),
-            found_sha256: sha256_hex(&trainer.checkpoint()?.to_bytes()),
+            found_sha256: sha256_hex(&trainer.checkpoint()?),
             other_figure: other_figure(line, &found),
         };
         done(&epoch)?;
