@@ -12,7 +12,7 @@ use crate::train::metrics::RunResult;
 use crate::train::run::{self, Options, Outcome};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Train a model; without arguments, the preset quick.
 ///
@@ -48,7 +48,6 @@ impl Train {
         }
         let base = Path::new("runs");
         let newest = || run_folder::newest(base, &config.preset, config.seed).filter(|_| self.resume);
-        // The claim lives as long as the run: one that comes to nothing leaves no folder.
         let (claim, path) = match self.out.clone().or_else(newest) {
             Some(path) => (None, path),
             None => {
@@ -58,11 +57,14 @@ impl Train {
             }
         };
         let folder = RunFolder::new(path);
-        let mut console = Console::new(self.tensorboard, Arc::new(Mutex::new(claim)));
+        let claimed = Arc::new(Mutex::new(claim));
+        let mut console = Console::new(self.tensorboard, claimed.clone());
         let options =
             Options { resume: self.resume, detect_anomaly: self.detect_anomaly, ..Options::default() };
         let outcome = run::train(config, &folder, options, &mut console);
         console.finish();
+        // A run that came to nothing leaves no folder.
+        drop(claimed.lock().unwrap_or_else(PoisonError::into_inner).take());
         match outcome? {
             Outcome::AlreadyDone(result) => {
                 let hint = match result.ended_by.as_str() {
