@@ -1,7 +1,7 @@
 //! `diva report`
 
 use super::saved_run::{Elsewhere, SavedRun, refuse_other_classes};
-use super::say;
+use super::{note, say};
 use crate::autograd::Params;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -88,9 +88,11 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
             images.split
         }
         Err(error) => {
-            report.notices.push(format!(
+            let why = format!(
                 "The model could not be asked: {error}. With --set data.path=... its images are looked for elsewhere."
-            ));
+            );
+            note(&why);
+            report.notices.push(why);
             return Ok(report);
         }
     };

@@ -95,8 +95,10 @@ impl Selection {
         for job in &jobs {
             let of = job.config.train.epochs;
             let state = match sweep.state(job) {
-                Ok(JobState::NotStarted) => "not started".to_owned(),
-                Ok(JobState::Interrupted { epochs }) => format!("epoch {epochs} of {of}"),
+                Ok(JobState::NotStarted) => format!("not started{}", died(sweep.attempts(job))),
+                Ok(JobState::Interrupted { epochs }) => {
+                    format!("epoch {epochs} of {of}{}", died(sweep.attempts(job)))
+                }
                 Ok(JobState::WorkedOn { epochs }) => format!("epoch {epochs} of {of}, being worked on"),
                 Ok(JobState::Failed(why)) => format!("failed: {why}"),
                 Ok(JobState::Done(result)) => {
@@ -213,5 +215,14 @@ impl Supervisor for Desk {
         selected: &Params,
     ) -> Result<()> {
         finish(trainer, folder, lock, selected, |what| self.say(job, what))
+    }
+}
+
+/// What there is to say of a job on which nobody works, after so many attempts that did not come to an end.
+fn died(attempts: u64) -> String {
+    match attempts {
+        0 => String::new(),
+        1 => "; the process of an attempt died".into(),
+        more => format!("; the processes of {more} attempts died"),
     }
 }

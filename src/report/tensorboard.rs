@@ -341,6 +341,7 @@ mod tests {
             train_seconds: 8.0,
             evaluate_seconds: 2.0,
             images_per_second: 625.0,
+            line_sha256: None,
         }
     }
 

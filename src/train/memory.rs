@@ -120,13 +120,26 @@ fn step(settings: &Settings, batch: usize) -> u64 {
     NUMBER.saturating_mul(batch as u64).saturating_mul(an_image)
 }
 
-/// The memory of the machine or of the control group, whichever is less, and whose it is.
+/// The memory of the machine, of the control group or of the process's own limit (`ulimit -v`), whichever is least, and whose
+/// it is.
 fn available() -> Option<(u64, &'static str)> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| machine(&text));
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = limit_files(&groups).into_iter().filter_map(|path| limit(&fs::read_to_string(path).ok()?));
     let group = limits.min().map(|bytes| (bytes, "control group of the process"));
-    machine.map(|bytes| (bytes, "machine")).into_iter().chain(group).min()
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let process = left_of_address_space(&read("/proc/self/limits"), &read("/proc/self/status"));
+    let process = process.map(|bytes| (bytes, "process, by its limit of address space,"));
+    machine.map(|bytes| (bytes, "machine")).into_iter().chain(group).chain(process).min()
+}
+
+/// What the soft limit of /proc/self/limits leaves beside what /proc/self/status says is taken, in bytes.
+fn left_of_address_space(limits: &str, status: &str) -> Option<u64> {
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit: u64 = limit.split_whitespace().next()?.parse().ok()?;
+    let taken = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let taken = taken.and_then(|size| size.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0);
+    Some(limit.saturating_sub(taken.saturating_mul(1024)))
 }
 
 /// MemTotal of /proc/meminfo, in bytes.
@@ -180,6 +193,15 @@ mod tests {
             "/sys/fs/cgroup/memory.max",
         ];
         assert_eq!(two, expected.map(PathBuf::from));
+        let limits = |soft: &str| {
+            format!(
+                "Limit  Soft Limit  Hard Limit  Units\nMax address space         {soft}  unlimited  bytes\n"
+            )
+        };
+        let status = "Name:\tdiva\nVmSize:\t     100 kB\nVmRSS:\t 10 kB\n";
+        assert_eq!(left_of_address_space(&limits("204800"), status), Some(100 << 10));
+        assert_eq!(left_of_address_space(&limits("1024"), status), Some(0));
+        assert_eq!(left_of_address_space(&limits("unlimited"), status), None);
         assert_eq!((limit("max\n"), limit("1048576\n")), (None, Some(1 << 20)));
         assert!(refusal(3 << 20, 2 << 20, "machine").to_string().contains("at least 3 MiB"));
         assert_eq!(refusal(3 << 20, 2 << 20, "machine").exit_code(), 2);

@@ -3,6 +3,7 @@
 //! Fields of a clock ([`is_of_a_clock`]) aside, all are a function of the configuration, bit for bit.
 
 use crate::scores::Summary;
+use crate::store::checkpoint::sha256_hex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -62,6 +63,10 @@ pub struct EpochMetrics {
     pub evaluate_seconds: f64,
     /// Training images a second.
     pub images_per_second: f64,
+    /// SHA-256 of all these figures but for those of the clock ([`EpochMetrics::seal`]): one that changes on a disk does not
+    /// go unnoticed. Lines of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line_sha256: Option<String>,
 }
 
 /// `result.json`: the selected epoch.
@@ -106,6 +111,9 @@ pub struct RunResult {
     /// That of the limit of images unlike those that were trained on, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlike_sha256: Option<String>,
+    /// That of the list of the pictures' roles, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub division_sha256: Option<String>,
 }
 
 /// The epoch with the best accuracy on the images held back from training, the last among equals; where there are none, on
@@ -136,6 +144,24 @@ pub fn is_of_a_clock(field: &str) -> bool {
 }
 
 impl EpochMetrics {
+    /// Writes down what the figures are now.
+    pub fn seal(&mut self) {
+        self.line_sha256 = Some(self.sha256());
+    }
+
+    /// Whether the figures are those that were written down, if any were.
+    pub fn is_as_sealed(&self) -> bool {
+        self.line_sha256.as_ref().is_none_or(|sealed| *sealed == self.sha256())
+    }
+
+    fn sha256(&self) -> String {
+        let mut line = serde_json::to_value(self).expect("metrics are plain data");
+        if let Some(fields) = line.as_object_mut() {
+            fields.retain(|field, _| !is_of_a_clock(field) && field != "line_sha256");
+        }
+        sha256_hex(line.to_string().as_bytes())
+    }
+
     /// All divergences together, if there are any.
     pub fn divergences(&self) -> Option<f64> {
         [self.kl, self.kl_d, self.kl_x, self.kl_y].into_iter().flatten().reduce(|sum, kl| sum + kl)

@@ -5,10 +5,11 @@
 //! missing, the images as a whole must have the SHA-256 that the checkpoint knows, which covers every pixel and label.
 
 use super::sources::{self, Images};
-use super::state;
+use super::{seals, state};
 use crate::config::Config;
 use crate::data::division::{Changes, Division};
 use crate::error::{Error, Result};
+use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use std::path::Path;
 
@@ -20,9 +21,15 @@ use std::path::Path;
 /// If the images cannot be read, no image is left of a role that some had, or they are others than those of the run.
 pub fn read(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images> {
     let cache = sources::beside(folder.path());
-    let division = division(folder)?;
-    // Without its checkpoint nothing vouches for it.
-    let is_unproved = division.is_some() && !folder.checkpoint().exists();
+    let path = folder.division();
+    let text = input::text_if_there(&path, input::TABLE)?;
+    let is_proved = match &text {
+        Some(text) => seals::check_division(attempt, folder, text.as_bytes())?,
+        None => true,
+    };
+    // The checkpoint knows the images.
+    let is_unproved = !is_proved && !folder.checkpoint().exists();
+    let division = text.map(|text| Division::parse(&text, &path)).transpose()?;
     let mut images = sources::read_as_divided(config, Some(cache), division)?;
     let Changes { renamed, missing, added } = &images.changes;
     let run = folder.path().display();

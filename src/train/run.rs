@@ -199,6 +199,7 @@ pub fn train(
         metrics.train_seconds = trained - began;
         metrics.evaluate_seconds = watcher.seconds() - trained;
         metrics.images_per_second = images as f64 / metrics.train_seconds.max(1e-9);
+        metrics.seal();
         if let Some(weights) = &improved {
             write(&folder.best(), weights)?;
         }
@@ -234,6 +235,9 @@ pub fn train(
     if folder.unlike().exists() {
         let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT)?;
         result.unlike_sha256 = Some(sha256_hex(&unlike));
+    }
+    if folder.division().exists() {
+        result.division_sha256 = Some(sha256_hex(&input::bytes(&folder.division(), input::TABLE)?));
     }
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     write(&folder.result(), text.as_bytes())?;
@@ -276,7 +280,7 @@ fn keeping(cause: &Error, folder: &RunFolder, place: &str) -> Error {
 }
 
 /// Whether nothing is left to train.
-pub(super) fn is_done(trainer: &Trainer) -> bool {
+pub fn is_done(trainer: &Trainer) -> bool {
     let progress = &trainer.state().progress;
     progress.epochs >= trainer.config().train.epochs || progress.out_of_patience
 }
@@ -329,12 +333,14 @@ pub fn read_recorded_epochs(folder: &RunFolder) -> Result<Vec<EpochMetrics>> {
 /// If a line is not that of an epoch.
 pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
     let epoch = |(line, number): (&str, usize)| {
-        serde_json::from_str(line).map_err(|cause| {
-            Error::request(format!(
-                "cannot read {}: line {number} is not the metrics of an epoch ({cause})",
-                path.display()
-            ))
-        })
+        let unfit =
+            |what: &str| Error::request(format!("cannot read {}: line {number} {what}", path.display()));
+        let metrics: EpochMetrics = serde_json::from_str(line)
+            .map_err(|cause| unfit(&format!("is not the metrics of an epoch ({cause})")))?;
+        match metrics.is_as_sealed() {
+            true => Ok(metrics),
+            false => Err(unfit("is not as it was written: it was damaged or changed since")),
+        }
     };
     text.lines().zip(1..).map(epoch).collect()
 }
@@ -406,5 +412,6 @@ fn result(
         configuration_sha256: Some(sha256_hex(config.identity().as_bytes())),
         best_sha256: trainer.state().best_sha256.clone(),
         unlike_sha256: None,
+        division_sha256: None,
     })
 }

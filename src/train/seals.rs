@@ -1,9 +1,9 @@
 //! Whether the files of a run are as it left them.
 //!
 //! A run writes down the SHA-256 of what others will read. Its checkpoint knows the configuration, as far as that decides
-//! results, and `best.safetensors`; its `result.json` knows both and `unlike.json`; imported weights have theirs in
-//! `imported.json`. Whoever loads one of these files asks here. Where the checkpoint is there it has the last word, since a
-//! run that is prolonged keeps its old result until there is a new one.
+//! results, and `best.safetensors`; its `result.json` knows both, `unlike.json` and `division.csv`; each line of metrics knows
+//! itself; imported weights have theirs in `imported.json`. Whoever loads one of these files asks here. Where the checkpoint is
+//! there it has the last word, since a run that is prolonged keeps its old result until there is a new one.
 //!
 //! Earlier versions wrote none of this down. Their runs are read, and a sentence says what cannot be told.
 
@@ -155,6 +155,24 @@ pub fn check_unlike(attempt: &str, folder: &RunFolder, unlike: &[u8], best_sha25
         )));
     }
     Ok(Standing::OfTheseWeights)
+}
+
+/// Refuses a `division.csv` of these bytes if it is not the one of the run's result; `attempt` says what cannot be done with it.
+/// Whether a result vouches for it.
+///
+/// # Errors
+/// If it is another, or the result cannot be read.
+pub fn check_division(attempt: &str, folder: &RunFolder, division: &[u8]) -> Result<bool> {
+    if !folder.result().exists() {
+        return Ok(false);
+    }
+    match run::read_result(&folder.result())?.division_sha256 {
+        None => Ok(false),
+        Some(sealed) if sealed == sha256_hex(division) => Ok(true),
+        Some(_) => Err(Error::request(format!(
+            "cannot {attempt}: division.csv is not the one that result.json knows; it was damaged or exchanged"
+        ))),
+    }
 }
 
 /// What is wrong with a result as one of a run of this configuration with these lines of metrics; a run that is prolonged has more

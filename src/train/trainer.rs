@@ -321,6 +321,7 @@ impl Trainer {
             train_seconds: 0.0,
             evaluate_seconds: 0.0,
             images_per_second: 0.0,
+            line_sha256: None,
         })
     }
 }

@@ -169,7 +169,7 @@ fn a_run_is_verified_and_the_first_epoch_that_differs_is_named() {
         &["cannot repeat run: seed is 0 in the run's folder"],
     );
 
-    let metrics = super::text(&here.read("run/metrics.jsonl"));
+    let metrics = super::unsealed(&here.read("run/metrics.jsonl"));
     let lines: Vec<&str> = metrics.lines().collect();
     let field = r#""state_sha256":""#;
     let digit = lines[1].find(field).unwrap() + field.len();

@@ -86,7 +86,7 @@ fn a_run_that_diverges_keeps_its_last_checkpoint() {
     });
     let was = sha256_hex(&here.read("run/checkpoint.safetensors"));
     checkpoint.save(&path).unwrap();
-    let metrics = text(&here.read("run/metrics.jsonl"));
+    let metrics = super::unsealed(&here.read("run/metrics.jsonl"));
     let is = sha256_hex(&here.read("run/checkpoint.safetensors"));
     fs::write(here.join("run/metrics.jsonl"), metrics.replace(&was, &is)).unwrap();
     let before = here.read("run/checkpoint.safetensors");

@@ -1,7 +1,7 @@
 //! The page about runs: what it says of whole, half-finished and missing ones.
 
 use super::folders::{self, make};
-use super::{Folder, text, train};
+use super::{Folder, text, train, unsealed};
 use serde_json::Value;
 use std::fs;
 
@@ -88,8 +88,14 @@ fn a_run_whose_images_are_gone_keeps_its_curves() {
     fs::write(here.join("run/config.toml"), config).unwrap();
     here.refuse(&["report", "run"], 2, &["cannot report run: its config.toml is not the one that"]);
     here.unseal("run");
-    let gone = ["The model could not be asked", "gone", "How the training went"];
-    assert!(!page(&here, &["run"], &gone).contains("What each latent knows"));
+    let output = here.run(&["report", "run", "--out", "page.html"]);
+    assert!(output.status.success());
+    assert!(text(&output.stderr).starts_with("diva: The model could not be asked: "));
+    let page_about_run = text(&here.read("page.html"));
+    for part in ["The model could not be asked", "gone", "How the training went"] {
+        assert!(page_about_run.contains(part), "{part}");
+    }
+    assert!(!page_about_run.contains("What each latent knows"));
     here.refuse(&["report", "run", "--set", "seed=3"], 2, &["cannot report run", "seed"]);
     // A model of other weights than those that the metrics are about.
     here.with_a_run("other");
@@ -184,7 +190,7 @@ fn what_a_result_holds_adds_no_command() {
     fs::write(here.join("run/result.json"), value.to_string()).unwrap();
     // A report has a result that is of its last line of metrics.
     let mut last: Value =
-        serde_json::from_str(text(&here.read("run/metrics.jsonl")).lines().last().unwrap()).unwrap();
+        serde_json::from_str(unsealed(&here.read("run/metrics.jsonl")).lines().last().unwrap()).unwrap();
     last["state_sha256"] = value["checkpoint_sha256"].clone();
     fs::write(here.join("run/metrics.jsonl"), format!("{last}\n")).unwrap();
     page(&here, &["run"], &["checkpoint.safetensors   # 00\\nrm -rf ~\\r\\u{1b}[2J\n# diva "]);

@@ -1,6 +1,6 @@
 //! Files of a run that were exchanged, damaged or taken away: refused by name, or made again.
 
-use super::{Folder, text, train};
+use super::{Folder, folders, text, train, unsealed};
 use std::fs;
 
 const GO_ON: [&str; 3] = ["--resume", "--set", "train.epochs=3"];
@@ -136,7 +136,7 @@ fn what_can_be_made_again_is_made_again_and_the_rest_refused_before_training() {
     }
 
     // A line of metrics cannot be.
-    let metrics = text(&here.read("run/metrics.jsonl"));
+    let metrics = unsealed(&here.read("run/metrics.jsonl"));
     for (changed, part) in [
         (metrics.replacen("\"epoch\":1", "\"epoch\":7", 1), "line 1 is of epoch 7"),
         (metrics.replacen('{', "[", 1), "line 1 is not the metrics of an epoch"),
@@ -163,11 +163,62 @@ fn what_can_be_made_again_is_made_again_and_the_rest_refused_before_training() {
     assert_eq!(text(&here.read("long/metrics.jsonl")).lines().count(), 5);
 }
 
+/// The fault: a flipped bit in a figure that only `verify` computes again was drawn by `report` and kept by `--resume`.
+#[test]
+fn a_figure_that_changed_is_refused_by_whoever_reads_its_line() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let metrics = text(&here.read("run/metrics.jsonl"));
+    let at = |name: &str| metrics.find(&format!("\"{name}\":")).unwrap() + name.len() + 3;
+    let with = |at: usize, change: fn(u8) -> u8| {
+        let mut bytes = metrics.clone().into_bytes();
+        bytes[at] = change(bytes[at]);
+        fs::write(here.join("run/metrics.jsonl"), bytes).unwrap();
+    };
+    // A digit, a name, the hash itself.
+    let digit = metrics[at("kl_x")..].find(|letter: char| letter.is_ascii_digit()).unwrap() + at("kl_x");
+    for at in [digit, at("reconstruction") - 4, at("line_sha256") + 5] {
+        with(at, |byte| byte ^ 1);
+        for command in [&["report", "run"][..], &["verify", "run"], &train("run", &GO_ON)] {
+            let part = "run/metrics.jsonl: line 1 is not as it was written: it was damaged or changed since";
+            here.refuse(command, 2, &[part]);
+        }
+    }
+    // What a clock said decides nothing.
+    with(at("train_seconds"), |digit| if digit == b'9' { b'8' } else { digit + 1 });
+    here.succeed(&["report", "run", "--out", "page.html"]);
+    // An earlier version says nothing else.
+    fs::write(here.join("run/metrics.jsonl"), unsealed(metrics.as_bytes())).unwrap();
+    here.succeed(&["report", "run", "--out", "page.html"]);
+}
+
+/// The fault: with a flipped digit in it, one image fewer was asked about, and another accuracy came out.
+#[test]
+fn a_division_that_changed_is_refused() {
+    let here = Folder::new();
+    folders::make(&here, &["A", "B", "C"]);
+    here.succeed(&folders::train("run", "train.epochs=1", &[]));
+    let division = text(&here.read("run/division.csv"));
+    let line = division.lines().nth(1).unwrap();
+    let digit = line.split(',').nth(1).unwrap().chars().next().unwrap();
+    let other = line.replacen(&format!(",{digit}"), if digit == '0' { ",1" } else { ",0" }, 1);
+    fs::write(here.join("run/division.csv"), division.replace(line, &other)).unwrap();
+    let part = "division.csv is not the one that result.json knows; it was damaged or exchanged";
+    here.refuse(&["evaluate", "run"], 2, &["cannot evaluate run: ", part]);
+    here.refuse(&["verify", "run"], 2, &["cannot repeat run: ", part]);
+    let output = here.run(&["report", "run", "--out", "page.html"]);
+    assert!(text(&output.stderr).contains(part), "{}", text(&output.stderr));
+    // Its own is taken without the checkpoint too, and nothing is left to be said.
+    fs::write(here.join("run/division.csv"), division).unwrap();
+    fs::remove_file(here.join("run/checkpoint.safetensors")).unwrap();
+    here.succeed(&["evaluate", "run"]);
+}
+
 #[test]
 fn edited_figures_are_not_repeated() {
     let here = Folder::new();
     here.with_a_run("run");
-    let (metrics, result) = (text(&here.read("run/metrics.jsonl")), text(&here.read("run/result.json")));
+    let (metrics, result) = (unsealed(&here.read("run/metrics.jsonl")), text(&here.read("run/result.json")));
     let figure = |text: &str, name: &str| {
         let at = text.rfind(&format!("\"{name}\":")).unwrap();
         text[at..].split_inclusive([',', '}']).next().unwrap().trim_end_matches([',', '}']).to_owned()

@@ -207,7 +207,7 @@ impl Sweep {
     }
 
     /// How many attempts at a job have begun and not come to an end: of a job that nobody works on, those whose process died.
-    pub(super) fn attempts(&self, job: &Job) -> u64 {
+    pub fn attempts(&self, job: &Job) -> u64 {
         let path = self.run_folder(job).path().join(ATTEMPTS);
         let text = input::text(&path, input::SHORT_TEXT).unwrap_or_default();
         text.trim_end().parse().unwrap_or(0)
