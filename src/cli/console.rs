@@ -40,8 +40,13 @@ pub(super) struct Ear {
     ends_at_once: Arc<AtomicBool>,
 }
 
-/// The folder that a run has claimed, if it has one: whoever takes the claim away and drops it removes the folder if it is empty.
+/// The folder that a run has claimed, if it has one.
 pub(super) type Claimed = Arc<Mutex<Option<Claim>>>;
+
+/// Gives the claim up, if that has not been done: a run that came to nothing leaves no folder.
+pub(super) fn give_up(claimed: &Claimed) {
+    drop(claimed.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
 
 impl Ear {
     /// Listens to Ctrl-C, SIGTERM and the like from now on. As long as nothing is trained they end the process at once, with
@@ -57,7 +62,7 @@ impl Ear {
         let is_to_end = ends_at_once.clone();
         let end = move |mut signals: SignalsInfo| {
             if let Some(number) = signals.forever().find(|_| is_to_end.load(Ordering::SeqCst)) {
-                drop(claimed.lock().unwrap_or_else(PoisonError::into_inner).take());
+                give_up(&claimed);
                 std::process::exit(128 + number);
             }
         };

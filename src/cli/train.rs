@@ -1,6 +1,6 @@
 //! `diva train`
 
-use super::console::{Console, seconds_since_1970};
+use super::console::{Console, give_up, seconds_since_1970};
 use super::{DataArguments, percent, say, say_lines};
 use crate::error::Result;
 use crate::names::printable_source;
@@ -12,7 +12,7 @@ use crate::train::metrics::RunResult;
 use crate::train::run::{self, Options, Outcome};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Train a model; without arguments, the preset quick.
 ///
@@ -63,8 +63,7 @@ impl Train {
             Options { resume: self.resume, detect_anomaly: self.detect_anomaly, ..Options::default() };
         let outcome = run::train(config, &folder, options, &mut console);
         console.finish();
-        // A run that came to nothing leaves no folder.
-        drop(claimed.lock().unwrap_or_else(PoisonError::into_inner).take());
+        give_up(&claimed);
         match outcome? {
             Outcome::AlreadyDone(result) => {
                 let hint = match result.ended_by.as_str() {

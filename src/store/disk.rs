@@ -5,7 +5,7 @@
 //! k-th operation, or that remembers what a power cut could take back (`trial`, `power_cut`). Reading goes past
 //! all this: what was not written cannot be lost.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -46,6 +46,27 @@ pub(super) enum Purpose {
 pub(super) struct OpenFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
+}
+
+/// Whether its path names the open file still, and is no link to it.
+pub(super) fn is_at(open: &OpenFile) -> io::Result<bool> {
+    match fs::symlink_metadata(&open.path) {
+        Ok(named) => Ok(is_same(&open.file.metadata()?, &named)),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(cause) => Err(cause),
+    }
+}
+
+#[cfg(unix)]
+fn is_same(open: &Metadata, named: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+/// Files that are open keep their name here.
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, named: &Metadata) -> bool {
+    named.is_file()
 }
 
 /// The operations by which the crate changes a disk. Each is one system call, which may fail.

@@ -21,12 +21,12 @@
 
 mod holder;
 
-use std::fs::{self, File, Metadata, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::store::disk::{self, OpenFile, Purpose, in_force};
+use crate::store::disk::{self, OpenFile, Purpose, in_force, is_at};
 use crate::store::input;
 use holder::{Holder, Life};
 
@@ -279,27 +279,6 @@ fn tells_of_no_locks(cause: &io::Error) -> bool {
 fn free(file: &File) {
     // What cannot be lifted is lifted with the process.
     let _ = file.unlock();
-}
-
-/// Whether its path names the open file still, and is no link to it.
-pub(super) fn is_at(open: &OpenFile) -> io::Result<bool> {
-    match fs::symlink_metadata(&open.path) {
-        Ok(named) => Ok(is_same(&open.file.metadata()?, &named)),
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
-        Err(cause) => Err(cause),
-    }
-}
-
-#[cfg(unix)]
-fn is_same(open: &Metadata, named: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (open.dev(), open.ino()) == (named.dev(), named.ino())
-}
-
-/// Files that are open keep their name here.
-#[cfg(not(unix))]
-fn is_same(_: &Metadata, named: &Metadata) -> bool {
-    named.is_file()
 }
 
 /// Whether a process holds the lock of a folder at this moment, or may: for reports, as it may have changed before the report

@@ -23,13 +23,7 @@ const NUMBER: u64 = 4;
 /// # Errors
 /// Names what is needed and what there is.
 pub(super) fn refuse_what_does_not_fit(settings: &Settings, batch: usize, split: &Split) -> Result<()> {
-    let needed = images(split)
-        .saturating_add(parameters(settings).saturating_mul(7))
-        .saturating_add(step(settings, batch));
-    match available() {
-        Some((there, whose)) if needed > there => Err(refusal(needed, there, whose)),
-        _ => Ok(()),
-    }
+    refuse(images(split).saturating_add(model_and_step(settings, batch)))
 }
 
 /// The same before the images are read: of a configuration whose model and whose step alone need more.
@@ -37,7 +31,10 @@ pub(super) fn refuse_what_does_not_fit(settings: &Settings, batch: usize, split:
 /// # Errors
 /// As [`refuse_what_does_not_fit`].
 pub(super) fn refuse_before_reading(config: &Config) -> Result<()> {
-    let needed = without_images(config)?;
+    refuse(without_images(config)?)
+}
+
+fn refuse(needed: u64) -> Result<()> {
     match available() {
         Some((there, whose)) if needed > there => Err(refusal(needed, there, whose)),
         _ => Ok(()),
@@ -76,7 +73,12 @@ fn without_images(config: &Config) -> Result<u64> {
     let model = ModelConfig { prior_y: PriorY::Uniform, ..config.model.clone() };
     let (domains, classes) = (data.training_domains().len().max(1), data.classes.len().max(1));
     let settings = dataset::settings(&model, domains, classes, None)?;
-    Ok(parameters(&settings).saturating_mul(7).saturating_add(step(&settings, config.train.batch)))
+    Ok(model_and_step(&settings, config.train.batch))
+}
+
+/// Bytes of all slabs of the parameters, a checkpoint among them, and of a step.
+fn model_and_step(settings: &Settings, batch: usize) -> u64 {
+    parameters(settings).saturating_mul(7).saturating_add(step(settings, batch))
 }
 
 fn refusal(needed: u64, there: u64, whose: &str) -> Error {

@@ -123,8 +123,8 @@ fn lines_of(folder: &RunFolder, epochs: usize) -> Result<Vec<EpochMetrics>> {
     }
 }
 
-/// The result of a run that has nothing left to do and has said so, whose weights are [kept](Best::Kept). One that does not belong to the checkpoint, or to the
-/// files beside it, is none: it is made again.
+/// The result of a run that has nothing left to do and has said so, whose weights are [kept](Best::Kept). One that does not
+/// belong to the checkpoint, or to the files beside it, is none: it is made again.
 pub(super) fn finished(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256: &str) -> Option<RunResult> {
     let path = folder.result();
     if !run::is_done(trainer) || !path.exists() {

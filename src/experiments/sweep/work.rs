@@ -88,8 +88,8 @@ pub struct Summary {
 /// Works on the jobs of a shard, `workers` of them at a time, until each is done or has failed.
 ///
 /// # Errors
-/// If so many jobs at a time do not fit into memory, the folder belongs to another sweep or cannot be written, and [`Error::Interrupted`] after a signal, with every
-/// job saved.
+/// If so many jobs at a time do not fit into memory, the folder belongs to another sweep or cannot be written, and
+/// [`Error::Interrupted`] after a signal, with every job saved.
 pub fn run(sweep: &Sweep, shard: Shard, workers: usize, supervisor: &dyn Supervisor) -> Result<Summary> {
     let mut jobs = sweep.shard(shard);
     let configs: Vec<_> = jobs.iter().map(|job| &job.config).collect();

@@ -13,14 +13,12 @@ use std::fs::{self, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::store::checkpoint::hex;
-use crate::store::disk::{OpenFile, Purpose, in_force};
-use crate::store::lock::is_at;
+use crate::store::disk::{OpenFile, Purpose, in_force, is_at};
 
 const ENDING: &str = ".part";
 
 /// 64 random bits.
-const RANDOM_BYTES: usize = 8;
+const RANDOM_BYTES: usize = size_of::<u64>();
 
 /// What is kept of the name of the file, in bytes. The shortest limit of a file system in use is 143 for a whole name.
 const LONGEST_BEGINNING: usize = 100;
@@ -49,7 +47,7 @@ fn name_beside(target: &Path) -> io::Result<PathBuf> {
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random)?;
     let name = target.file_name().ok_or(ErrorKind::InvalidFilename)?;
-    Ok(target.with_file_name(format!("{}.{}{ENDING}", beginning(name), hex(&random))))
+    Ok(target.with_file_name(format!("{}.{:016x}{ENDING}", beginning(name), u64::from_be_bytes(random))))
 }
 
 fn beginning(name: &OsStr) -> String {
