@@ -215,7 +215,7 @@ pub(super) fn finish(
         let unlike = UnlikeTraining::of_trained(model, selected, trainer.split(), trainer.config().seed);
         lock.still_held()?;
         match unlike {
-            Ok(unlike) => durable::write(&folder.unlike(), unlike.to_json().as_bytes())?,
+            Ok(unlike) => durable::write_own(&folder.unlike(), unlike.to_json().as_bytes())?,
             Err(cause) => {
                 durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
                 say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));

@@ -69,7 +69,7 @@ impl Generate {
             match png {
                 Ok(png) => {
                     let path = folder.join(kind.file());
-                    durable::write(&path, &png)?;
+                    durable::write_own(&path, &png)?;
                     say(&format!("the {} are in {}", kind.name(), path.display()))?;
                 }
                 Err(lack) => say(&format!("there are no {}: {lack}", kind.name()))?,

@@ -15,7 +15,7 @@ use crate::report::Picture;
 use crate::report::generated::{self, Kind, NoPicture};
 use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
 use crate::store::durable;
-use crate::store::run_folder::RunFolder;
+use crate::store::run_folder::{RunFolder, refuse_file_of_a_run};
 use crate::tensor::Tensor;
 use crate::train::evaluate::{self, Evaluation};
 use crate::train::{recorded, run};
@@ -41,13 +41,15 @@ impl Report {
     pub(super) fn run(&self) -> Result<()> {
         let default = || self.runs[0].join("report.html");
         let out = self.out.clone().unwrap_or_else(default);
+        refuse_file_of_a_run(&out)?;
         let gather = |folder: &PathBuf| gather(folder, &self.elsewhere);
         let reports = self.runs.iter().map(gather).collect::<Result<Vec<_>>>()?;
         if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             durable::create_folder(folder)?;
         }
         durable::clear_temporaries_of(&out);
-        durable::write(&out, page(&reports).as_bytes())?;
+        let write = if self.out.is_some() { durable::write } else { durable::write_own };
+        write(&out, page(&reports).as_bytes())?;
         say(&format!("the report is in {}", out.display()))
     }
 }

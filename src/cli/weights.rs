@@ -7,7 +7,7 @@ use crate::optim::Adam;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::durable;
 use crate::store::lock::Lock;
-use crate::store::run_folder::RunFolder;
+use crate::store::run_folder::{RunFolder, refuse_file_of_a_run};
 use crate::store::tensors::TensorFile;
 use crate::train::state::{Progress, State};
 use crate::train::{recorded, seals, weights};
@@ -53,6 +53,7 @@ impl Weights {
 }
 
 fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
+    refuse_file_of_a_run(out)?;
     let files = RunFolder::new(folder);
     let config = Elsewhere::default().config("export", &files)?;
     durable::clear_temporaries_of(out);
@@ -103,9 +104,9 @@ fn import(file: &Path, config: &ConfigArguments, out: &Path) -> Result<()> {
         .iter()
         .for_each(|path| durable::clear_temporaries_of(path));
     let config = recorded::from_anywhere(config);
-    durable::write(&folder.config(), config.to_toml().as_bytes())?;
+    durable::write_own(&folder.config(), config.to_toml().as_bytes())?;
     let best = TensorFile::read(file)?.to_bytes();
-    durable::write(&folder.best(), &best)?;
+    durable::write_own(&folder.best(), &best)?;
     seals::seal_imported(&folder, &config, &best)?;
     say(&format!(
         "the weights of {} are in {}, ready for evaluate, predict and generate",

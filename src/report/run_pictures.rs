@@ -34,7 +34,7 @@ pub fn draw(trainer: &Trainer, folder: &RunFolder, lock: &Lock, selected: &Param
     let (split, config) = (trainer.split(), trainer.config());
     let write = |name: &str, png: &[u8]| {
         lock.still_held()?;
-        durable::write(&folder.path().join(name), png)
+        durable::write_own(&folder.path().join(name), png)
     };
     for kind in Kind::ALL {
         if let Ok(png) = generated::draw(kind, trainer.model(), selected, split, config.seed) {

@@ -34,6 +34,23 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).map_err(|cause| Error::writing(path, &cause))
 }
 
+/// The same of a file whose name nobody asked for, such as those of a run in its folder: a symbolic link is replaced, not
+/// followed. Who may write in the folder could have laid it, and it may lead to what is another's. What is neither a file nor
+/// a link is refused.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_own(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_symlink() => {
+            Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"))
+        }
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
+        _ => put(path, bytes),
+    };
+    written.map_err(|cause| Error::writing(path, &cause))
+}
+
 /// Appends `line` and a line break to the file `path`, creating it where there is none.
 ///
 /// The line is handed to the system, not forced to the disk: it survives the death of the process, and a
@@ -184,19 +201,24 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(cause) if cause.kind() == ErrorKind::NotFound => path.to_path_buf(),
         Err(cause) => return Err(cause),
     };
+    put(&target, bytes)
+}
+
+/// Puts a file in the place `target`, whatever entry of the folder has that name.
+fn put(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let disk = in_force();
     // Open, and with that locked, until it has its name.
-    let temporary = temporary::create_beside(&target)?;
+    let temporary = temporary::create_beside(target)?;
     let in_place = disk
         .write_all(&temporary, bytes)
         .and_then(|()| sync_file(&temporary))
-        .and_then(|()| disk.rename(&temporary.path, &target));
+        .and_then(|()| disk.rename(&temporary.path, target));
     if let Err(cause) = in_place {
         // The first cause is the one to tell; a temporary that stays is recognised by its name.
         let _ = disk.remove_file(&temporary.path);
         return Err(cause);
     }
-    sync_folder(folder_of(&target))
+    sync_folder(folder_of(target))
 }
 
 fn extend(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -36,6 +36,23 @@ const UNDER_THE_LOCK: [&str; 8] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CO
 /// The files by which a folder is known to hold a run, those that say the most first.
 const OF_A_RUN: [&str; 6] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG];
 
+/// Refuses to write to `path` what is no file of a run, if that is where a file of a run is or would be.
+///
+/// # Errors
+/// If it is, through whatever links.
+pub fn refuse_file_of_a_run(path: &Path) -> Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let is_of_a_run = UNDER_THE_LOCK.iter().any(|name| target.file_name() == Some(OsStr::new(name)));
+    let beside = |name| target.with_file_name(name).exists();
+    if is_of_a_run && (beside(CHECKPOINT) || beside(CONFIG)) {
+        return Err(Error::request(format!(
+            "cannot write {}: it is a file of the run in that folder; give another --out",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 /// The folder of a run and the paths of its files. Making the value touches no disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {

@@ -116,7 +116,7 @@ pub fn train(
     let checkpoint =
         |trainer: &Trainer, last: &str| trainer.checkpoint().map_err(|cause| keeping(&cause, folder, last));
     // Every write begins with a look at the lock: a folder that another process has now is left as it is.
-    let write = |path: &Path, bytes: &[u8]| lock.while_held(|| durable::write(path, bytes));
+    let write = |path: &Path, bytes: &[u8]| lock.while_held(|| durable::write_own(path, bytes));
     let save = |trainer: &Trainer, last: &str| write(&folder.checkpoint(), &checkpoint(trainer, last)?);
     let mut best = Best::Kept;
     match found {

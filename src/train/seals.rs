@@ -224,5 +224,5 @@ pub fn seal_imported(folder: &RunFolder, config: &Config, best: &[u8]) -> Result
         best_sha256: sha256_hex(best),
     };
     let text = serde_json::to_string_pretty(&imported).expect("a seal is plain data") + "\n";
-    durable::write(&folder.imported(), text.as_bytes())
+    durable::write_own(&folder.imported(), text.as_bytes())
 }

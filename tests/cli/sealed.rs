@@ -308,3 +308,56 @@ fn a_prolonged_run_keeps_its_result_until_there_is_another() {
         &["unlike.json is not the one that result.json knows"],
     );
 }
+
+/// The fault: a link in the place of a result led to a file outside, which a finished run that went on wrote over.
+#[cfg(unix)]
+#[test]
+fn links_in_the_place_of_a_runs_files_are_replaced_and_not_followed() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let lay = |name: &str| {
+        fs::write(here.join("victim"), "private").unwrap();
+        let _ = fs::remove_file(here.join(name));
+        std::os::unix::fs::symlink(here.join("victim"), here.join(name)).unwrap();
+    };
+    let is_untouched = |what: &str| assert_eq!(text(&here.read("victim")), "private", "{what}");
+    let resume = train("run", &["--resume"]);
+    for name in ["result.json", "unlike.json", "best.safetensors"] {
+        let before = here.read(&format!("run/{name}"));
+        lay(&format!("run/{name}"));
+        here.succeed(&resume);
+        is_untouched(name);
+        assert_eq!(here.read(&format!("run/{name}")), before, "{name}");
+    }
+    for (name, command) in [
+        ("samples.png", &["generate", "run", "samples"][..]),
+        ("report.html", &["report", "run"]),
+    ] {
+        lay(&format!("run/{name}"));
+        here.succeed(command);
+        is_untouched(name);
+    }
+    fs::create_dir(here.join("fresh")).unwrap();
+    lay("fresh/loss.png");
+    here.succeed(&train("fresh", &[]));
+    is_untouched("loss.png");
+}
+
+/// The fault: an export under the name of the run's own checkpoint made the run unusable.
+#[test]
+fn nothing_is_written_over_the_files_of_a_run_by_name() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    for name in ["checkpoint.safetensors", "best.safetensors", "result.json", "config.toml", "metrics.jsonl"] {
+        let (out, before) = (format!("run/{name}"), here.read(&format!("run/{name}")));
+        let parts = [&*format!("cannot write run/{name}: it is a file of the run in that folder; give another --out")];
+        here.refuse(&["weights", "export", "run", "--out", &out], 2, &parts);
+        here.refuse(&["report", "run", "--out", &out], 2, &parts);
+        assert_eq!(here.read(&out), before);
+    }
+    // A folder of one's own may have such a file.
+    fs::create_dir(here.join("mine")).unwrap();
+    for _ in 0..2 {
+        here.succeed(&["weights", "export", "run", "--out", "mine/best.safetensors"]);
+    }
+}

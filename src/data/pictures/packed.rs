@@ -93,7 +93,7 @@ impl Packed {
         bytes.extend(self.size.iter().flat_map(|&side| (side as u32).to_le_bytes()));
         bytes.extend(lengths.iter().flat_map(|&length| (length as u64).to_le_bytes()));
         bytes.extend(checksum(bytes));
-        let written = crate::store::durable::write(path, bytes);
+        let written = crate::store::durable::write_own(path, bytes);
         self.pixels.truncate(pixels);
         written
     }

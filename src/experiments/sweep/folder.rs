@@ -100,7 +100,7 @@ impl Sweep {
         let head =
             "# The jobs of this sweep, each in the folder of its id, and all that decides their results.\n\n";
         lock.still_held()?;
-        durable::write(&self.record_path(), format!("{head}{text}").as_bytes())
+        durable::write_own(&self.record_path(), format!("{head}{text}").as_bytes())
     }
 
     /// Whether all jobs are recorded in the folder, which does not belong to another sweep.
@@ -198,7 +198,7 @@ impl Sweep {
     pub(super) fn note_failure(&self, job: &Job, error: &Error) {
         let run = self.run_folder(job);
         let _ = durable::create_folder(run.path())
-            .and_then(|()| durable::write(&run.path().join(FAILURE), format!("{error}\n").as_bytes()));
+            .and_then(|()| durable::write_own(&run.path().join(FAILURE), format!("{error}\n").as_bytes()));
     }
 
     /// Takes that word back.
@@ -217,7 +217,7 @@ impl Sweep {
     pub(super) fn note_attempt(&self, job: &Job) {
         let (run, number) = (self.run_folder(job), self.attempts(job).saturating_add(1));
         let _ = durable::create_folder(run.path())
-            .and_then(|()| durable::write(&run.path().join(ATTEMPTS), format!("{number}\n").as_bytes()));
+            .and_then(|()| durable::write_own(&run.path().join(ATTEMPTS), format!("{number}\n").as_bytes()));
     }
 
     /// Takes that word back: the process has outlived the attempt.

@@ -29,7 +29,7 @@ pub fn write(sweep: &Sweep, shard: Shard, collection: &Collection) -> Result<Vec
         part => sweep.folder.join(format!("table-{part}.{extension}")),
     };
     durable::clear_temporaries(&sweep.folder, |_| true);
-    files.iter().try_for_each(|(name, text)| durable::write(&path(name), text.as_bytes()))?;
+    files.iter().try_for_each(|(name, text)| durable::write_own(&path(name), text.as_bytes()))?;
     Ok(files.iter().rev().map(|(name, _)| path(name)).collect())
 }
 

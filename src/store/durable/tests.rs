@@ -288,3 +288,24 @@ fn removing_twice_is_removing_once() {
     assert!(scratch.names().is_empty());
     assert!(matches!(remove(scratch.path()), Err(Error::Work(_))));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_at_a_name_that_nobody_asked_for_is_replaced() {
+    let scratch = Scratch::new();
+    let (victim, link, dangling) = (scratch.join("victim"), scratch.join("link"), scratch.join("dangling"));
+    fs::write(&victim, b"private").unwrap();
+    std::os::unix::fs::symlink(&victim, &link).unwrap();
+    std::os::unix::fs::symlink(scratch.join("elsewhere"), &dangling).unwrap();
+    for path in [&link, &dangling] {
+        write_own(path, b"new").unwrap();
+        assert!(fs::symlink_metadata(path).unwrap().is_file());
+        assert_eq!(fs::read(path).unwrap(), b"new");
+    }
+    assert_eq!(fs::read(&victim).unwrap(), b"private");
+    assert_eq!(scratch.names(), ["dangling", "link", "victim"]);
+    for (path, what) in [(Path::new("/dev/null"), "it is no file"), (scratch.path(), "it is no file")] {
+        let message = write_own(path, b"x").unwrap_err().to_string();
+        assert!(message.contains(what), "{message}");
+    }
+}
