@@ -48,6 +48,10 @@ impl Watcher for Artist {
     fn signal(&mut self) -> Option<i32> {
         None
     }
+    fn files(&self) -> Vec<String> {
+        run_pictures::files().collect()
+    }
+
     fn started(&mut self, _: &Trainer, _: &RunFolder) {}
     fn notice(&mut self, _: &str) {}
     fn step(&mut self, _: &Trainer, _: &StepLoss, _: usize, _: usize) {}

@@ -4,6 +4,7 @@ use super::saved_run::load_weights;
 use super::{ConfigArguments, say};
 use crate::error::{Error, Result};
 use crate::models::{Model, Weights};
+use crate::store::run_folder::refuse_file_of_a_run;
 use crate::train::gradients::{BatchFile, published};
 use clap::Args;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub(super) struct Gradients {
 
 impl Gradients {
     pub(super) fn run(&self) -> Result<()> {
+        refuse_file_of_a_run(&self.out)?;
         let arguments = ConfigArguments {
             config: Some(self.config.clone()),
             preset: None,

@@ -18,7 +18,7 @@ use crate::store::durable;
 use crate::store::run_folder::{RunFolder, refuse_file_of_a_run};
 use crate::tensor::Tensor;
 use crate::train::evaluate::{self, Evaluation};
-use crate::train::{recorded, run};
+use crate::train::{recorded, run, seals};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -121,11 +121,17 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
 
 /// How far the run is.
 fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
+    // In this order: a run that ends in between has its last line before its result.
+    let result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
     report.metrics = if files.metrics().exists() { run::read_recorded_epochs(files)? } else { Vec::new() };
-    report.result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
+    if let Some(result) = &result {
+        seals::check_result(result, &report.metrics, &report.config).map_err(|what| {
+            let path = shown(&files.result());
+            Error::request(format!("cannot report {}: {path} is not its result: {what}", report.name))
+        })?;
+    }
     // A run that is prolonged keeps its old result until there is a new one.
-    let last = report.metrics.last().map(|epoch| &epoch.state_sha256);
-    report.result.take_if(|result| last != Some(&result.checkpoint_sha256));
+    report.result = result.filter(|result| result.epochs == report.metrics.len());
     Ok(())
 }
 

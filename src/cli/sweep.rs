@@ -9,6 +9,7 @@ use crate::experiments::sweep::table::collect;
 use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
 use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
 use crate::names::{at_left, terminal_width};
+use crate::report::run_pictures;
 use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::train::trainer::Trainer;
@@ -167,6 +168,10 @@ impl Desk {
 }
 
 impl Supervisor for Desk {
+    fn files(&self) -> Vec<String> {
+        run_pictures::files().collect()
+    }
+
     fn seconds(&self) -> f64 {
         self.ear.seconds()
     }

@@ -6,6 +6,8 @@ use crate::config::Config;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::names::shown;
+use crate::store::checkpoint::sha256_hex;
+use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::EpochMetrics;
 use crate::train::verify::{self, RepeatedEpoch};
@@ -123,7 +125,12 @@ fn result_difference(
     }
     let scores = evaluate::test_scores(&saved.model.class_predictor(&saved.params), split)?;
     let share = Some(evaluate::commonest_class_share(&split.test));
+    let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT).ok().map(|bytes| sha256_hex(&bytes));
     let wrong = [
+        (
+            result.unlike_sha256.is_some() && result.unlike_sha256 != unlike,
+            "unlike.json beside it is another one or gone",
+        ),
         (result.test_scores != scores, "test_scores are not those of best.safetensors"),
         (result.test_commonest_class_share != share, "test_commonest_class_share is not that of the images"),
     ];

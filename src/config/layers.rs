@@ -33,7 +33,7 @@ pub(super) fn of_text(name: &str, text: &str) -> Result<Layer> {
     })?;
     let mut layer = Layer::new();
     for (key, value) in table {
-        flatten(&key, value, &mut layer)?;
+        flatten(&key, value, &mut layer).map_err(|cause| Error::request(format!("{name}: {cause}")))?;
     }
     Ok(layer)
 }

@@ -50,7 +50,7 @@ impl EventFile {
             bytes.extend(record(&of_epoch(epoch, time)));
         }
         let path = folder.path().join(FILE);
-        durable::write(&path, &bytes)?;
+        durable::write_own(&path, &bytes)?;
         Ok(EventFile { path })
     }
 

@@ -121,13 +121,13 @@ impl Disk for System {
             Purpose::Lock => options.read(true).write(true),
             Purpose::New => options.read(true).write(true).create_new(true),
         };
-        // A pipe without a reader is not waited for. What is locked is no link, and what a link in its place leads to is not to
-        // be emptied.
+        // A pipe without a reader is not waited for. What is locked, or grows, has a name that nobody asked for: what a link in
+        // its place leads to is not to be emptied or written.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::custom_flags(
             &mut options,
             match purpose {
-                Purpose::Lock => libc::O_NOFOLLOW | libc::O_NONBLOCK,
+                Purpose::Lock | Purpose::Grow => libc::O_NOFOLLOW | libc::O_NONBLOCK,
                 _ => libc::O_NONBLOCK,
             },
         );

@@ -41,14 +41,24 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write`].
 pub fn write_own(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = match fs::symlink_metadata(path) {
-        Ok(found) if !found.is_file() && !found.is_symlink() => {
-            Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"))
-        }
+    own(path).and_then(|()| put(path, bytes)).map_err(|cause| Error::writing(path, &cause))
+}
+
+/// Whether [`write_own`] could write to `path`, as far as what is there now tells. Changes nothing.
+///
+/// # Errors
+/// A request error that names the path and what is there.
+pub fn refuse_no_file(path: &Path) -> Result<()> {
+    own(path).map_err(|cause| disk::unusable(&format!("cannot write {}", path.display()), &cause))
+}
+
+/// Refuses what is neither a file nor a link.
+fn own(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_symlink() => Err(input::no_file(found.file_type())),
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
-        _ => put(path, bytes),
-    };
-    written.map_err(|cause| Error::writing(path, &cause))
+        _ => Ok(()),
+    }
 }
 
 /// Appends `line` and a line break to the file `path`, creating it where there is none.
@@ -117,7 +127,7 @@ pub fn truncate_lines(path: &Path, keep: usize) -> Result<()> {
     };
     match end {
         Some(end) if end == bytes.len() => Ok(()),
-        Some(end) => write(path, &bytes[..end]),
+        Some(end) => write_own(path, &bytes[..end]),
         None => Err(Error::request(format!(
             "cannot cut {} back to {keep} lines: it has {} complete ones",
             path.display(),
@@ -147,6 +157,9 @@ fn create_one_folder(folder: &Path) -> io::Result<()> {
     if !folder.exists() {
         match in_force().create_folder(folder) {
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists && folder.is_symlink() => {
+                return Err(io::Error::new(cause.kind(), "it is a link that leads nowhere"));
+            }
             Err(cause) => return Err(cause),
             Ok(()) => return sync_folder(folder_of(folder)),
         }

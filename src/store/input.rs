@@ -98,11 +98,12 @@ fn decoded(bytes: io::Result<Vec<u8>>) -> io::Result<String> {
 }
 
 fn refuse_other_than_files(found: &Metadata) -> io::Result<()> {
-    if found.is_file() {
-        return Ok(());
-    }
-    let sentence = format!("it is {}, expected a file", in_words(found.file_type()));
-    Err(io::Error::new(ErrorKind::InvalidInput, sentence))
+    if found.is_file() { Ok(()) } else { Err(no_file(found.file_type())) }
+}
+
+/// The error of something else in the place of a file.
+pub(super) fn no_file(kind: FileType) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, format!("it is {}, expected a file", in_words(kind)))
 }
 
 /// What is there instead of a file.

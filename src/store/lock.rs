@@ -73,7 +73,12 @@ impl Lock {
         })?;
         let purpose = match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() => Purpose::Lock,
-            Ok(_) => return Err(Error::request(format!("{}: its {LOCK} is not a file", complaint(folder)))),
+            Ok(_) => {
+                return Err(Error::request(format!(
+                    "{}: its {LOCK} is not a file; remove it",
+                    complaint(folder)
+                )));
+            }
             Err(cause) if cause.kind() == ErrorKind::NotFound => Purpose::New,
             Err(cause) => return Err(unusable(&cause)),
         };

@@ -124,6 +124,16 @@ impl RunFolder {
         OF_A_RUN.iter().any(|name| self.path.join(name).exists())
     }
 
+    /// Refuses a folder in which a file could not be put at last: neither one of a run nor one of `others`, because something
+    /// else has its name. Changes nothing.
+    ///
+    /// # Errors
+    /// A request error that names the file and what is there.
+    pub fn refuse_no_files(&self, others: impl IntoIterator<Item = String>) -> Result<()> {
+        let files = UNDER_THE_LOCK.into_iter().map(String::from).chain(others);
+        files.into_iter().try_for_each(|name| durable::refuse_no_file(&self.path.join(name)))
+    }
+
     /// Makes the folder ready to be trained in and keeps other processes out of it as long as the lock lives.
     ///
     /// Without `resume` a folder that holds a run is refused. With `resume` a checkpoint is gone on from
@@ -171,6 +181,12 @@ impl RunFolder {
                 "it holds {name} but no {CHECKPOINT} to go on from; put that back, or name another folder with --out"
             ));
         }
+        if found.of_a_run.is_empty() && found.has_division {
+            return refused(&format!(
+                "it holds {DIVISION} but no run that it is of, and a run would replace it; move it away, or name another folder \
+                 with --out"
+            ));
+        }
         match found.of_a_run.first() {
             Some(name) if !resume => refused(&format!(
                 "it holds a run ({name}); continue it with --resume or name another folder with --out"
@@ -203,6 +219,7 @@ impl RunFolder {
 struct Contents {
     /// In the order of [`OF_A_RUN`].
     of_a_run: Vec<&'static str>,
+    has_division: bool,
     /// Those of files that only whoever holds the lock writes: once it is held, their processes are dead.
     temporaries: Vec<PathBuf>,
 }
@@ -215,6 +232,7 @@ impl Contents {
         let temporaries = names.iter().filter(|name| is_dead(name.as_ref()));
         Self {
             of_a_run: OF_A_RUN.into_iter().filter(is_there).collect(),
+            has_division: is_there(&DIVISION),
             temporaries: temporaries
                 .map(|name| folder.join(name.as_ref()))
                 .filter(|path| !path.is_dir())
@@ -274,7 +292,9 @@ mod tests {
     const ENDED: Outcome = Err("it holds result.json but no checkpoint.safetensors");
     const LOST: Outcome = Err(" but no checkpoint.safetensors to go on from; put that back");
 
-    const ROWS: [Row; 19] = [
+    const KEPT: Outcome = Err("it holds division.csv but no run that it is of");
+
+    const ROWS: [Row; 20] = [
         (&[], FRESH, FRESH, &[]),
         (&["run.lock"], FRESH, FRESH, &[]),
         (&[".DS_Store"], FRESH, FRESH, &[".DS_Store"]),
@@ -283,6 +303,7 @@ mod tests {
         (&["latents.png", "report.html"], FRESH, FRESH, &["latents.png", "report.html"]),
         (&["config.toml"], HOLDS, FRESH, &["config.toml"]),
         (&["config.toml", "division.csv"], HOLDS, FRESH, &["config.toml"]),
+        (&["division.csv", "run.lock"], KEPT, KEPT, &[]),
         (&["config.toml", "metrics.jsonl"], HOLDS, LOST, &[]),
         (&["best.safetensors", "config.toml", "notes.txt"], HOLDS, LOST, &[]),
         (&["config.toml", "unlike.json"], HOLDS, LOST, &[]),

@@ -29,6 +29,10 @@ pub trait Watcher {
     fn signal(&mut self) -> Option<i32>;
     /// The images are read: from now on the run listens to [`Watcher::signal`], and has something to save.
     fn images_read(&mut self) {}
+    /// The names of the files that [`Watcher::trained`] writes. A folder in which something else has one is refused at once.
+    fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The run begins or goes on.
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder);
     /// Something to be known of the images.
@@ -83,6 +87,7 @@ pub fn train(
     options: Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
+    folder.refuse_no_files(watcher.files())?;
     let asked = options.as_written.then(|| config.clone());
     let found = sources::find(config)?;
     if let Some(asked) = asked.filter(|asked| asked.data != found.config.data) {

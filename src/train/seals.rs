@@ -114,8 +114,8 @@ pub fn check_best(attempt: &str, folder: &RunFolder, best_sha256: &str) -> Resul
         Some(known) if known.best.as_deref() == Some(best_sha256) => Ok(None),
         Some(known) if known.best.is_some() || !known.is_trained => {
             let what = format!(
-                "best.safetensors is not the one that {} knows: it was damaged or exchanged, or the run was stopped in the middle \
-                 of saving it, and --resume makes it again",
+                "best.safetensors is not the one that {} knows: it was damaged or exchanged, unless the run was stopped in the \
+                 middle of saving it, which --resume would put right",
                 known.by.display()
             );
             Err(known.refusal(attempt, folder, &what))

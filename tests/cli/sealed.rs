@@ -329,10 +329,9 @@ fn links_in_the_place_of_a_runs_files_are_replaced_and_not_followed() {
         is_untouched(name);
         assert_eq!(here.read(&format!("run/{name}")), before, "{name}");
     }
-    for (name, command) in [
-        ("samples.png", &["generate", "run", "samples"][..]),
-        ("report.html", &["report", "run"]),
-    ] {
+    for (name, command) in
+        [("samples.png", &["generate", "run", "samples"][..]), ("report.html", &["report", "run"])]
+    {
         lay(&format!("run/{name}"));
         here.succeed(command);
         is_untouched(name);
@@ -348,9 +347,12 @@ fn links_in_the_place_of_a_runs_files_are_replaced_and_not_followed() {
 fn nothing_is_written_over_the_files_of_a_run_by_name() {
     let here = Folder::new();
     here.with_a_run("run");
-    for name in ["checkpoint.safetensors", "best.safetensors", "result.json", "config.toml", "metrics.jsonl"] {
+    for name in ["checkpoint.safetensors", "best.safetensors", "result.json", "config.toml", "metrics.jsonl"]
+    {
         let (out, before) = (format!("run/{name}"), here.read(&format!("run/{name}")));
-        let parts = [&*format!("cannot write run/{name}: it is a file of the run in that folder; give another --out")];
+        let parts = [&*format!(
+            "cannot write run/{name}: it is a file of the run in that folder; give another --out"
+        )];
         here.refuse(&["weights", "export", "run", "--out", &out], 2, &parts);
         here.refuse(&["report", "run", "--out", &out], 2, &parts);
         assert_eq!(here.read(&out), before);
@@ -360,4 +362,55 @@ fn nothing_is_written_over_the_files_of_a_run_by_name() {
     for _ in 0..2 {
         here.succeed(&["weights", "export", "run", "--out", "mine/best.safetensors"]);
     }
+}
+
+/// The fault: that a picture could not be put in the folder was found when the training was over.
+#[test]
+fn what_could_not_be_written_at_the_end_is_refused_before_the_training() {
+    let here = Folder::new();
+    for name in ["samples.png", "loss.png", "result.json", "unlike.json", "best.safetensors", "division.csv"]
+    {
+        fs::create_dir_all(here.join("run").join(name)).unwrap();
+        here.refuse(
+            &train("run", &[]),
+            2,
+            &[&format!("cannot write run/{name}: it is a folder, expected a file")],
+        );
+        fs::remove_dir(here.join("run").join(name)).unwrap();
+    }
+    assert_eq!(fs::read_dir(here.join("run")).unwrap().count(), 0);
+    let arguments = train("run", &["--tensorboard"]);
+    fs::create_dir(here.join("run/events.out.tfevents.diva")).unwrap();
+    here.refuse(&arguments, 2, &["events.out.tfevents.diva: it is a folder"]);
+    here.succeed(&train("run", &[]));
+}
+
+/// The fault: a digit of its hash changed, and the page of a finished run said that it was not finished.
+#[test]
+fn a_result_that_is_not_of_the_lines_beside_it_is_not_reported() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let result = text(&here.read("run/result.json"));
+    let at = result.find("\"checkpoint_sha256\": \"").unwrap() + 25;
+    let mut bytes = result.into_bytes();
+    bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+    fs::write(here.join("run/result.json"), bytes).unwrap();
+    let what =
+        "run/result.json is not its result: checkpoint_sha256 is not the state_sha256 of its last epoch";
+    here.refuse(&["report", "run"], 2, &["cannot report run: ", what]);
+}
+
+/// The fault: `verify` said "repeats" of a run whose limit of unlike images was another one or gone.
+#[test]
+fn the_limit_of_unlike_images_is_verified_with_the_rest() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let unlike = text(&here.read("run/unlike.json"));
+    fs::write(here.join("run/unlike.json"), unlike.replacen("0.01", "0.02", 1)).unwrap();
+    let what = "result.json is not the result of the run: unlike.json beside it is another one or gone";
+    here.refuse_after_words(&["verify", "run"], what);
+    fs::remove_file(here.join("run/unlike.json")).unwrap();
+    here.refuse_after_words(&["verify", "run"], what);
+    fs::write(here.join("run/unlike.json"), unlike).unwrap();
+    here.succeed(&["verify", "run"]);
 }

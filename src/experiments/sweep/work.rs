@@ -35,6 +35,10 @@ pub trait Supervisor: Sync {
     fn wait(&self);
     /// Something happened to a job.
     fn report(&self, job: &Job, news: &News<'_>);
+    /// The names of the files that [`Supervisor::trained`] writes.
+    fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// A job is trained and saved, and its result is about to be written: see [`Watcher::trained`].
     ///
     /// # Errors
@@ -233,6 +237,10 @@ impl Watcher for JobWatcher<'_> {
     fn images_read(&mut self) {
         self.trains = true;
         self.supervisor.training(true);
+    }
+
+    fn files(&self) -> Vec<String> {
+        self.supervisor.files()
     }
 
     fn started(&mut self, trainer: &Trainer, _folder: &RunFolder) {

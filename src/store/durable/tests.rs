@@ -304,7 +304,7 @@ fn a_link_at_a_name_that_nobody_asked_for_is_replaced() {
     }
     assert_eq!(fs::read(&victim).unwrap(), b"private");
     assert_eq!(scratch.names(), ["dangling", "link", "victim"]);
-    for (path, what) in [(Path::new("/dev/null"), "it is no file"), (scratch.path(), "it is no file")] {
+    for (path, what) in [(Path::new("/dev/null"), "it is a device"), (scratch.path(), "it is a folder")] {
         let message = write_own(path, b"x").unwrap_err().to_string();
         assert!(message.contains(what), "{message}");
     }

@@ -286,7 +286,7 @@ fn what_is_no_file_is_no_lock() {
     std::os::unix::fs::symlink(scratch.join("elsewhere"), &path).unwrap();
     let refused = |scratch: &Scratch| {
         let message = Lock::take(scratch.path()).unwrap_err().to_string();
-        assert!(message.ends_with("its run.lock is not a file"), "{message}");
+        assert!(message.ends_with("its run.lock is not a file; remove it"), "{message}");
     };
     refused(&scratch);
     fs::remove_file(&path).unwrap();

@@ -229,7 +229,7 @@ fn a_link_in_the_place_of_a_lock_is_not_followed() {
     fs::write(scratch.join("private"), "private").unwrap();
     std::os::unix::fs::symlink(scratch.join("private"), scratch.join(LOCK)).unwrap();
     let message = Lock::take(scratch.path()).unwrap_err().to_string();
-    assert!(message.ends_with("its run.lock is not a file"), "{message}");
+    assert!(message.ends_with("its run.lock is not a file; remove it"), "{message}");
     in_force().open(&scratch.join(LOCK), Purpose::Lock).unwrap_err();
     assert_eq!(fs::read(scratch.join("private")).unwrap(), b"private");
 }
