@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::experiments::unlike::UnlikeTraining;
 use crate::names::printable;
 use crate::report::run_pictures;
-use crate::report::tensorboard::{self, EventFile};
+use crate::report::tensorboard::EventFile;
 use crate::store::durable;
 use crate::store::lock::Lock;
 use crate::store::run_folder::{Claim, RunFolder};
@@ -239,8 +239,7 @@ impl Watcher for Console {
     }
 
     fn files(&self) -> Vec<String> {
-        let events = self.tensorboard.then(|| tensorboard::FILE.to_owned());
-        run_pictures::files().chain(events).collect()
+        run_pictures::files().collect()
     }
 
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder) {

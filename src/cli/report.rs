@@ -124,7 +124,7 @@ fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
     // In this order: a run that ends in between has its last line before its result.
     let result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
     report.metrics = if files.metrics().exists() { run::read_recorded_epochs(files)? } else { Vec::new() };
-    if let Some(result) = &result {
+    if let Some(result) = result.as_ref().filter(|_| !report.metrics.is_empty()) {
         seals::check_result(result, &report.metrics, &report.config).map_err(|what| {
             let path = shown(&files.result());
             Error::request(format!("cannot report {}: {path} is not its result: {what}", report.name))

@@ -114,6 +114,9 @@ pub struct RunResult {
     /// That of the list of the pictures' roles, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub division_sha256: Option<String>,
+    /// That of all the figures above ([`RunResult::seal`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_sha256: Option<String>,
 }
 
 /// The epoch with the best accuracy on the images held back from training, the last among equals; where there are none, on
@@ -155,17 +158,38 @@ impl EpochMetrics {
     }
 
     fn sha256(&self) -> String {
-        let mut line = serde_json::to_value(self).expect("metrics are plain data");
-        if let Some(fields) = line.as_object_mut() {
-            fields.retain(|field, _| !is_of_a_clock(field) && field != "line_sha256");
-        }
-        sha256_hex(line.to_string().as_bytes())
+        sha256_of_figures(self, "line_sha256")
     }
 
     /// All divergences together, if there are any.
     pub fn divergences(&self) -> Option<f64> {
         [self.kl, self.kl_d, self.kl_x, self.kl_y].into_iter().flatten().reduce(|sum, kl| sum + kl)
     }
+}
+
+impl RunResult {
+    /// Writes down what the figures are now.
+    pub fn seal(&mut self) {
+        self.result_sha256 = Some(self.sha256());
+    }
+
+    /// Whether the figures are those that were written down, if any were.
+    pub fn is_as_sealed(&self) -> bool {
+        self.result_sha256.as_ref().is_none_or(|sealed| *sealed == self.sha256())
+    }
+
+    fn sha256(&self) -> String {
+        sha256_of_figures(self, "result_sha256")
+    }
+}
+
+/// The SHA-256 of an object's JSON without the field of the seal itself and those of a clock.
+fn sha256_of_figures(of: &impl Serialize, seal: &str) -> String {
+    let mut figures = serde_json::to_value(of).expect("figures are plain data");
+    if let Some(fields) = figures.as_object_mut() {
+        fields.retain(|field, _| !is_of_a_clock(field) && field != seal);
+    }
+    sha256_hex(figures.to_string().as_bytes())
 }
 
 impl SelectedEpoch {

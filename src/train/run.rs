@@ -244,6 +244,7 @@ pub fn train(
     if folder.division().exists() {
         result.division_sha256 = Some(sha256_hex(&input::bytes(&folder.division(), input::TABLE)?));
     }
+    result.seal();
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
@@ -304,9 +305,13 @@ pub fn read_result(path: &Path) -> Result<RunResult> {
 /// # Errors
 /// If it is not one.
 pub fn parse_result(text: &str, path: &Path) -> Result<RunResult> {
-    serde_json::from_str(text).map_err(|cause| {
-        Error::request(format!("cannot read {}: it is not the result of a run ({cause})", path.display()))
-    })
+    let unfit = |what: &str| Error::request(format!("cannot read {}: it is {what}", path.display()));
+    let result: RunResult =
+        serde_json::from_str(text).map_err(|cause| unfit(&format!("not the result of a run ({cause})")))?;
+    match result.is_as_sealed() {
+        true => Ok(result),
+        false => Err(unfit("not as it was written: it was damaged or changed since")),
+    }
 }
 
 /// Reads a `metrics.jsonl`: one item a line.
@@ -418,5 +423,6 @@ fn result(
         best_sha256: trainer.state().best_sha256.clone(),
         unlike_sha256: None,
         division_sha256: None,
+        result_sha256: None,
     })
 }

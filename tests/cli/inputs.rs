@@ -141,7 +141,7 @@ fn a_division_is_a_file() {
     refuses_strangers(&here, "run/division.csv", &["evaluate", "run"], &STRANGERS);
 }
 
-/// For readers only: the job is named as unusable, the others are told of.
+/// For readers only: nothing depends on what it says, and the others are told of.
 #[test]
 fn the_word_that_a_job_failed_is_a_file() {
     let here = Folder::new();
@@ -155,7 +155,7 @@ fn the_word_that_a_job_failed_is_a_file() {
         put(kind, &path);
         assert!(outcome(&here, &["sweep", "status", "sweep.toml"]).status.success());
         let status = here.succeed(&["sweep", "status", "sweep.toml"]);
-        assert!(status.contains(&format!("unusable: cannot read out/{id}/failure.txt: {what}")), "{status}");
+        assert!(status.contains(&format!("failed: cannot read out/{id}/failure.txt: {what}")), "{status}");
         assert!(status.contains("not started") && status.contains("0 of 2 jobs are done"), "{status}");
         take_away(&path);
     }

@@ -130,7 +130,9 @@ impl Folder {
     fn unseal(&self, name: &str) {
         let path = self.join(name).join("result.json");
         let mut result: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        for seal in ["configuration_sha256", "best_sha256", "unlike_sha256", "division_sha256"] {
+        for seal in
+            ["configuration_sha256", "best_sha256", "unlike_sha256", "division_sha256", "result_sha256"]
+        {
             result.as_object_mut().unwrap().remove(seal);
         }
         fs::write(&path, result.to_string()).unwrap();

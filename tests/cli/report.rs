@@ -186,17 +186,19 @@ fn what_a_result_holds_adds_no_command() {
     here.with_a_run("run");
     let result = text(&here.read("run/result.json"));
     let mut value: Value = serde_json::from_str(&result).unwrap();
+    value.as_object_mut().unwrap().remove("result_sha256").unwrap();
     value["checkpoint_sha256"] = "00\nrm -rf ~\r\u{1b}[2J".into();
     fs::write(here.join("run/result.json"), value.to_string()).unwrap();
     // A report has a result that is of its last line of metrics.
-    let mut last: Value =
-        serde_json::from_str(unsealed(&here.read("run/metrics.jsonl")).lines().last().unwrap()).unwrap();
+    let lines = unsealed(&here.read("run/metrics.jsonl"));
+    let (first, last) = lines.trim_end().split_once('\n').unwrap();
+    let mut last: Value = serde_json::from_str(last).unwrap();
     last["state_sha256"] = value["checkpoint_sha256"].clone();
-    fs::write(here.join("run/metrics.jsonl"), format!("{last}\n")).unwrap();
+    fs::write(here.join("run/metrics.jsonl"), format!("{first}\n{last}\n")).unwrap();
     page(&here, &["run"], &["checkpoint.safetensors   # 00\\nrm -rf ~\\r\\u{1b}[2J\n# diva "]);
     // The same of a run that is not finished.
     fs::remove_file(here.join("run/result.json")).unwrap();
     last["state_sha256"] = "00\nrm -rf ~".into();
-    fs::write(here.join("run/metrics.jsonl"), format!("{last}\n")).unwrap();
+    fs::write(here.join("run/metrics.jsonl"), format!("{first}\n{last}\n")).unwrap();
     page(&here, &["run"], &["# state after epoch 2: 00\\nrm -rf ~\n# diva "]);
 }

@@ -50,7 +50,7 @@ fn a_file_that_cannot_be_written_stops_no_training() {
     std::fs::create_dir_all(here.join(FILE)).unwrap();
     let output = here.run(&train("run", &["--tensorboard"]));
     assert_eq!(output.status.code(), Some(1));
-    let sentence = format!("cannot write {FILE}: is a directory");
+    let sentence = format!("cannot write {FILE}: it is a folder, expected a file");
     assert_eq!(text(&output.stderr), format!("diva: {sentence}\n"));
     let out = text(&output.stdout);
     assert!(out.contains(&sentence) && out.contains("epoch   2/2"), "{out}");

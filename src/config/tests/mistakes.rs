@@ -194,7 +194,15 @@ fn every_mistake_in_a_file_has_its_sentence() {
             "model.channels = 3 is not usable with model.networks = \"lenet\"; it takes 1",
         ),
     ];
-    assert_refused(&rows, |text| of_file(text).map(drop));
+    // What is wrong with a key alone names its file; what is wrong with several need not be of the file.
+    let first = of_file(rows[0].0).unwrap_err();
+    assert_eq!(first, Error::request(format!("run.toml: {}", rows[0].1)));
+    assert_refused(&rows, |text| of_file(text).map(drop).map_err(without_file));
+}
+
+fn without_file(error: Error) -> Error {
+    let sentence = error.to_string();
+    Error::request(sentence.strip_prefix("run.toml: ").unwrap_or(&sentence))
 }
 
 #[test]
@@ -231,7 +239,7 @@ fn a_prior_is_a_distribution() {
         ("0.5", "0.5"),
     ] {
         let found = of_file(&format!("model.prior_y = {given}")).map(drop);
-        assert_eq!(found, Err(Error::request(format!("model.prior_y = {shown} {takes}"))));
+        assert_eq!(found, Err(Error::request(format!("run.toml: model.prior_y = {shown} {takes}"))));
     }
     let config = of_file("model.prior_y = [0.12, 0.8800005]").unwrap();
     assert_eq!(config.model.prior_y, PriorY::Probabilities(vec![0.12, 0.880_000_5]));

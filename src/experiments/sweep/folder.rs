@@ -184,8 +184,11 @@ impl Sweep {
         if lock::is_held(run.path()) {
             return Ok(JobState::WorkedOn { epochs: epochs_done(&run) });
         }
-        if let Some(why) = input::text_if_there(&run.path().join(FAILURE), input::SHORT_TEXT)? {
-            return Ok(JobState::Failed(why.trim_end().to_owned()));
+        // Whatever keeps that word from being read, there is one.
+        match input::text_if_there(&run.path().join(FAILURE), input::SHORT_TEXT) {
+            Ok(None) => {}
+            Ok(Some(why)) => return Ok(JobState::Failed(why.trim_end().to_owned())),
+            Err(unreadable) => return Ok(JobState::Failed(unreadable.to_string())),
         }
         match run.checkpoint().exists() {
             true => Ok(JobState::Interrupted { epochs: epochs_done(&run) }),

@@ -309,6 +309,7 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
         best_sha256: None,
         unlike_sha256: None,
         division_sha256: None,
+        result_sha256: None,
     }
 }
 
