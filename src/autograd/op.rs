@@ -115,6 +115,6 @@ pub(crate) fn plan(op: &dyn Op, inputs: &[Shape]) -> Result<Plan, Mismatch> {
 ///
 /// # Errors
 /// If there are more or fewer.
-pub(crate) fn arity<const N: usize>(inputs: &[Shape]) -> Result<[Shape; N], Mismatch> {
+pub fn arity<const N: usize>(inputs: &[Shape]) -> Result<[Shape; N], Mismatch> {
     inputs.try_into().map_err(|_| Mismatch(format!("it takes {N} inputs, not {}", inputs.len())))
 }

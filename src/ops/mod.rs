@@ -64,6 +64,7 @@ pub(crate) use batch_norm::EPSILON;
 pub use batch_norm_conv2d::Product;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
+pub use elementwise::{Each, ElementWise};
 pub use statistics::Statistics;
 
 #[cfg(test)]
