@@ -47,6 +47,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
+impl std::error::Error for Mismatch {}
+
 /// Returns `Err(Mismatch)` with the formatted message unless the condition holds.
 macro_rules! require {
     ($condition:expr, $($message:tt)+) => {

@@ -35,6 +35,7 @@ ops! {
     conv2d_logistic_mixture,
     conv_transpose2d,
     cross_entropy,
+    div,
     exp,
     gather_rows,
     leaky_relu,
