@@ -11,7 +11,7 @@
 #   nobody has written, a wrong index that stays inside of its allocation (debug assertions are for those, and are on),
 #   or a race. ARGUMENTs go to `cargo test` instead of the whole suite: `--lib -- simd:: kernels::`, say.
 #   Left out: the benchmarks, and the test that `bench gemm` measures (10^11 multiply-adds, to be divided by seconds),
-#   which are for optimised builds; doc tests, for there are none.
+#   which are for optimised builds; doc tests, whose programs the flags do not reach.
 #
 # miri: the interpreter of Rust, which sees every breach of the language's rules: the bounds of slices rather than of
 #   allocations, aliasing (by tree borrows: the packages behind rayon are written for those), unwritten memory,

@@ -9,12 +9,11 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Each module of the crate with the modules it may use. A row names rows above it only, so there are no cycles.
+/// Each module of the crate with the modules it may use. A row names rows above it only, so there are no cycles, and no
+/// module of the autograd needs one of the application, whose rows come last.
 const MODULES: &[(&str, &[&str])] = &[
     ("names", &[]),
-    ("tables", &["names"]),
     ("error", &["names"]),
-    ("elementary", &[]),
     ("simd", &["error"]), // DIVA_ISA may ask for what the CPU lacks
     ("rng", &["simd"]),   // normal numbers are made of simd::math
     ("tensor", &[]),
@@ -26,6 +25,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("nn", &["rng", "tensor", "parallel", "kernels", "autograd", "ops"]),
     ("prob", &["rng", "tensor", "autograd", "ops"]),
     ("optim", &["tensor", "kernels", "autograd"]),
+    ("tables", &["names"]),
+    ("elementary", &[]),
     ("config", &["names", "error"]),
     ("store", &["error"]),
     ("scores", &["error", "elementary", "rng", "parallel"]),
@@ -43,6 +44,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ("cli", EVERYTHING_ABOVE),
 ];
 const EVERYTHING_ABOVE: &[&str] = &["*"];
+
+/// The first row of the application: lib.rs declares it and all below it behind a feature, and nothing else.
+const APPLICATION: &str = "tables";
 
 /// Uses that are for types only: the first reads and writes the second's names, but calls its operations through `Var`.
 const TYPES_ONLY: (&str, &str) = ("models", "ops");
@@ -246,6 +250,9 @@ fn breaches(files: &[(String, String)]) -> Vec<String> {
             found.push(format!("{}: {} lines, at most {MOST_LINES}", source.path, source.lines));
         }
         one_place_alone(source, &mut found);
+        if source.path == "lib.rs" {
+            halves(source, &mut found);
+        }
         if !test_modules.iter().any(|module| source.module.starts_with(module)) {
             dependencies(source, &mut found);
             mathematics(source, &mut found);
@@ -264,6 +271,23 @@ fn one_place_alone(source: &Source, found: &mut Vec<String>) {
         };
         if wrong {
             found.push(format!("{}:{line}: {text} has no place here", source.path));
+        }
+    }
+}
+
+/// Modules that lib.rs declares in the wrong half of the crate.
+fn halves(source: &Source, found: &mut Vec<String>) {
+    let row = |module: &str| MODULES.iter().position(|(name, _)| *name == module);
+    let first = row(APPLICATION).expect("a row");
+    for (i, Token { line, .. }) in source.tokens.iter().enumerate().filter(|(_, token)| token.text == "mod") {
+        let module = source.text(i + 1);
+        let declaration = i - usize::from(i > 0 && source.text(i - 1) == "pub");
+        let attribute = &source.tokens[..declaration].iter().map(|token| &*token.text).collect::<Vec<_>>();
+        let behind_feature = attribute.ends_with(&["cfg", "(", "feature", "=", "", ")", "]"]);
+        if row(module).is_some_and(|row| behind_feature != (row >= first)) {
+            let half =
+                if behind_feature { "of the autograd, behind a feature" } else { "of the application" };
+            found.push(format!("lib.rs:{line}: {module} is {half}"));
         }
     }
 }
@@ -398,6 +422,9 @@ fn each_breach_is_found() {
         ("store/durable.rs", "fn f() { unsafe { g() } }", &["store/durable.rs:1: unsafe has no place here"]),
         ("tensor/shape.rs", "unsafe impl Send for A {}", &["tensor/shape.rs:1: unsafe has no place here"]),
         ("rng.rs", "#[cfg(test)] mod tests { unsafe fn f() {} }", &["rng.rs:1: unsafe has no place here"]),
+        ("lib.rs", "pub mod tensor;\nmod train;", &["lib.rs:2: train is of the application"]),
+        ("lib.rs", "#[cfg(feature = \"a\")] mod nn;", &["lib.rs:1: nn is of the autograd, behind a feature"]),
+        ("nn/linear.rs", "use crate::tables::Table;", &["nn/linear.rs:1: nn may not use tables::Table"]),
         ("error.rs", &long, &["error.rs: 501 lines, at most 500"]),
         ("kernels/pool.rs", "use rayon::prelude::*;", &["kernels/pool.rs:1: rayon has no place here"]),
         (
@@ -432,6 +459,10 @@ fn what_is_allowed_is_left_alone() {
     let exactly_long = "// a line\n".repeat(MOST_LINES);
     let cases: &[(&str, &str)] = &[
         ("lib.rs", "pub mod tensor; pub use crate::tensor::Shape;"),
+        (
+            "lib.rs",
+            "#[cfg(feature = \"application\")] mod tables; pub mod error; #[cfg(feature = \"a\")] pub mod cli;",
+        ),
         ("error.rs", &exactly_long),
         (
             "rng.rs",

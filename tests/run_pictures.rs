@@ -1,7 +1,6 @@
 //! The pictures of a run: drawn before the run counts as done, again after an interruption, and always the same.
 
-mod program;
-
+use crate::program::program;
 use diva::autograd::Params;
 use diva::config::Config;
 use diva::error::{Error, Result};
@@ -13,7 +12,6 @@ use diva::store::run_folder::RunFolder;
 use diva::train::metrics::EpochMetrics;
 use diva::train::run::{self, Options, Outcome, Watcher};
 use diva::train::trainer::{StepLoss, Trainer};
-use program::program;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -103,7 +103,7 @@ impl Engine {
     }
 
     /// Bytes of all buffers that are free: between steps, of all that were ever taken.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "application"))]
     pub(crate) fn held_bytes(&self) -> u64 {
         let free = self.free.borrow();
         free.iter().map(|(len, buffers)| (4 * len * buffers.len()) as u64).sum()

@@ -1,4 +1,4 @@
-//! The properties that every op of the table must have.
+//! The properties that every op must have, and the checks of them: for those of this crate, and for one of your own.
 //!
 //! A [`Case`] is an op, the shapes and domains of its inputs, and a naive reference in f64. For each case:
 //!
@@ -11,19 +11,64 @@
 //! 6. leaving out the gradient of some inputs changes no bit of the others;
 //! 7. a variable that is used twice gets the sum of both contributions.
 //!
-//! [`Case::check_nan`] says how far a NaN goes.
+//! [`Case::check`] tries 1 to 6, [`Case::check_use_twice`] tries 7, and [`Case::check_nan`] how far a NaN goes. An op of
+//! one's own, whole, with what it is held against:
+//!
+//! ```
+//! use diva::autograd::Var;
+//! use diva::autograd::gradcheck::{Array64, Case, EDGE_SIZES};
+//! use diva::ops::{Each, ElementWise};
+//! use diva::simd::Simd;
+//!
+//! /// y = |x|, dy/dx = -1 where x < 0, else 1
+//! #[derive(Clone, Copy, Debug)]
+//! struct Abs;
+//!
+//! impl ElementWise<1> for Abs {
+//!     const NAME: &'static str = "abs";
+//!
+//!     #[inline(always)]
+//!     fn value<S: Simd>(self, s: S, [x]: [S::V; 1]) -> S::V {
+//!         s.abs(x)
+//!     }
+//!
+//!     #[inline(always)]
+//!     fn slopes<S: Simd>(self, s: S, [x]: [S::V; 1], _: S::V) -> [S::V; 1] {
+//!         [s.select(s.less(x, s.splat(0.0)), s.splat(-1.0), s.splat(1.0))]
+//!     }
+//! }
+//!
+//! fn abs(x: Var<'_>) -> Var<'_> {
+//!     x.tape().apply(Each(Abs), &[x])
+//! }
+//!
+//! let case = |size: usize| {
+//!     let reference = |x: &[Array64]| Array64::new(x[0].shape, x[0].data.iter().map(|x| x.abs()).collect());
+//!     Case::new(Each(Abs), [[size].into()], reference).not_near_zero(0, -2.0, 2.0, 0.1)
+//! };
+//! for size in EDGE_SIZES {
+//!     case(size).check(1)?;
+//!     case(size).check_use_twice(1)?;
+//!     case(size).check_nan(1, true)?;
+//! }
+//! # Ok::<(), String>(())
+//! ```
 
 mod empty;
 mod nan;
+mod twice;
 
-pub(crate) use nan::maximum;
+pub use nan::maximum;
 
-use super::{Builder, Engine, Gradients, Init, Layout, Op, Params, Plan, Point, Tape, View};
+use super::{Op, Plan, Point, View};
 use crate::parallel::with_threads;
 use crate::rng::Stream;
 use crate::simd::Isa;
 use crate::tensor::{Shape, Tensor};
 use std::sync::{Mutex, PoisonError};
+
+/// How far a result may be from the reference, as a part of the largest number.
+const TOLERANCE: f64 = 1e-5;
 
 /// Held by a test while it chooses instruction sets. The choice is global, but every choice gives the same bits, so
 /// tests that do not choose do not mind.
@@ -31,20 +76,27 @@ pub(crate) static CHOOSING: Mutex<()> = Mutex::new(());
 
 /// A tensor of f64: what references compute with.
 #[derive(Clone, Debug)]
-pub(crate) struct Array64 {
-    pub(crate) shape: Shape,
-    pub(crate) data: Vec<f64>,
+pub struct Array64 {
+    /// Its shape.
+    pub shape: Shape,
+    /// Its numbers, row-major.
+    pub data: Vec<f64>,
 }
 
 impl Array64 {
-    pub(crate) fn new(shape: impl Into<Shape>, data: Vec<f64>) -> Self {
+    /// An array of these numbers, row-major.
+    ///
+    /// # Panics
+    /// If there are not as many as the shape has elements.
+    #[track_caller]
+    pub fn new(shape: impl Into<Shape>, data: Vec<f64>) -> Self {
         let shape = shape.into();
-        assert_eq!(shape.len(), data.len());
+        assert_eq!(shape.len(), data.len(), "numbers of an array of shape {shape}");
         Array64 { shape, data }
     }
 
     /// An array whose element at (i, j, k, l) is `element([i, j, k, l])`; indices beyond the rank are 0.
-    pub(crate) fn build(shape: impl Into<Shape>, mut element: impl FnMut([usize; 4]) -> f64) -> Self {
+    pub fn build(shape: impl Into<Shape>, mut element: impl FnMut([usize; 4]) -> f64) -> Self {
         let shape = shape.into();
         let sizes = padded(shape);
         let data = (0..shape.len())
@@ -62,7 +114,11 @@ impl Array64 {
     }
 
     /// The element at these indices, of which there are as many as the rank.
-    pub(crate) fn at<const RANK: usize>(&self, index: [usize; RANK]) -> f64 {
+    ///
+    /// # Panics
+    /// If there are not, or one is too large.
+    #[track_caller]
+    pub fn at<const RANK: usize>(&self, index: [usize; RANK]) -> f64 {
         let sizes = self.shape.sizes();
         assert_eq!(sizes.len(), RANK, "{RANK} indices into {}", self.shape);
         let flat = index.iter().zip(sizes).fold(0, |flat, (&i, &size)| {
@@ -95,17 +151,16 @@ enum Domain {
 struct Input {
     shape: Shape,
     domain: Domain,
-    differentiable: bool,
 }
 
 type Reference = Box<dyn Fn(&[Array64]) -> Array64 + Send + Sync>;
 
 /// An op with inputs to try it on and a reference to hold it against.
-pub(crate) struct Case {
+#[must_use = "nothing is checked before `check` is called"]
+pub struct Case {
     op: Box<dyn Op>,
     inputs: Vec<Input>,
     reference: Reference,
-    tolerance: f64,
     /// Errors are measured against the largest number of a result, and against this where all are smaller.
     unit: f64,
     total: bool,
@@ -114,18 +169,17 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// Inputs are uniform in -2..2 and all differentiable unless said otherwise.
-    pub(crate) fn new(
+    /// Inputs are uniform in -2..2 unless said otherwise.
+    pub fn new(
         op: impl Op + 'static,
         shapes: impl IntoIterator<Item = Shape>,
         reference: impl Fn(&[Array64]) -> Array64 + Send + Sync + 'static,
     ) -> Self {
-        let input = |shape| Input { shape, domain: Domain::Between(-2.0, 2.0), differentiable: true };
+        let input = |shape| Input { shape, domain: Domain::Between(-2.0, 2.0) };
         Case {
             op: Box::new(op),
             inputs: shapes.into_iter().map(input).collect(),
             reference: Box::new(reference),
-            tolerance: 1e-5,
             unit: 1e-30,
             total: false,
             passes_back: 1.0,
@@ -134,37 +188,37 @@ impl Case {
 
     /// The reference gives the terms whose total is the op's only output: what cancels between them is noise of f32 in
     /// proportion to the terms.
-    pub(crate) fn total(mut self) -> Self {
+    pub fn total(mut self) -> Self {
         self.total = true;
         self
     }
 
     /// Results are differences of numbers of size 1 and more, so that small ones are what rounding has left.
-    pub(crate) fn difference_of_ones(mut self) -> Self {
+    pub fn difference_of_ones(mut self) -> Self {
         self.unit = 1.0;
         self
     }
 
     /// The op passes back the slope of the reference times this number: it is no derivative, on purpose.
-    pub(crate) fn passing_back(mut self, factor: f64) -> Self {
+    pub fn passing_back(mut self, factor: f64) -> Self {
         self.passes_back = factor;
         self
     }
 
     /// Input `index` is uniform between two numbers.
-    pub(crate) fn between(mut self, index: usize, low: f64, high: f64) -> Self {
+    pub fn between(mut self, index: usize, low: f64, high: f64) -> Self {
         self.inputs[index].domain = Domain::Between(low, high);
         self
     }
 
     /// Input `index` stays `margin` away from 0, where the op is not differentiable.
-    pub(crate) fn not_near_zero(mut self, index: usize, low: f64, high: f64, margin: f64) -> Self {
+    pub fn not_near_zero(mut self, index: usize, low: f64, high: f64, margin: f64) -> Self {
         self.inputs[index].domain = Domain::NotNearZero(low, high, margin);
         self
     }
 
     /// The values of input `index` all differ clearly.
-    pub(crate) fn distinct(mut self, index: usize) -> Self {
+    pub fn distinct(mut self, index: usize) -> Self {
         self.inputs[index].domain = Domain::Distinct;
         self
     }
@@ -201,8 +255,11 @@ impl Case {
             .collect()
     }
 
-    /// Checks every property on inputs drawn from `seed`; the error says which one failed and how.
-    pub(crate) fn check(&self, seed: u64) -> Result<(), String> {
+    /// Checks properties 1 to 6 on inputs drawn from `seed`.
+    ///
+    /// # Errors
+    /// Which one failed and how.
+    pub fn check(&self, seed: u64) -> Result<(), String> {
         let label = self.label();
         let fail = |what: &str, how: String| Err(format!("{label}: {what}: {how}"));
         let shapes: Vec<Shape> = self.inputs.iter().map(|i| i.shape).collect();
@@ -230,13 +287,13 @@ impl Case {
         let scale = expected.data.iter().fold(self.unit, |largest: f64, x| largest.max(x.abs()));
         for (i, (&got, &want)) in result.output.iter().zip(&expected.data).enumerate() {
             let error = (f64::from(got) - want).abs();
-            if error.is_nan() || error > self.tolerance * scale {
+            if error.is_nan() || error > TOLERANCE * scale {
                 return fail("forward", format!("element {i} is {got}, the reference says {want}"));
             }
         }
 
         // 2: backward against the central difference of the reference, one input at a time.
-        for (k, input) in self.inputs.iter().enumerate().filter(|(_, input)| input.differentiable) {
+        for (k, input) in self.inputs.iter().enumerate() {
             let Some(gradient) = &result.gradients[k] else {
                 return fail("backward", format!("no gradient {k}"));
             };
@@ -274,7 +331,7 @@ impl Case {
                 let largest = gradient.iter().fold(self.unit, |l: f64, &g| l.max(f64::from(g).abs()));
                 // The difference of f64s itself is exact to about 1e-16 / h of the values.
                 let noise = 1e-11 / h * scale * 1e-3;
-                let room = self.tolerance * (mass.max(terms) + largest) + noise;
+                let room = TOLERANCE * (mass.max(terms) + largest) + noise;
                 if (slope - ours).abs().is_nan() || (slope - ours).abs() > room {
                     return fail(
                         "backward",
@@ -322,59 +379,13 @@ impl Case {
         Ok(())
     }
 
-    /// 7: on a tape, every input used twice, by two applications of the op with different upstream gradients.
-    pub(crate) fn check_use_twice(self, seed: u64) -> Result<(), String> {
-        let label = self.label();
-        let shapes: Vec<Shape> = self.inputs.iter().map(|i| i.shape).collect();
-        let plan = self.op.plan(&shapes).map_err(|m| format!("{label}: plan: {m}"))?;
-        let inputs = self.draw(seed);
-        let all = vec![true; inputs.len()];
-        let upstreams =
-            [direction(seed, "first", plan.output.len()), direction(seed, "second", plan.output.len())];
-        let separate: Vec<Pass> = upstreams.iter().map(|g| self.run(plan, &inputs, g, &all)).collect();
-
-        let mut params = Params::new();
-        let mut root = Builder::new(&mut params, 0);
-        let handles: Vec<_> = (inputs.iter().enumerate())
-            .map(|(i, x)| {
-                root.weight(&i.to_string(), x.shape(), Layout::same(x.shape()), Init::Constant(0.0))
-            })
-            .collect();
-        for (&handle, x) in handles.iter().zip(&inputs) {
-            params.get_mut(handle).copy_from_slice(x.data());
-        }
-        let engine = Engine::new();
-        let mut gradients = Gradients::new(&params);
-        {
-            let tape = Tape::train(&engine, &params);
-            let vars: Vec<_> = handles.iter().map(|&p| tape.param(p)).collect();
-            let shared: std::sync::Arc<dyn Op> = self.op.into();
-            let [first, second] = [0, 1].map(|_| tape.apply(Shared(shared.clone()), &vars));
-            let [a, b] = upstreams.clone();
-            tape.apply(Weighted(a, b), &[first, second]).backward(&mut gradients);
-        }
-        for (i, &handle) in handles.iter().enumerate() {
-            let got = gradients.get(&params, handle);
-            let parts = separate.iter().map(|pass| pass.gradients[i].as_deref().unwrap_or_default());
-            let sums = parts
-                .fold(vec![0.0; got.len()], |sum, part| sum.iter().zip(part).map(|(a, b)| a + b).collect());
-            if let Some(n) = (0..got.len()).find(|&n| got[n] != sums[n]) {
-                return Err(format!(
-                    "{label}: used twice, gradient {i} is {} at {n}, not {}",
-                    got[n], sums[n]
-                ));
-            }
-        }
-        Ok(())
-    }
-
     fn run(&self, plan: Plan, inputs: &[Tensor], upstream: &[f32], wanted: &[bool]) -> Pass {
         let views: Vec<View<'_>> = inputs.iter().map(|t| View { shape: t.shape(), data: t.data() }).collect();
         let mut output = vec![f32::NAN; plan.output.len()];
         let mut saved = vec![f32::NAN; plan.saved];
         self.op.forward(&views, &mut output, &mut saved);
-        let mut gradients: Vec<Option<Vec<f32>>> = (inputs.iter().zip(wanted).zip(&self.inputs))
-            .map(|((t, &w), input)| (w && input.differentiable).then(|| vec![f32::NAN; t.shape().len()]))
+        let mut gradients: Vec<Option<Vec<f32>>> = (inputs.iter().zip(wanted))
+            .map(|(input, &wanted)| wanted.then(|| vec![f32::NAN; input.shape().len()]))
             .collect();
         let (draft, saved) = saved.split_at(if plan.draft { views[0].data.len() } else { 0 });
         if let Some(gradient) = gradients[0].as_mut().filter(|_| plan.draft) {
@@ -412,74 +423,25 @@ impl Pass {
 /// Numbers in ±1, none of them 0.
 fn direction(seed: u64, purpose: &str, len: usize) -> Vec<f32> {
     let stream = Stream::new(seed, purpose, &[]);
-    (0..len as u64).map(|i| stream.uniform(i) * 2.0 - 1.0 + 0.5_f32.powi(26)).collect()
+    (0..len as u64).map(|i| stream.uniform(i) * 2.0 - 1.0 + 1.0 / (1 << 26) as f32).collect()
 }
 
 /// Sizes for a random case, drawn by proptest and shrunk towards the smallest.
 #[derive(Clone, Debug)]
-pub(crate) struct Sizes(pub(crate) Vec<u16>);
+pub struct Sizes(pub Vec<u16>);
 
 impl Sizes {
     /// The next size, between `low` and `high`.
-    pub(crate) fn next(&mut self, low: usize, high: usize) -> usize {
+    pub fn next(&mut self, low: usize, high: usize) -> usize {
         low + usize::from(self.0.pop().unwrap_or(0)) % (high - low + 1)
     }
 }
 
 /// Labels below `classes` for a case.
-pub(crate) fn labels(seed: u64, count: usize, classes: usize) -> std::sync::Arc<[u32]> {
+pub fn labels(seed: u64, count: usize, classes: usize) -> std::sync::Arc<[u32]> {
     let stream = Stream::new(seed, "gradcheck/labels", &[]);
     (0..count as u64).map(|i| stream.below(i, classes as u64) as u32).collect()
 }
 
 /// Sizes around the width of a vector.
-pub(crate) const EDGE_SIZES: [usize; 6] = [1, 15, 16, 17, 31, 33];
-
-/// One op used by several nodes.
-#[derive(Debug)]
-struct Shared(std::sync::Arc<dyn Op>);
-
-impl Op for Shared {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn plan(&self, inputs: &[Shape]) -> Result<Plan, super::Mismatch> {
-        self.0.plan(inputs)
-    }
-
-    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
-        self.0.forward(inputs, output, saved);
-    }
-
-    fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
-        self.0.backward(at, gradients);
-    }
-}
-
-/// The sum of two tensors, weighted element by element.
-#[derive(Debug)]
-struct Weighted(Vec<f32>, Vec<f32>);
-
-impl Op for Weighted {
-    fn name(&self) -> &'static str {
-        "weighted"
-    }
-
-    fn plan(&self, _: &[Shape]) -> Result<Plan, super::Mismatch> {
-        Ok(Plan::output(Shape::SCALAR))
-    }
-
-    fn forward(&self, inputs: &[View<'_>], output: &mut [f32], _: &mut [f32]) {
-        let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(x, w)| x * w).sum::<f32>();
-        output[0] = dot(inputs[0].data, &self.0) + dot(inputs[1].data, &self.1);
-    }
-
-    fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
-        for (slot, weights) in gradients.iter_mut().zip([&self.0, &self.1]) {
-            if let Some(slot) = slot {
-                slot.iter_mut().zip(weights).for_each(|(s, w)| *s = w * at.grad[0]);
-            }
-        }
-    }
-}
+pub const EDGE_SIZES: [usize; 6] = [1, 15, 16, 17, 31, 33];

@@ -6,16 +6,15 @@
 //! where a variable was used more than once. `examples/01_gradient.rs` is the lesson.
 
 mod engine;
-#[cfg(test)]
-pub(crate) mod gradcheck;
+pub mod gradcheck;
 mod op;
 mod params;
 mod tape;
 mod work;
 
 pub use engine::{Anomaly, Engine, Observer};
-pub use op::{Mismatch, Op, Plan, Point, View};
-pub(crate) use op::{arity, plan, require};
+pub use op::{Mismatch, Op, Plan, Point, View, arity};
+pub(crate) use op::{plan, require};
 pub use params::{Builder, Entry, Gradients, Init, Layout, Param, Params, Role};
 pub use tape::{Tape, Var};
 pub use work::{MultiplyAdds, Pass, Run};

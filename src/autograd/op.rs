@@ -47,6 +47,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
+impl std::error::Error for Mismatch {}
+
 /// Returns `Err(Mismatch)` with the formatted message unless the condition holds.
 macro_rules! require {
     ($condition:expr, $($message:tt)+) => {
@@ -115,6 +117,6 @@ pub(crate) fn plan(op: &dyn Op, inputs: &[Shape]) -> Result<Plan, Mismatch> {
 ///
 /// # Errors
 /// If there are more or fewer.
-pub(crate) fn arity<const N: usize>(inputs: &[Shape]) -> Result<[Shape; N], Mismatch> {
+pub fn arity<const N: usize>(inputs: &[Shape]) -> Result<[Shape; N], Mismatch> {
     inputs.try_into().map_err(|_| Mismatch(format!("it takes {N} inputs, not {}", inputs.len())))
 }

@@ -6,7 +6,7 @@
 //! given back to the engine as soon as the walk has passed it.
 
 use super::engine::{Anomaly, Engine};
-use super::op::{Op, Point, View};
+use super::op::{Mismatch, Op, Point, View};
 use super::params::{Gradients, Param, Params, Role};
 use crate::simd::slice;
 use crate::tensor::{Buffer, Shape, Tensor};
@@ -47,6 +47,11 @@ struct Node {
 }
 
 impl Node {
+    /// Whether it was made by [`Tape::variable`], and no backward pass has come by yet.
+    fn is_variable(&self) -> bool {
+        self.trained && self.op.is_none() && matches!(self.value, Value::Held(_))
+    }
+
     /// How many numbers of `saved` are the draft.
     fn draft_len(&self) -> usize {
         if self.draft { self.inputs[0].1.len() } else { 0 }
@@ -57,6 +62,8 @@ impl Node {
 enum Value {
     Held(Buffer),
     Param(Param),
+    /// Of a variable that the walk has passed: its gradient.
+    Gradient(Buffer),
     /// Given back by the walk.
     Released,
 }
@@ -102,9 +109,18 @@ impl<'t> Tape<'t> {
         self.constant(value.shape(), |numbers| numbers.copy_from_slice(value.data()))
     }
 
+    /// A copy of a tensor with respect to which the backward pass differentiates, as it does with respect to weights:
+    /// [`Var::gradient`].
+    pub fn variable(&'t self, value: &Tensor) -> Var<'t> {
+        self.leaf(value.shape(), true, |numbers| numbers.copy_from_slice(value.data()))
+    }
+
     /// A constant whose numbers `fill` writes; it must overwrite all of them.
     pub fn constant(&'t self, shape: impl Into<Shape>, fill: impl FnOnce(&mut [f32])) -> Var<'t> {
-        let shape = shape.into();
+        self.leaf(shape.into(), false, fill)
+    }
+
+    fn leaf(&'t self, shape: Shape, trained: bool, fill: impl FnOnce(&mut [f32])) -> Var<'t> {
         let mut value = self.engine.take(shape.len());
         fill(&mut value);
         let value = Value::Held(value);
@@ -115,7 +131,7 @@ impl<'t> Tape<'t> {
             saved: Buffer::zeros(0),
             draft: false,
             shape,
-            trained: false,
+            trained,
         });
         Var { tape: self, node, shape }
     }
@@ -149,12 +165,25 @@ impl<'t> Tape<'t> {
     /// If the op does not take inputs of these shapes, or they lie on another tape.
     #[track_caller]
     pub fn apply(&'t self, op: impl Op + 'static, inputs: &[Var<'t>]) -> Var<'t> {
+        match self.try_apply(op, inputs) {
+            Ok(output) => output,
+            Err(mismatch) => panic!("{mismatch}"),
+        }
+    }
+
+    /// As [`Tape::apply`], for whoever does not know the shapes beforehand.
+    ///
+    /// # Errors
+    /// If the op does not take inputs of these shapes: its name, the shapes, and what it wants. The tape is then as it was.
+    ///
+    /// # Panics
+    /// If inputs lie on another tape.
+    #[track_caller]
+    pub fn try_apply(&'t self, op: impl Op + 'static, inputs: &[Var<'t>]) -> Result<Var<'t>, Mismatch> {
         assert!(inputs.iter().all(|x| std::ptr::eq(x.tape, self)), "{}: an input of another tape", op.name());
         let shapes: Vec<Shape> = inputs.iter().map(|x| x.shape).collect();
-        let plan = match super::plan(&op, &shapes) {
-            Ok(plan) => plan,
-            Err(mismatch) => panic!("{} of {shapes:?}: {mismatch}", op.name()),
-        };
+        let plan = super::plan(&op, &shapes)
+            .map_err(|mismatch| Mismatch(format!("{} of {shapes:?}: {mismatch}", op.name())))?;
         let mut output = self.engine.take(plan.output.len());
         let mut saved = self.engine.take(plan.saved);
         let inputs: Vec<(usize, Shape)> = inputs.iter().map(|x| (x.node, x.shape)).collect();
@@ -168,7 +197,7 @@ impl<'t> Tape<'t> {
         let op = Some(Box::new(op) as Box<dyn Op>);
         let (value, shape, draft) = (Value::Held(output), plan.output, plan.draft);
         let node = self.push(Node { op, inputs, value, saved, draft, shape, trained });
-        Var { tape: self, node, shape: plan.output }
+        Ok(Var { tape: self, node, shape: plan.output })
     }
 
     /// Records a new value of a statistic; `update(old, new)` must overwrite all of `new`.
@@ -189,8 +218,8 @@ impl Drop for Tape<'_> {
     fn drop(&mut self) {
         for node in self.nodes.get_mut().drain(..) {
             self.engine.recycle(node.saved);
-            if let Value::Held(value) = node.value {
-                self.engine.recycle(value);
+            if let Value::Held(numbers) | Value::Gradient(numbers) = node.value {
+                self.engine.recycle(numbers);
             }
         }
         for (_, value) in self.observed.get_mut().drain(..) {
@@ -228,7 +257,7 @@ impl<'t> Var<'t> {
         let nodes = self.tape.nodes.borrow();
         let node = &nodes[self.node];
         assert!(
-            !matches!(node.value, Value::Released),
+            !matches!(node.value, Value::Released | Value::Gradient(_)),
             "a value is read after the backward pass released it"
         );
         look(&node.saved[node.draft_len()..])
@@ -253,6 +282,19 @@ impl<'t> Var<'t> {
         let shape = shape.into();
         assert_eq!(self.shape.len(), shape.len(), "reshape of {} to {shape}", self.shape);
         Var { shape, ..self }
+    }
+
+    /// The gradient of the number that `backward` was called on with respect to this [variable](Tape::variable); zeros if that
+    /// does not depend on it.
+    ///
+    /// # Panics
+    /// If it is no variable, or was not on the way of a backward pass: that goes from its number back to the tape's beginning.
+    #[track_caller]
+    pub fn gradient(self) -> Tensor {
+        match &self.tape.nodes.borrow()[self.node].value {
+            Value::Gradient(gradient) => Tensor::new(self.shape, &gradient[..self.shape.len()]),
+            _ => panic!("gradient() of what is no variable, or was not on the way of a backward pass"),
+        }
     }
 
     /// Overwrites `gradients` with those of this number with respect to every weight, and with the statistics that
@@ -281,6 +323,18 @@ impl<'t> Var<'t> {
             pending[self.node] = Some(one);
         }
         for i in (0..=self.node).rev() {
+            if nodes[i].is_variable() {
+                let gradient = pending[i].take().unwrap_or_else(|| {
+                    let mut zeros = engine.take(nodes[i].shape.len());
+                    zeros.fill(0.0);
+                    zeros
+                });
+                if let Value::Held(value) = std::mem::replace(&mut nodes[i].value, Value::Gradient(gradient))
+                {
+                    engine.recycle(value);
+                }
+                continue;
+            }
             let saved = std::mem::replace(&mut nodes[i].saved, Buffer::zeros(0));
             if let Some(gradient) = pending[i].take() {
                 let numbers = &gradient[..nodes[i].shape.len()];
@@ -378,7 +432,7 @@ fn data<'a>(node: &'a Node, params: &'a Params) -> &'a [f32] {
     match &node.value {
         Value::Held(buffer) => buffer,
         Value::Param(param) => params.get(*param),
-        Value::Released => panic!("a value is read after the backward pass released it"),
+        Value::Gradient(_) | Value::Released => panic!("a value is read after the backward pass released it"),
     }
 }
 
@@ -395,3 +449,6 @@ impl fmt::Debug for Tape<'_> {
         write!(f, "Tape({} nodes)", self.nodes.borrow().len())
     }
 }
+
+#[cfg(test)]
+mod tests;

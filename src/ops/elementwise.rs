@@ -10,7 +10,7 @@ use crate::tensor::Shape;
 use std::fmt::Debug;
 
 /// A function of N numbers, and its partial derivatives.
-pub(super) trait ElementWise<const N: usize>: Copy + Debug + Send + Sync + 'static {
+pub trait ElementWise<const N: usize>: Copy + Debug + Send + Sync + 'static {
     /// The name in messages and profiles.
     const NAME: &'static str;
 
@@ -32,7 +32,7 @@ pub(super) trait ElementWise<const N: usize>: Copy + Debug + Send + Sync + 'stat
 
 /// The op of an element-wise function.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Each<F, const N: usize>(pub(super) F);
+pub struct Each<F, const N: usize>(pub F);
 
 impl<F: ElementWise<N>, const N: usize> Op for Each<F, N> {
     fn name(&self) -> &'static str {

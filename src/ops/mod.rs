@@ -35,6 +35,7 @@ ops! {
     conv2d_logistic_mixture,
     conv_transpose2d,
     cross_entropy,
+    div,
     exp,
     gather_rows,
     leaky_relu,
@@ -64,6 +65,7 @@ pub(crate) use batch_norm::EPSILON;
 pub use batch_norm_conv2d::Product;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
+pub use elementwise::{Each, ElementWise};
 pub use statistics::Statistics;
 
 #[cfg(test)]

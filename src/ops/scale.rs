@@ -33,6 +33,26 @@ impl<'t> Var<'t> {
     }
 }
 
+impl<'t> std::ops::Mul<f32> for Var<'t> {
+    type Output = Var<'t>;
+
+    /// Every element times a number.
+    #[track_caller]
+    fn mul(self, factor: f32) -> Var<'t> {
+        self.scale(factor)
+    }
+}
+
+impl<'t> std::ops::Neg for Var<'t> {
+    type Output = Var<'t>;
+
+    /// Every element times -1.
+    #[track_caller]
+    fn neg(self) -> Var<'t> {
+        self.scale(-1.0)
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;

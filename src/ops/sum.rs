@@ -39,6 +39,11 @@ impl<'t> Var<'t> {
     pub fn sum(self) -> Var<'t> {
         self.tape().apply(Sum, &[self])
     }
+
+    /// The mean of all elements: a single number.
+    pub fn mean(self) -> Var<'t> {
+        self.sum().scale(1.0 / self.shape().len() as f32)
+    }
 }
 
 #[cfg(test)]

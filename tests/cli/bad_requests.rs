@@ -1,7 +1,7 @@
 //! Flags, configurations and folders that cannot be used: one sentence, exit code 2, nothing changed.
 
-use super::program::runner;
 use super::{Folder, refused, train};
+use crate::program::runner;
 use std::fs;
 use std::process::{Command, Stdio};
 

@@ -1,7 +1,7 @@
 //! Checkpoints and weights that are damaged, runs that diverge: what was good stays.
 
-use super::program::runner;
 use super::{Folder, refused, text, train};
+use crate::program::runner;
 use diva::store::checkpoint::{Checkpoint, sha256_hex};
 use diva::store::tensors::TensorFile;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Several processes and one run: the second is refused, the dead are no obstacle, and nobody takes another's folder.
 
-use super::program::runner;
 use super::{Folder, assert_same_run, refused, success, train};
+use crate::program::runner;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;

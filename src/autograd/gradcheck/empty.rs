@@ -6,12 +6,15 @@ use crate::tensor::Shape;
 
 impl Case {
     /// The plan for inputs of these shapes.
-    pub(crate) fn plan(&self, shapes: &[Shape]) -> Result<Plan, Mismatch> {
+    ///
+    /// # Errors
+    /// As [`crate::autograd::Op::plan`], or if an input or the output would hold no numbers.
+    pub fn plan(&self, shapes: &[Shape]) -> Result<Plan, Mismatch> {
         plan(&*self.op, shapes)
     }
 
     /// The shapes of the inputs with a size of 0: each size of each input in turn, wherever else it stands too.
-    pub(crate) fn shapes_with_a_size_of_0(&self) -> Vec<Vec<Shape>> {
+    pub fn shapes_with_a_size_of_0(&self) -> Vec<Vec<Shape>> {
         let sizes = self.inputs.iter().flat_map(|input| input.shape.sizes().to_vec());
         let without = |gone: usize| {
             let emptied = |shape: Shape| {

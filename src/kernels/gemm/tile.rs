@@ -172,9 +172,9 @@ fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
         }
         for (i, sums) in sums.iter_mut().enumerate() {
             let index = corner + i * row_stride + k * column_stride;
-            debug_assert!(index < a.data.len(), "number {index} of {}", a.data.len());
             // SAFETY: the largest index, that of the tile's last row (i = M - 1) and the block's last column
             // (k = rows_of_b.len() - 1), was checked above; the others are no larger, for strides are not negative.
+            // With debug assertions get_unchecked looks at each.
             let x = unsafe { *a.data.get_unchecked(index) };
             let x = s.splat(x);
             for (sum, column) in sums.iter_mut().zip(columns) {

@@ -21,8 +21,6 @@ mod names;
 #[cfg(unix)]
 mod nasty;
 mod probabilities;
-#[path = "../program/mod.rs"]
-mod program;
 mod report;
 mod runs;
 mod sealed;
@@ -32,7 +30,7 @@ mod tensorboard;
 mod tools;
 mod unlike;
 
-use program::program;
+use crate::program::program;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
