@@ -18,7 +18,7 @@ use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use crate::tensor::Tensor;
 use crate::train::evaluate::{self, Evaluation};
-use crate::train::{recorded, run};
+use crate::train::{metrics, recorded};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -119,8 +119,9 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
 
 /// How far the run is.
 fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
-    report.metrics = if files.metrics().exists() { run::read_recorded_epochs(files)? } else { Vec::new() };
-    report.result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
+    report.metrics =
+        if files.metrics().exists() { metrics::read_recorded_epochs(files)? } else { Vec::new() };
+    report.result = if files.result().exists() { Some(metrics::read_result(&files.result())?) } else { None };
     // A run that is prolonged keeps its old result until there is a new one.
     let last = report.metrics.last().map(|epoch| &epoch.state_sha256);
     report.result.take_if(|result| last != Some(&result.checkpoint_sha256));
