@@ -4,6 +4,11 @@
 //! item or file behind `#[cfg(test)]`, may use any module and any mathematics: it takes no part in a result. A rule
 //! that is in the way is a decision to be taken in the tables below, not around them.
 
+#[path = "architecture/circles.rs"]
+mod circles;
+#[path = "architecture/functions.rs"]
+mod functions;
+
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use std::fs;
 use std::path::Path;
@@ -93,6 +98,8 @@ struct Source {
     module: Rc<Vec<String>>,
     lines: usize,
     tokens: Vec<Token>,
+    /// What is too long, tests aside.
+    long_functions: Vec<String>,
     /// Modules in files of their own that are declared here for tests only.
     test_modules: Vec<Vec<String>>,
 }
@@ -104,8 +111,14 @@ impl Source {
         module.pop_if(|last| matches!(last.as_str(), "mod" | "lib" | "main"));
         let module = Rc::new(module);
         let lines = text.lines().count();
-        let mut source =
-            Source { path: path.into(), module: module.clone(), lines, tokens: vec![], test_modules: vec![] };
+        let mut source = Source {
+            path: path.into(),
+            module: module.clone(),
+            lines,
+            tokens: vec![],
+            long_functions: vec![],
+            test_modules: vec![],
+        };
         source.read(stream, &module, false);
         source
     }
@@ -150,6 +163,9 @@ impl Source {
                         Delimiter::None => ("", ""),
                     };
                     push(open);
+                    if open == "{" && !test {
+                        self.measure(&trees[..i], group.span_close().end().line);
+                    }
                     let inside = match &trees[..i] {
                         [.., keyword, TokenTree::Ident(name)] if open == "{" && is(keyword, "mod") => {
                             Rc::new(child(module, &name.to_string()))
@@ -242,8 +258,9 @@ fn may_use(module: &str) -> Option<Vec<&'static str>> {
 
 /// Every breach of a rule in `files` (paths relative to src/, texts), as FILE:LINE: what is wrong.
 fn breaches(files: &[(String, String)]) -> Vec<String> {
-    let sources: Vec<Source> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
-    let test_modules: Vec<&Vec<String>> = sources.iter().flat_map(|source| &source.test_modules).collect();
+    let mut sources: Vec<Source> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
+    let test_modules: Vec<Vec<String>> =
+        sources.iter().flat_map(|source| &source.test_modules).cloned().collect();
     let mut found = vec![];
     for source in &sources {
         if source.lines > MOST_LINES {
@@ -256,8 +273,11 @@ fn breaches(files: &[(String, String)]) -> Vec<String> {
         if !test_modules.iter().any(|module| source.module.starts_with(module)) {
             dependencies(source, &mut found);
             mathematics(source, &mut found);
+            found.extend(source.long_functions.iter().cloned());
         }
     }
+    sources.retain(|source| !test_modules.iter().any(|module| source.module.starts_with(module)));
+    circles::breaches(&sources, &mut found);
     found
 }
 

@@ -20,7 +20,7 @@ use diva::store::checkpoint::{Checkpoint, sha256_hex};
 use diva::store::tensors::TensorFile;
 use diva::train::dataset;
 use diva::train::gradients::BatchFile;
-use diva::train::run;
+use diva::train::metrics;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -484,8 +484,8 @@ fn metrics_and_results() {
     ];
     assert_bounded("metrics", Bound(24, 16 * KIB), files, |file| {
         let (text, path) = (std::str::from_utf8(file).unwrap(), Path::new("file"));
-        drop(run::parse_metrics(text, path));
-        drop(run::parse_result(text, path));
+        drop(metrics::parse_metrics(text, path));
+        drop(metrics::parse_result(text, path));
         drop(UnlikeTraining::parse(text, path));
     });
 }

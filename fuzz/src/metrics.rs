@@ -3,7 +3,7 @@
 use diva::config::Config;
 use diva::experiments::unlike::UnlikeTraining;
 use diva::report::curves;
-use diva::train::run;
+use diva::train::metrics::{parse_metrics, parse_result};
 use std::path::Path;
 
 /// Epochs that are drawn; more only take longer.
@@ -15,16 +15,16 @@ pub fn metrics(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     let path = Path::new("a file of the run");
     if mode % 3 == 1 {
-        let Ok(result) = run::parse_result(text, path) else { return unlike(text, path) };
+        let Ok(result) = parse_result(text, path) else { return unlike(text, path) };
         let written = serde_json::to_string_pretty(&result).expect("a result is plain data");
-        assert_eq!(run::parse_result(&written, path).as_ref(), Ok(&result));
+        assert_eq!(parse_result(&written, path).as_ref(), Ok(&result));
         return true;
     }
-    let Ok(metrics) = run::parse_metrics(text, path) else { return false };
+    let Ok(metrics) = parse_metrics(text, path) else { return false };
     assert_eq!(metrics.len(), text.lines().count());
     let lines = metrics.iter().map(|line| serde_json::to_string(line).expect("metrics are plain data"));
     let written = lines.collect::<Vec<_>>().join("\n");
-    assert_eq!(run::parse_metrics(&written, path).as_ref(), Ok(&metrics));
+    assert_eq!(parse_metrics(&written, path).as_ref(), Ok(&metrics));
     if mode % 3 == 2 && metrics.len() <= DRAWN {
         let config = Config::resolve(None, None, &[], None).expect("the preset is a configuration");
         for png in [

@@ -6,7 +6,7 @@ use diva::experiments::sweep::table::{Cell, Collection, Missing, OfSeed, Row, Ta
 use diva::names::is_plain;
 use diva::report::run_report::{self, KnowledgeRow, RunReport, Views};
 use diva::tables::{csv_line, markdown_line};
-use diva::train::run;
+use diva::train::metrics::parse_metrics;
 use std::path::Path;
 
 /// Names in one input; more only take longer.
@@ -125,7 +125,7 @@ fn report(name: &dyn Fn(usize) -> String) -> RunReport {
     config.data.domains =
         domains.iter().cloned().map(DomainName::Name).chain([config.data.test_domain.clone()]).collect();
     let line = r#"{"epoch":1,"beta":1.0,"loss":2.0,"ce_y":1e-3,"train_accuracy":0.875,"domain_accuracy":{},"test_accuracy":0.5,"state_sha256":"00ff","train_seconds":1.5,"evaluate_seconds":0.5,"images_per_second":100.0}"#;
-    let mut metrics = run::parse_metrics(line, Path::new("metrics.jsonl")).expect("a line of metrics");
+    let mut metrics = parse_metrics(line, Path::new("metrics.jsonl")).expect("a line of metrics");
     metrics[0].state_sha256 = name(3);
     RunReport {
         name: name(4),

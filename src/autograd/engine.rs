@@ -3,8 +3,8 @@
 //! A training step needs the same buffers as the one before it. They are kept by exact length and handed out again,
 //! so that after the first step no tensor memory is allocated; [`Engine::misses`] counts the exceptions.
 
-use super::op::{Op, Point, View};
-use super::work::{Pass, Run};
+use super::op::{Op, Point, Run, View};
+use super::work::Pass;
 use crate::simd::slice;
 use crate::tensor::{Buffer, Shape};
 use std::cell::{Cell, RefCell};

@@ -13,8 +13,8 @@ mod tape;
 mod work;
 
 pub use engine::{Anomaly, Engine, Observer};
-pub use op::{Mismatch, Op, Plan, Point, View, arity};
+pub use op::{Mismatch, Op, Plan, Point, Run, View, arity};
 pub(crate) use op::{plan, require};
 pub use params::{Builder, Entry, Gradients, Init, Layout, Param, Params, Role};
 pub use tape::{Tape, Var};
-pub use work::{MultiplyAdds, Pass, Run};
+pub use work::{MultiplyAdds, Pass};

@@ -1,4 +1,4 @@
-//! The contract of an op: slices in, slices out, no knowledge of the tape.
+//! The contract of an op: slices in, slices out, no knowledge of the tape; and a run of one, as it is observed.
 
 use super::work::{MultiplyAdds, Pass};
 use crate::tensor::Shape;
@@ -97,6 +97,43 @@ pub trait Op: fmt::Debug + Send + Sync {
     /// profiles. None, unless the op multiplies matrices.
     fn multiply_adds(&self, _inputs: &[Shape], _output: Shape, _pass: Pass<'_>) -> MultiplyAdds {
         MultiplyAdds::default()
+    }
+}
+
+/// One run of an op, as the observer of an [`Engine`](super::Engine) sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The op.
+    pub op: &'a dyn Op,
+    /// The shapes of its inputs.
+    pub inputs: &'a [Shape],
+    /// The shape of its output.
+    pub output: Shape,
+    /// Which pass is run.
+    pub pass: Pass<'a>,
+}
+
+impl Run<'_> {
+    /// The multiply-adds of the matrix products in this pass.
+    pub fn multiply_adds(&self) -> MultiplyAdds {
+        self.op.multiply_adds(self.inputs, self.output, self.pass)
+    }
+
+    /// The bytes of the tensors that this pass is given: the inputs, the output or its gradient, and the gradients to
+    /// be written, each once. A pass that goes over one of them twice moves more, one that ignores an input less.
+    pub fn bytes(&self) -> usize {
+        let inputs: usize = self.inputs.iter().map(Shape::len).sum();
+        let gradients: usize = match self.pass {
+            Pass::Forward => 0,
+            Pass::Backward { wanted } => self
+                .inputs
+                .iter()
+                .zip(wanted)
+                .filter(|(_, wanted)| **wanted)
+                .map(|(input, _)| input.len())
+                .sum(),
+        };
+        size_of::<f32>() * (inputs + self.output.len() + gradients)
     }
 }
 

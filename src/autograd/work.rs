@@ -1,11 +1,8 @@
 //! What one run of an op costs: its multiply-adds, and the tensors that go through it.
 //!
 //! Both follow from the shapes. An op that multiplies matrices says how many multiply-adds it does
-//! ([`Op::multiply_adds`]); every tensor that goes in or comes out is counted once. How long a run takes is for the
-//! caller to find out: the library has no clock.
-
-use super::op::Op;
-use crate::tensor::Shape;
+//! ([`Op::multiply_adds`](super::Op::multiply_adds)); every tensor that goes in or comes out is counted once
+//! ([`Run::bytes`](super::Run::bytes)). How long a run takes is for the caller to find out: the library has no clock.
 
 /// The multiply-adds of one pass of an op; each is worth two floating-point operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,42 +32,5 @@ impl Pass<'_> {
             Pass::Forward => 1,
             Pass::Backward { wanted } => wanted.iter().take(2).filter(|&&wanted| wanted).count(),
         }
-    }
-}
-
-/// One run of an op, as the observer of an [`Engine`](super::Engine) sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
-    /// The op.
-    pub op: &'a dyn Op,
-    /// The shapes of its inputs.
-    pub inputs: &'a [Shape],
-    /// The shape of its output.
-    pub output: Shape,
-    /// Which pass is run.
-    pub pass: Pass<'a>,
-}
-
-impl Run<'_> {
-    /// The multiply-adds of the matrix products in this pass.
-    pub fn multiply_adds(&self) -> MultiplyAdds {
-        self.op.multiply_adds(self.inputs, self.output, self.pass)
-    }
-
-    /// The bytes of the tensors that this pass is given: the inputs, the output or its gradient, and the gradients to
-    /// be written, each once. A pass that goes over one of them twice moves more, one that ignores an input less.
-    pub fn bytes(&self) -> usize {
-        let inputs: usize = self.inputs.iter().map(Shape::len).sum();
-        let gradients: usize = match self.pass {
-            Pass::Forward => 0,
-            Pass::Backward { wanted } => self
-                .inputs
-                .iter()
-                .zip(wanted)
-                .filter(|(_, wanted)| **wanted)
-                .map(|(input, _)| input.len())
-                .sum(),
-        };
-        size_of::<f32>() * (inputs + self.output.len() + gradients)
     }
 }

@@ -11,7 +11,7 @@ use crate::store::durable;
 use crate::store::lock::Lock;
 use crate::store::run_folder::{Claim, RunFolder};
 use crate::train::metrics::EpochMetrics;
-use crate::train::run::{self, Watcher};
+use crate::train::run::Watcher;
 use crate::train::trainer::{StepLoss, Trainer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::iterator::{Signals, SignalsInfo};
@@ -258,7 +258,7 @@ impl Watcher for Console {
             trainer.state().params.trained()
         ));
         let done = trainer.state().progress.epochs;
-        if run::is_done(trainer) {
+        if trainer.is_done() {
             self.say(&format!("{done} epochs are done: what is missing of their result is made"));
         } else if done > 0 || trainer.state().progress.batches > 0 {
             self.say(&format!("goes on in epoch {} of {}", done + 1, config.train.epochs));

@@ -18,7 +18,7 @@ use crate::store::durable;
 use crate::store::run_folder::{RunFolder, refuse_file_of_a_run};
 use crate::tensor::Tensor;
 use crate::train::evaluate::{self, Evaluation};
-use crate::train::{recorded, run, seals};
+use crate::train::{metrics, recorded, seals};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -122,8 +122,9 @@ fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
 /// How far the run is.
 fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
     // In this order: a run that ends in between has its last line before its result.
-    let result = if files.result().exists() { Some(run::read_result(&files.result())?) } else { None };
-    report.metrics = if files.metrics().exists() { run::read_recorded_epochs(files)? } else { Vec::new() };
+    let result = if files.result().exists() { Some(metrics::read_result(&files.result())?) } else { None };
+    report.metrics =
+        if files.metrics().exists() { metrics::read_recorded_epochs(files)? } else { Vec::new() };
     if let Some(result) = result.as_ref().filter(|_| !report.metrics.is_empty()) {
         seals::check_result(result, &report.metrics, &report.config).map_err(|what| {
             let path = shown(&files.result());

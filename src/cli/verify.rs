@@ -9,9 +9,9 @@ use crate::names::shown;
 use crate::store::checkpoint::sha256_hex;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
-use crate::train::metrics::EpochMetrics;
+use crate::train::metrics::{self, EpochMetrics};
 use crate::train::verify::{self, RepeatedEpoch};
-use crate::train::{evaluate, recorded, run, seals};
+use crate::train::{evaluate, recorded, seals};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ impl Verify {
     pub(super) fn run(&self) -> Result<()> {
         let (folder, run) = (RunFolder::new(&self.run), shown(&self.run));
         let config = self.elsewhere.config("repeat", &folder)?;
-        let mut lines = run::read_recorded_epochs(&folder)?;
+        let mut lines = metrics::read_recorded_epochs(&folder)?;
         if !(1..=lines.len()).contains(&self.epochs) {
             let (asked, there) = (self.epochs, lines.len());
             return Err(Error::request(format!(
@@ -111,7 +111,7 @@ fn result_difference(
     if !folder.result().exists() {
         return Ok(None);
     }
-    let result = run::read_result(&folder.result())?;
+    let result = metrics::read_result(&folder.result())?;
     if let Err(what) = seals::check_result(&result, lines, config) {
         return Ok(Some(what));
     }

@@ -6,10 +6,10 @@
 
 use super::ModelKind;
 use super::readers::{self, Group};
-use super::write::shown;
+use super::values::{either, shown};
 use crate::error::{Error, Result};
 use crate::names;
-use toml::Value;
+use toml::{Table, Value};
 
 /// A key of the configuration.
 pub(super) struct Key {
@@ -36,6 +36,11 @@ impl Key {
     /// is one over the whole training.
     pub(super) fn decides_results_of(&self, kind: ModelKind) -> bool {
         self.decides_results || (kind == ModelKind::Dann && self.name == "train.epochs")
+    }
+
+    /// The sentence that refuses this key in a complete configuration where nothing reads it.
+    pub(super) fn without_effect(&self, config: &Table) -> Option<String> {
+        readers::without_effect(self.name, self.readers, config)
     }
 }
 
@@ -246,14 +251,6 @@ fn is_domain(value: &Value) -> bool {
 fn is_distribution(probabilities: &[f64]) -> bool {
     probabilities.iter().all(|&probability| probability >= LEAST_PROBABILITY)
         && (probabilities.iter().sum::<f64>() - 1.0).abs() <= 1e-6
-}
-
-/// `a, b or c`.
-pub(super) fn either(names: &[String]) -> String {
-    match names {
-        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
-        _ => names.concat(),
-    }
 }
 
 /// The row of a dotted name.

@@ -2,7 +2,7 @@
 //! layer each, and a configuration is what is left when they are laid on top of each other.
 
 use super::keys::{self, KEYS, SECTIONS, WIDTH_OF_BOTH, WIDTHS};
-use super::write::shown;
+use super::values::shown;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use toml::{Table, Value};

@@ -20,6 +20,7 @@ mod readers;
 mod request;
 mod sections;
 mod validate;
+mod values;
 mod write;
 
 pub use request::{Asked, Request};

@@ -4,9 +4,8 @@
 //! own (`validate.rs`), so that nobody is left in the dark: `model.likelihood`, which the networks decide; `data.validation` of
 //! digits. `train/tests.rs` trains with each key changed and holds the table against what comes out.
 
-use super::keys::{self, Key, either};
-use super::write::{look_up, shown};
-use toml::{Table, Value};
+use super::values::{either, look_up, shown};
+use toml::Table;
 
 /// Another key, and the values of it that make one of these readers.
 #[derive(Clone, Copy)]
@@ -60,7 +59,7 @@ pub(super) const OF_DANN: Group = &[one_of("model.kind", &["dann"])];
 
 impl Reader {
     fn is_there(&self, config: &Table) -> bool {
-        let found = value(config, self.key);
+        let found = look_up(config, self.key);
         match self.is {
             Is::OneOf(names) => names.iter().any(|&name| found.as_str() == Some(name)),
             Is::OtherThan(value) => shown(found) != value,
@@ -79,25 +78,16 @@ impl Reader {
     }
 }
 
-fn value<'config>(config: &'config Table, key: &str) -> &'config Value {
-    look_up(config, keys::find(key).unwrap_or_else(|| panic!("{key} is not in the table of keys")))
-}
-
-impl Key {
-    /// The sentence that refuses this key in a complete configuration where nothing reads it.
-    pub(super) fn without_effect(&self, config: &Table) -> Option<String> {
-        let unread = self.readers.iter().find(|group| !group.iter().any(|reader| reader.is_there(config)))?;
-        let found: Vec<String> = unread
-            .iter()
-            .map(|Reader { key, .. }| format!("{key} = {}", shown(value(config, key))))
-            .collect();
-        let readers: Vec<String> = unread.iter().map(Reader::description).collect();
-        Some(format!(
-            "{} = {} has no effect with {}; it is read with {}",
-            self.name,
-            shown(look_up(config, self)),
-            found.join(" and "),
-            readers.join(" or with ")
-        ))
-    }
+/// The sentence that refuses the key of this name in a complete configuration where one of its groups has no reader.
+pub(super) fn without_effect(name: &str, groups: &[Group], config: &Table) -> Option<String> {
+    let unread = groups.iter().find(|group| !group.iter().any(|reader| reader.is_there(config)))?;
+    let found: Vec<String> =
+        unread.iter().map(|Reader { key, .. }| format!("{key} = {}", shown(look_up(config, key)))).collect();
+    let readers: Vec<String> = unread.iter().map(Reader::description).collect();
+    Some(format!(
+        "{name} = {} has no effect with {}; it is read with {}",
+        shown(look_up(config, name)),
+        found.join(" and "),
+        readers.join(" or with ")
+    ))
 }

@@ -4,7 +4,7 @@
 //! that need no data take any `[data]` that is consistent in itself; only training asks
 //! [`validate_for_training`] whether it can also be obtained.
 
-use super::write::shown;
+use super::values::shown;
 use super::{
     Config, DomainName, Likelihood, ModelConfig, ModelKind, Networks, PriorY, Source, UnlabelledImages,
 };

@@ -2,7 +2,8 @@
 //! forbid a resumption. All three walk the table of keys, so a key cannot be forgotten in one of them.
 
 use super::Config;
-use super::keys::{KEYS, Key};
+use super::keys::KEYS;
+use super::values::{look_up, shown};
 use std::ffi::OsStr;
 use std::path::Path;
 use toml::{Table, Value};
@@ -26,7 +27,7 @@ impl Config {
                 text += &format!("\n[{its_section}]\n");
                 section = its_section;
             }
-            text += &format!("{name} = {}\n", shown(look_up(&table, key)));
+            text += &format!("{name} = {}\n", shown(look_up(&table, key.name)));
         }
         text
     }
@@ -56,7 +57,7 @@ impl Config {
         let table = self.to_table();
         let deciding = KEYS.iter().filter(|key| key.decides_results_of(self.model.kind));
         deciding
-            .map(|key| (key, shown(look_up(&table, key))))
+            .map(|key| (key, shown(look_up(&table, key.name))))
             .filter(|(key, value)| key.as_before != Some(value))
             .map(|(key, value)| (key.name, value))
             .collect()
@@ -71,7 +72,7 @@ impl Config {
         let (here, there) = (self.to_table(), asked.to_table());
         let deciding = KEYS.iter().filter(|key| key.decides_results_of(self.model.kind));
         deciding
-            .map(|key| (key.name, look_up(&here, key), look_up(&there, key)))
+            .map(|key| (key.name, look_up(&here, key.name), look_up(&there, key.name)))
             .filter(|(name, here, there)| match (here, there) {
                 (Value::String(here), Value::String(there)) if *name == "data.subset_file" => {
                     file_name(here) != file_name(there)
@@ -93,45 +94,4 @@ impl Config {
 /// What a file is called, without the folders.
 fn file_name(path: &str) -> &str {
     Path::new(path).file_name().and_then(OsStr::to_str).unwrap_or(path)
-}
-
-/// The value of a key in a complete configuration.
-pub(super) fn look_up<'table>(table: &'table Table, key: &Key) -> &'table Value {
-    let (sections, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
-    let inner = sections
-        .split('.')
-        .filter(|section| !section.is_empty())
-        .try_fold(table, |table, section| table.get(section).and_then(Value::as_table));
-    inner.and_then(|table| table.get(name)).unwrap_or_else(|| panic!("no field of Config is {}", key.name))
-}
-
-/// A value as TOML on one line, the same on every machine. The `toml` crate's own choice between kinds of
-/// quotation includes several lines, which neither a message nor an identity can use.
-pub(super) fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => quoted(text),
-        Value::Float(number) if number.is_finite() => format!("{number:?}"),
-        Value::Array(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", ")),
-        // In messages alone: no key takes a table.
-        Value::Table(table) => {
-            let pair = |(key, value): (&String, &Value)| format!("{} = {}", key.escape_debug(), shown(value));
-            format!("{{{}}}", table.iter().map(pair).collect::<Vec<_>>().join(", "))
-        }
-        _ => value.to_string(),
-    }
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            '\n' => quoted += "\\n",
-            '\t' => quoted += "\\t",
-            _ if letter.is_control() => quoted += &format!("\\u{:04X}", u32::from(letter)),
-            _ => quoted.push(letter),
-        }
-    }
-    quoted + "\""
 }

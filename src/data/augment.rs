@@ -20,9 +20,6 @@ pub struct Symmetry {
 }
 
 impl Symmetry {
-    /// That which leaves an image as it is.
-    pub const NONE: Symmetry = Symmetry { mirrored: false, upside_down: false, quarter_turns: 0 };
-
     /// What is drawn for image `image` in epoch `epoch` of a run with seed `seed`.
     pub fn drawn(seed: u64, epoch: u64, image: u64) -> Symmetry {
         let bits = Stream::new(seed, "flips and quarter turns", &[epoch]).bits(image);
@@ -157,7 +154,8 @@ mod tests {
         }
         // Pillow 13.0.0: numpy.asarray(image.transpose(Image.Transpose.ROTATE_90)) of the rows (1 2), (3 4)
         let mut to = [0; 4];
-        Symmetry { quarter_turns: 1, ..Symmetry::NONE }.apply(2, 1, &[1, 2, 3, 4], &mut to, u16::from);
+        let turned = Symmetry { mirrored: false, upside_down: false, quarter_turns: 1 };
+        turned.apply(2, 1, &[1, 2, 3, 4], &mut to, u16::from);
         assert_eq!(to, [2, 4, 1, 3]);
     }
 

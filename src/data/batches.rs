@@ -192,24 +192,6 @@ impl Dataset {
         self.gather(indices, to, Level::from);
     }
 
-    /// Writes the classes of the images `indices` to `to`.
-    ///
-    /// # Panics
-    /// If an index is too large or `to` has another length.
-    #[track_caller]
-    pub fn gather_classes(&self, indices: &[usize], to: &mut [u32]) {
-        gather_labels(&self.classes, indices, to);
-    }
-
-    /// Writes the domains of the images `indices` to `to`.
-    ///
-    /// # Panics
-    /// If an index is too large or `to` has another length.
-    #[track_caller]
-    pub fn gather_domains(&self, indices: &[usize], to: &mut [u32]) {
-        gather_labels(&self.domains, indices, to);
-    }
-
     #[track_caller]
     fn gather<T>(&self, indices: &[usize], to: &mut [T], convert: impl Fn(u8) -> T) {
         assert_eq!(to.len(), indices.len() * self.values(), "values of a batch of {} images", indices.len());
@@ -218,14 +200,6 @@ impl Dataset {
                 *to = convert(byte);
             }
         }
-    }
-}
-
-#[track_caller]
-fn gather_labels(labels: &[u32], indices: &[usize], to: &mut [u32]) {
-    assert_eq!(to.len(), indices.len(), "labels of a batch");
-    for (to, &index) in to.iter_mut().zip(indices) {
-        *to = labels[index];
     }
 }
 
@@ -377,11 +351,6 @@ mod tests {
         let mut levels = [0_u32; 4];
         data.gather_levels(&[1, 2], &mut levels);
         assert_eq!(levels, [255, 1, 102, 204]);
-        let mut labels = [0; 2];
-        data.gather_classes(&[2, 0], &mut labels);
-        assert_eq!(labels, [9, 7]);
-        data.gather_domains(&[2, 1], &mut labels);
-        assert_eq!(labels, [2, 1]);
     }
 
     /// round(255 x) of a pixel is the byte it came from, whatever its division by 255 lost.

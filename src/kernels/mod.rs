@@ -6,11 +6,11 @@
 pub mod adam;
 pub mod conv;
 pub mod gemm;
+mod lanes;
 pub mod linear_softmax;
 pub mod logistic_mixture;
 pub mod norm;
 pub mod norm_pool;
-pub mod peak;
 pub mod pool;
 pub mod residual;
 pub mod softmax;

@@ -9,8 +9,9 @@
 //! is not less than y, and none does if y is 0. If one z is NaN all of a channel are, since its statistics are or gamma or
 //! beta: the first pixel of the block gets the gradient then.
 
+use super::lanes::Lanes;
 use super::norm::{Affine, ThroughStatistics};
-use super::pool::{Lanes, corners};
+use super::pool::corners;
 use crate::parallel;
 use crate::simd::{self, Kernel, Simd};
 
@@ -89,9 +90,7 @@ impl Kernel for Forward<'_> {
                 channels,
                 #[inline(always)]
                 |lanes| {
-                    let mean = lanes.load(s, affine.mean, 0);
-                    let scale = lanes.load(s, affine.scale, 0);
-                    let shift = lanes.load(s, affine.shift, 0);
+                    let [mean, scale, shift] = affine.load(s, lanes);
                     for block in 0..width / 2 {
                         // From 0 on, the largest is rectified.
                         let mut largest = s.splat(0.0);
@@ -130,9 +129,7 @@ impl Kernel for GradientSums<'_> {
                 channels,
                 #[inline(always)]
                 |lanes| {
-                    let mean = lanes.load(s, affine.mean, 0);
-                    let scale = lanes.load(s, affine.scale, 0);
-                    let shift = lanes.load(s, affine.shift, 0);
+                    let [mean, scale, shift] = affine.load(s, lanes);
                     // A sum for each row of blocks: it costs nothing and keeps f32 sums short.
                     let (mut row_plain, mut row_weighted) = (zero, zero);
                     for block in 0..width / 2 {
@@ -183,9 +180,7 @@ impl Kernel for InputGradient<'_> {
                 channels,
                 #[inline(always)]
                 |lanes| {
-                    let mean = lanes.load(s, affine.mean, 0);
-                    let scale = lanes.load(s, affine.scale, 0);
-                    let shift = lanes.load(s, affine.shift, 0);
+                    let [mean, scale, shift] = affine.load(s, lanes);
                     let gradient = lanes.load(s, self.gradient, 0);
                     let [input, constant] = [self.statistics.input, self.statistics.constant].map(
                         #[inline(always)]

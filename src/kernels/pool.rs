@@ -3,8 +3,9 @@
 //! The gradient goes to the first largest element of a block, in row-major order, as in PyTorch. NaN is larger than every
 //! number; of several NaNs in a block the first gets the gradient, in PyTorch the last.
 
+use super::lanes::Lanes;
 use crate::parallel;
-use crate::simd::{self, Kernel, LANES, Simd};
+use crate::simd::{self, Kernel, Simd};
 
 /// y (n, height / 2, width / 2, channels) from x (n, height, width, channels); an odd last row or column is left out.
 pub fn max_pool(x: &[f32], [height, width, channels]: [usize; 3], y: &mut [f32]) {
@@ -112,46 +113,4 @@ impl Kernel for Backward<'_> {
 pub(super) fn corners(width: usize, channels: usize, block: usize) -> [usize; 4] {
     let (top, bottom) = (2 * block * channels, (width + 2 * block) * channels);
     [top, top + channels, bottom, bottom + channels]
-}
-
-/// Neighbouring channels that share a vector.
-#[derive(Clone, Copy)]
-pub(super) struct Lanes {
-    first: usize,
-    count: usize,
-}
-
-impl Lanes {
-    /// Calls `work` for every vector of channels. It must be `#[inline(always)]`: then all vectors but a last one that
-    /// is not full have a constant number of lanes, and no masks.
-    #[inline(always)]
-    pub(super) fn for_each(channels: usize, mut work: impl FnMut(Lanes)) {
-        let whole = channels - channels % LANES;
-        for first in (0..whole).step_by(LANES) {
-            work(Lanes { first, count: LANES });
-        }
-        if whole < channels {
-            work(Lanes { first: whole, count: channels - whole });
-        }
-    }
-
-    /// These channels of the pixel that starts at `pixel`.
-    #[inline(always)]
-    pub(super) fn load<S: Simd>(self, s: S, x: &[f32], pixel: usize) -> S::V {
-        let x = &x[pixel + self.first..pixel + self.first + self.count];
-        match x.try_into() {
-            Ok(whole) => s.load(whole),
-            Err(_) => s.load_head(x),
-        }
-    }
-
-    /// Overwrites these channels of the pixel that starts at `pixel`.
-    #[inline(always)]
-    pub(super) fn store<S: Simd>(self, s: S, v: S::V, y: &mut [f32], pixel: usize) {
-        let y = &mut y[pixel + self.first..pixel + self.first + self.count];
-        match y.as_mut_array() {
-            Some(whole) => s.store(v, whole),
-            None => s.store_head(v, y),
-        }
-    }
 }

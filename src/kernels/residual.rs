@@ -8,8 +8,8 @@
 //! is a quarter of h: the pixels that a transposed 1x1 convolution of stride 2 reaches, the others being 0. Memory
 //! bounds it, so that neither the normalised images nor the sum are written.
 
+use super::lanes::Lanes;
 use super::norm::{Activation, Affine};
-use super::pool::Lanes;
 use crate::parallel;
 use crate::simd::{self, Kernel, Simd};
 
@@ -82,12 +82,7 @@ impl Kernel for ActivatedSum<'_> {
                 |lanes| {
                     let [of_h, of_r] = [self.h.1, self.r.1].map(
                         #[inline(always)]
-                        |by_channel: Affine<'_>| {
-                            [by_channel.mean, by_channel.scale, by_channel.shift].map(
-                                #[inline(always)]
-                                |numbers| lanes.load(s, numbers, 0),
-                            )
-                        },
+                        |by_channel: Affine<'_>| by_channel.load(s, lanes),
                     );
                     for j in 0..width {
                         let mut skip = s.splat(0.0);

@@ -4,7 +4,7 @@
 //! y[n, p, q, o] = sum over (r, s, c) of X[n, p - r, q - s, c] w[r, s, c, o],   X[n, r, s, c] = x[n, r / 2, s / 2, c]
 //! ```
 //!
-//! with zero outside of X. `kernels/conv/upsampled.rs` says how the larger image X is avoided.
+//! with zero outside of X. `kernels/conv/upsampled/` says how the larger image X is avoided.
 
 use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
 use crate::kernels::conv::upsampled::Upsampled;

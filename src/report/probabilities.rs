@@ -4,8 +4,7 @@
 use super::html::chart::{self, Line};
 use super::html::{Page, captioned, name};
 use super::palette::{GREY, label};
-use super::run_report::{MISSING, cells, or_dash, percent};
-use super::text::degrees;
+use super::text::{MISSING, cells, degrees, or_dash, percent};
 use crate::scores::{Auc, Calibration, RocPoint, Scores};
 use crate::train::evaluate::Evaluation;
 

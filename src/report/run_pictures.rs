@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::store::durable;
 use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
-use crate::train::run;
+use crate::train::metrics::read_metrics;
 use crate::train::trainer::Trainer;
 
 /// The accuracies after each epoch.
@@ -30,7 +30,7 @@ pub fn files() -> impl Iterator<Item = String> {
 /// # Errors
 /// If the metrics cannot be read, a picture cannot be written, or the folder is not held any more.
 pub fn draw(trainer: &Trainer, folder: &RunFolder, lock: &Lock, selected: &Params) -> Result<()> {
-    let metrics = run::read_metrics(&folder.metrics())?;
+    let metrics = read_metrics(&folder.metrics())?;
     let (split, config) = (trainer.split(), trainer.config());
     let write = |name: &str, png: &[u8]| {
         lock.still_held()?;

@@ -5,7 +5,7 @@ use super::html::chart::{self, Line};
 use super::html::{self, Page, name};
 use super::palette::{Colour, LABELS, label, series};
 use super::probabilities;
-use super::text::degrees;
+use super::text::{MISSING, cells, degrees, or_dash, percent};
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
 use crate::names::{printable, printable_source};
 use crate::store::checkpoint::sha256_hex;
@@ -147,21 +147,6 @@ impl RunReport {
             None => format!("{done} of {all}, not finished"),
         }
     }
-}
-
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
-}
-
-/// What stands in a table where there is no figure.
-pub(super) const MISSING: &str = "–";
-
-pub(super) fn or_dash(figure: Option<f64>, show: impl Fn(f64) -> String) -> String {
-    figure.map_or(MISSING.into(), show)
-}
-
-pub(super) fn cells(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(ToString::to_string).collect()
 }
 
 fn describe(page: &mut Page, run: &RunReport) {

@@ -1,4 +1,4 @@
-//! Lines of text and their measures in pixels.
+//! Figures as they are written; lines of text and their measures in pixels.
 //!
 //! Layout asks a [`Paragraph`] how large it is and makes room for it; the paragraph in turn is broken at spaces to
 //! fit the room, but never within a word: a word that is too long makes the room larger.
@@ -41,6 +41,24 @@ pub(super) fn longest_word(text: &str) -> usize {
 /// The name of a domain as people write it: an angle gets the sign of degrees.
 pub(super) fn degrees(domain: &str) -> String {
     if domain.parse::<f64>().is_ok_and(f64::is_finite) { format!("{domain}°") } else { domain.to_owned() }
+}
+
+/// A share as it is written.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// What stands in a table where there is no figure.
+pub(super) const MISSING: &str = "–";
+
+/// The figure as `show` writes it, if there is one.
+pub(super) fn or_dash(figure: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    figure.map_or(MISSING.into(), show)
+}
+
+/// The cells of a row of a table.
+pub(super) fn cells(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
 }
 
 /// A text broken into lines.

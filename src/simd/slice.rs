@@ -1,6 +1,6 @@
 //! Loops over slices of any length, in vectors of [`LANES`] numbers and a tail.
 //!
-//! Element-wise: [`map`] and [`map_in_place`], [`zip`], [`zip3`] and [`zip4`], [`update`], [`add_assign`], [`axpy`]. Each
+//! Element-wise: [`map`] and [`map_in_place`], [`zip`], [`zip3`] and [`zip4`], [`update`], [`add_assign`]. Each
 //! element depends on its own inputs only, so how a slice is cut changes no bits. The tail is computed on a vector
 //! filled up with zeros, whose superfluous lanes are dropped.
 //!
@@ -128,23 +128,6 @@ pub fn accumulate(y: &mut [f32], x: &[f32]) {
         }
     }
     super::run(Accumulate(y, x));
-}
-
-/// y\[i\] = a * x\[i\] + y\[i\], fused
-///
-/// # Panics
-/// If the slices differ in length.
-#[track_caller]
-#[inline(always)]
-pub fn axpy<S: Simd>(s: S, a: f32, x: &[f32], y: &mut [f32]) {
-    let a = s.splat(a);
-    update(
-        s,
-        y,
-        x,
-        #[inline(always)]
-        |s, y, x| s.mul_add(a, x, y),
-    );
 }
 
 /// The sum of the numbers, 0 for none, in the order given [above](self).
@@ -301,7 +284,6 @@ mod tests {
                 "zip4" => zip4(s, a, b, c, d, y, |s, a, b, c, d| s.sub(s.mul(a, b), s.mul(c, d))),
                 "update" => update(s, y, a, |s, y, a| s.sub(y, a)),
                 "add_assign" => add_assign(s, y, a),
-                "axpy" => axpy(s, 0.3, a, y),
                 other => panic!("no case is named {other}"),
             }
         }
@@ -311,7 +293,7 @@ mod tests {
 
     #[test]
     fn element_wise_loops_equal_naive_ones() {
-        let cases: [(&str, Scalar); 8] = [
+        let cases: [(&str, Scalar); 7] = [
             ("map", |[a, ..], _| 1.0 / a),
             ("map_in_place", |_, y| 1.0 / y),
             ("zip", |[a, b, ..], _| a - b),
@@ -319,7 +301,6 @@ mod tests {
             ("zip4", |[a, b, c, d], _| a * b - c * d),
             ("update", |[a, ..], y| y - a),
             ("add_assign", |[a, ..], y| y + a),
-            ("axpy", |[a, ..], y| 0.3_f32.mul_add(a, y)),
         ];
         for (name, scalar) in cases {
             for &count in LENGTHS {

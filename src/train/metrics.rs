@@ -1,11 +1,15 @@
-//! What is reported of an epoch and of a run.
+//! What is reported of an epoch and of a run, and how it is read again.
 //!
 //! Fields of a clock ([`is_of_a_clock`]) aside, all are a function of the configuration, bit for bit.
 
+use crate::error::{Error, Result};
 use crate::scores::Summary;
 use crate::store::checkpoint::sha256_hex;
+use crate::store::input;
+use crate::store::run_folder::RunFolder;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// One line of `metrics.jsonl`: losses in nats, averaged over the images of the epoch, and accuracies in 0..1. A term
 /// that the model does not have is left out.
@@ -223,6 +227,70 @@ pub fn selected(metrics: &[EpochMetrics]) -> Option<&EpochMetrics> {
     metrics.iter().reduce(|best, epoch| {
         if SelectedEpoch::of(epoch).is_better_than(&SelectedEpoch::of(best)) { epoch } else { best }
     })
+}
+
+/// Reads a `result.json`.
+///
+/// # Errors
+/// If it is missing or not one.
+pub fn read_result(path: &Path) -> Result<RunResult> {
+    parse_result(&input::text(path, input::SHORT_TEXT)?, path)
+}
+
+/// Takes the text of a `result.json` apart; `path` is what error messages call it. Memory: at most 24 times the text's
+/// length, and 16 KiB.
+///
+/// # Errors
+/// If it is not one.
+pub fn parse_result(text: &str, path: &Path) -> Result<RunResult> {
+    let unfit = |what: &str| Error::request(format!("cannot read {}: it is {what}", path.display()));
+    let result: RunResult =
+        serde_json::from_str(text).map_err(|cause| unfit(&format!("not the result of a run ({cause})")))?;
+    match result.is_as_sealed() {
+        true => Ok(result),
+        false => Err(unfit("not as it was written: it was damaged or changed since")),
+    }
+}
+
+/// Reads a `metrics.jsonl`: one item a line.
+///
+/// # Errors
+/// If it is missing, or a line is not that of an epoch.
+pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
+    parse_metrics(&input::text(path, input::TABLE)?, path)
+}
+
+/// The metrics of the epochs that a run has recorded. Of one that is not finished, what follows the last end of a line is none: a
+/// process may have been killed, or be, in the middle of it.
+///
+/// # Errors
+/// As [`read_metrics`].
+pub fn read_recorded_epochs(folder: &RunFolder) -> Result<Vec<EpochMetrics>> {
+    let path = folder.metrics();
+    if folder.result().exists() {
+        return read_metrics(&path);
+    }
+    let text = input::text(&path, input::TABLE)?;
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    parse_metrics(&text[..whole], &path)
+}
+
+/// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it. Memory: as [`parse_result`].
+///
+/// # Errors
+/// If a line is not that of an epoch.
+pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
+    let epoch = |(line, number): (&str, usize)| {
+        let unfit =
+            |what: &str| Error::request(format!("cannot read {}: line {number} {what}", path.display()));
+        let metrics: EpochMetrics = serde_json::from_str(line)
+            .map_err(|cause| unfit(&format!("is not the metrics of an epoch ({cause})")))?;
+        match metrics.is_as_sealed() {
+            true => Ok(metrics),
+            false => Err(unfit("is not as it was written: it was damaged or changed since")),
+        }
+    };
+    text.lines().zip(1..).map(epoch).collect()
 }
 
 /// Over how many epochs the second figure of a run is averaged: single epochs swing by several per cent.

@@ -5,9 +5,9 @@
 //! What no kill leaves behind is: a broken or missing line of an epoch that is done, other weights than those that the
 //! checkpoint knows. If it cannot be made again it is refused now, and not after the whole training.
 
-use super::metrics::{EpochMetrics, RunResult, SelectedEpoch};
+use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
 use super::trainer::Trainer;
-use super::{run, seals, weights};
+use super::{seals, weights};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::sha256_hex;
 use crate::store::input;
@@ -112,7 +112,7 @@ fn lines_of(folder: &RunFolder, epochs: usize) -> Result<Vec<EpochMetrics>> {
         )));
     }
     let text = String::from_utf8_lossy(&whole.concat()).into_owned();
-    let lines = run::parse_metrics(&text, &path)?;
+    let lines = metrics::parse_metrics(&text, &path)?;
     match lines.iter().zip(1..).find(|(line, number)| line.epoch != *number) {
         None => Ok(lines),
         Some((line, number)) => Err(Error::request(format!(
@@ -127,10 +127,10 @@ fn lines_of(folder: &RunFolder, epochs: usize) -> Result<Vec<EpochMetrics>> {
 /// belong to the checkpoint, or to the files beside it, is none: it is made again.
 pub(super) fn finished(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256: &str) -> Option<RunResult> {
     let path = folder.result();
-    if !run::is_done(trainer) || !path.exists() {
+    if !trainer.is_done() || !path.exists() {
         return None;
     }
-    let result = run::read_result(&path).ok()?;
+    let result = metrics::read_result(&path).ok()?;
     let progress = &trainer.state().progress;
     let selected = progress.best.as_ref()?;
     let lines = lines_of(folder, progress.epochs).ok()?;

@@ -14,6 +14,8 @@ use super::trainer::{StepLoss, Trainer};
 use super::{evaluate, memory, recorded, sources, weights};
 use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
+use crate::data::batches::Epoch;
+use crate::data::division::{Changes, Division};
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use crate::store::lock::Lock;
@@ -103,151 +105,203 @@ pub fn train(
     let (config, images) = found.read(Some(sources::beside(folder.path())), division)?;
     watcher.images_read();
     let config = recorded::from_anywhere(config);
-    // Before memory is taken for a model: another configuration may need more than there is. Where there is none beside the
-    // checkpoint, the checkpoint says whether this is it, and it is made again.
-    let refuse_another = |config: &Config| match folder.config().exists() {
-        true => refuse_another_configuration("continue", &folder.config(), config),
-        false => Ok(()),
-    };
+    // Before memory is taken for a model: another configuration may need more than there is.
     if goes_on {
-        refuse_another(&config)?;
+        refuse_another(folder, &config)?;
     }
     // What cannot be trained leaves no folder behind.
-    let mut trainer = Trainer::new(config, images.split)?;
+    let trainer = Trainer::new(config, images.split)?;
     let (found, lock) = folder.prepare(options.resume)?;
+    let mut run = Run { folder, lock, saved: (0.0, place(&trainer)), trainer, best: Best::Kept };
     if options.detect_anomaly {
-        trainer.detect_anomalies();
+        run.trainer.detect_anomalies();
     }
-    let checkpoint =
-        |trainer: &Trainer, last: &str| trainer.checkpoint().map_err(|cause| keeping(&cause, folder, last));
-    // Every write begins with a look at the lock: a folder that another process has now is left as it is.
-    let write = |path: &Path, bytes: &[u8]| lock.while_held(|| durable::write_own(path, bytes));
-    let save = |trainer: &Trainer, last: &str| write(&folder.checkpoint(), &checkpoint(trainer, last)?);
-    let mut best = Best::Kept;
     match found {
-        FolderState::Fresh => {
-            write(&folder.config(), trainer.config().to_toml().as_bytes())?;
-            if let Some(division) = &images.division {
-                write(&folder.division(), division.to_csv().as_bytes())?;
-            }
-            save(&trainer, &place(&trainer))?;
-        }
+        FolderState::Fresh => run.begin(images.division.as_ref())?,
         FolderState::Resume => {
-            refuse_another(trainer.config())?;
-            let (path, identity) = (folder.checkpoint(), trainer.config().identity());
-            let bytes = tensors::read_file(&path)?;
-            let sha256 = sha256_hex(&bytes);
-            let checkpoint = match resume::is_recorded(folder, &sha256) {
-                true => Checkpoint::from_proven_bytes(&bytes, &path)?,
-                false => Checkpoint::from_bytes(&bytes, &path)?,
-            };
-            drop(bytes);
-            let known = trainer.state_mut().restore(&checkpoint, &identity, &path)?;
-            drop(checkpoint);
-            // All is looked at before anything is changed.
-            best = resume::look(&trainer, folder, &sha256)?;
-            if best == Best::Kept
-                && folder.config().exists()
-                && let Some(result) = resume::finished(&trainer, folder, &sha256)
-            {
+            if let Some(result) = run.go_on(&images.changes)? {
                 return Ok(Outcome::AlreadyDone(result));
             }
-            refuse_fewer_epochs(&trainer, folder)?;
-            let attempt = format!("continue from {}", path.display());
-            recorded::refuse_changes(&attempt, &images.changes)?;
-            let found = trainer.state().images_sha256.as_deref().unwrap_or_default();
-            recorded::refuse_others(&attempt, folder, known.as_deref(), trainer.config(), found)?;
-            if let Best::MadeAgain(bytes) = &best {
-                write(&folder.best(), bytes)?;
-            }
-            let epochs = trainer.state().progress.epochs;
-            if epochs > 0 || folder.metrics().exists() {
-                lock.while_held(|| durable::truncate_lines(&folder.metrics(), epochs))?;
-            }
-            write(&folder.config(), trainer.config().to_toml().as_bytes())?;
         }
     }
-    lock.still_held()?;
-    watcher.started(&trainer, folder);
+    run.lock.still_held()?;
+    watcher.started(&run.trainer, folder);
     images.left_out.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
-    lock.notice().into_iter().for_each(|sentence| watcher.notice(sentence));
-    let mut saved = (watcher.seconds(), place(&trainer));
-    while !is_done(&trainer) {
+    run.lock.notice().into_iter().for_each(|sentence| watcher.notice(sentence));
+    run.saved = (watcher.seconds(), place(&run.trainer));
+    while !run.trainer.is_done() {
+        run.epoch(watcher)?;
+    }
+    run.end(watcher)
+}
+
+/// A run that has its folder.
+struct Run<'a> {
+    folder: &'a RunFolder,
+    lock: Lock,
+    trainer: Trainer,
+    /// What becomes of `best.safetensors`.
+    best: Best,
+    /// When the last checkpoint was saved, and where the training was then.
+    saved: (f64, String),
+}
+
+impl Run<'_> {
+    /// Every write begins with a look at the lock: a folder that another process has now is left as it is.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        self.lock.while_held(|| durable::write_own(path, bytes))
+    }
+
+    fn checkpoint(&self) -> Result<Vec<u8>> {
+        self.trainer.checkpoint().map_err(|cause| self.keeping(&cause))
+    }
+
+    fn save(&self) -> Result<()> {
+        self.write(&self.folder.checkpoint(), &self.checkpoint()?)
+    }
+
+    /// The error of a training that cannot go on, with what is left of it.
+    fn keeping(&self, cause: &Error) -> Error {
+        let (_, place) = &self.saved;
+        Error::work(format!("{cause}; {} is the state {place}", self.folder.checkpoint().display()))
+    }
+
+    /// The first files of a new run.
+    fn begin(&self, division: Option<&Division>) -> Result<()> {
+        self.write(&self.folder.config(), self.trainer.config().to_toml().as_bytes())?;
+        if let Some(division) = division {
+            self.write(&self.folder.division(), division.to_csv().as_bytes())?;
+        }
+        self.save()
+    }
+
+    /// Restores the run that is in the folder, after a look at all of it; its result if nothing is left to do.
+    fn go_on(&mut self, changes: &Changes) -> Result<Option<RunResult>> {
+        let folder = self.folder;
+        refuse_another(folder, self.trainer.config())?;
+        let (path, identity) = (folder.checkpoint(), self.trainer.config().identity());
+        let bytes = tensors::read_file(&path)?;
+        let sha256 = sha256_hex(&bytes);
+        let checkpoint = match resume::is_recorded(folder, &sha256) {
+            true => Checkpoint::from_proven_bytes(&bytes, &path)?,
+            false => Checkpoint::from_bytes(&bytes, &path)?,
+        };
+        drop(bytes);
+        let known = self.trainer.state_mut().restore(&checkpoint, &identity, &path)?;
+        drop(checkpoint);
+        // All is looked at before anything is changed.
+        self.best = resume::look(&self.trainer, folder, &sha256)?;
+        if self.best == Best::Kept
+            && folder.config().exists()
+            && let Some(result) = resume::finished(&self.trainer, folder, &sha256)
+        {
+            return Ok(Some(result));
+        }
+        refuse_fewer_epochs(&self.trainer, folder)?;
+        let attempt = format!("continue from {}", path.display());
+        recorded::refuse_changes(&attempt, changes)?;
+        let found = self.trainer.state().images_sha256.as_deref().unwrap_or_default();
+        recorded::refuse_others(&attempt, folder, known.as_deref(), self.trainer.config(), found)?;
+        if let Best::MadeAgain(bytes) = &self.best {
+            self.write(&folder.best(), bytes)?;
+        }
+        let epochs = self.trainer.state().progress.epochs;
+        if epochs > 0 || folder.metrics().exists() {
+            self.lock.while_held(|| durable::truncate_lines(&folder.metrics(), epochs))?;
+        }
+        self.write(&folder.config(), self.trainer.config().to_toml().as_bytes())?;
+        Ok(None)
+    }
+
+    /// What is left of the epoch in progress, and its end: evaluated, written down, saved.
+    fn epoch(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
         let began = watcher.seconds();
-        let order = trainer.order()?;
-        let first = trainer.state().progress.batches;
+        let order = self.trainer.order()?;
+        let first = self.trainer.state().progress.batches;
         for done in first + 1..=order.len() {
-            let loss = trainer.step(&order).map_err(|cause| keeping(&cause, folder, &saved.1))?;
-            watcher.step(&trainer, &loss, done, order.len());
-            if let Some(signal) = watcher.signal() {
-                save(&trainer, &saved.1)?;
-                return Err(Error::Interrupted { signal });
-            }
-            let due = watcher.seconds() - saved.0 >= trainer.config().train.checkpoint_seconds;
-            if due && done < order.len() {
-                save(&trainer, &saved.1)?;
-                saved = (watcher.seconds(), place(&trainer));
-            }
+            self.step(&order, done, watcher)?;
         }
         let trained = watcher.seconds();
         let images: usize = (first..order.len()).map(|i| order.step(i).images()).sum();
-        let (mut metrics, improved) =
-            trainer.end_epoch().map_err(|cause| keeping(&cause, folder, &saved.1))?;
-        if let (Best::OfNextEpoch, None, Some(selected)) = (&best, &improved, &trainer.state().progress.best)
+        let (mut metrics, improved) = self.trainer.end_epoch().map_err(|cause| self.keeping(&cause))?;
+        if let (Best::OfNextEpoch, None, Some(selected)) =
+            (&self.best, &improved, &self.trainer.state().progress.best)
         {
             let what = resume::not_the_selected(selected, "not the one of the checkpoint");
-            return Err(keeping(&Error::work(what), folder, &saved.1));
+            return Err(self.keeping(&Error::work(what)));
         }
-        best = Best::Kept;
-        let checkpoint = checkpoint(&trainer, &saved.1)?;
+        self.best = Best::Kept;
+        let checkpoint = self.checkpoint()?;
         metrics.state_sha256 = sha256_hex(&checkpoint);
         metrics.train_seconds = trained - began;
         metrics.evaluate_seconds = watcher.seconds() - trained;
         metrics.images_per_second = images as f64 / metrics.train_seconds.max(1e-9);
         metrics.seal();
         if let Some(weights) = &improved {
-            write(&folder.best(), weights)?;
+            self.write(&self.folder.best(), weights)?;
         }
         let line = serde_json::to_string(&metrics).expect("metrics are plain data");
-        lock.while_held(|| {
-            durable::append_line(&folder.metrics(), &line)?;
-            durable::sync(&folder.metrics())
+        self.lock.while_held(|| {
+            durable::append_line(&self.folder.metrics(), &line)?;
+            durable::sync(&self.folder.metrics())
         })?;
-        write(&folder.checkpoint(), &checkpoint)?;
-        saved = (watcher.seconds(), place(&trainer));
-        lock.still_held()?;
-        watcher.epoch(&trainer, &metrics, improved.is_some());
+        self.write(&self.folder.checkpoint(), &checkpoint)?;
+        self.saved = (watcher.seconds(), place(&self.trainer));
+        self.lock.still_held()?;
+        watcher.epoch(&self.trainer, &metrics, improved.is_some());
+        match watcher.signal() {
+            Some(signal) => Err(Error::Interrupted { signal }),
+            None => Ok(()),
+        }
+    }
+
+    /// The `done`th step of the epoch. Saves if it is time, or if a signal asks to stop.
+    fn step(&mut self, order: &Epoch, done: usize, watcher: &mut dyn Watcher) -> Result<()> {
+        let loss = self.trainer.step(order).map_err(|cause| self.keeping(&cause))?;
+        watcher.step(&self.trainer, &loss, done, order.len());
         if let Some(signal) = watcher.signal() {
+            self.save()?;
             return Err(Error::Interrupted { signal });
         }
-    }
-    let Some(best) = trainer.state().progress.best.clone() else {
-        return Err(Error::work("no epoch was trained, so none can be selected"));
-    };
-    let (checkpoint, selected) = lock.while_held(|| {
-        // Somebody may have laid hands on them while it was trained.
-        let checkpoint = sha256_hex(&tensors::read_file(&folder.checkpoint())?);
-        if resume::look(&trainer, folder, &checkpoint)? != Best::Kept {
-            return Err(Error::work(format!(
-                "{} is not what was saved; --resume makes it again",
-                folder.best().display()
-            )));
+        let due = watcher.seconds() - self.saved.0 >= self.trainer.config().train.checkpoint_seconds;
+        if due && done < order.len() {
+            self.save()?;
+            self.saved = (watcher.seconds(), place(&self.trainer));
         }
-        Ok((checkpoint, weights::read(&trainer.state().params, &folder.best())?))
-    })?;
-    let mut result = result(&trainer, checkpoint, best, &selected)?;
-    lock.while_held(|| watcher.trained(&trainer, folder, &lock, &selected))?;
-    if folder.unlike().exists() {
-        let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT)?;
-        result.unlike_sha256 = Some(sha256_hex(&unlike));
+        Ok(())
     }
-    if folder.division().exists() {
-        result.division_sha256 = Some(sha256_hex(&input::bytes(&folder.division(), input::TABLE)?));
+
+    /// What follows the last epoch: what else belongs in the folder, and the result.
+    fn end(self, watcher: &mut dyn Watcher) -> Result<Outcome> {
+        let Run { folder, lock, trainer, .. } = &self;
+        let Some(best) = trainer.state().progress.best.clone() else {
+            return Err(Error::work("no epoch was trained, so none can be selected"));
+        };
+        let (checkpoint, selected) = lock.while_held(|| {
+            // Somebody may have laid hands on them while it was trained.
+            let checkpoint = sha256_hex(&tensors::read_file(&folder.checkpoint())?);
+            if resume::look(trainer, folder, &checkpoint)? != Best::Kept {
+                return Err(Error::work(format!(
+                    "{} is not what was saved; --resume makes it again",
+                    folder.best().display()
+                )));
+            }
+            Ok((checkpoint, weights::read(&trainer.state().params, &folder.best())?))
+        })?;
+        let mut result = result(trainer, checkpoint, best, &selected)?;
+        lock.while_held(|| watcher.trained(trainer, folder, lock, &selected))?;
+        if folder.unlike().exists() {
+            let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT)?;
+            result.unlike_sha256 = Some(sha256_hex(&unlike));
+        }
+        if folder.division().exists() {
+            result.division_sha256 = Some(sha256_hex(&input::bytes(&folder.division(), input::TABLE)?));
+        }
+        result.seal();
+        let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
+        self.write(&folder.result(), text.as_bytes())?;
+        Ok(Outcome::Done(result, Box::new(self.trainer)))
     }
-    result.seal();
-    let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
-    write(&folder.result(), text.as_bytes())?;
-    Ok(Outcome::Done(result, Box::new(trainer)))
 }
 
 /// The refusal of a configuration that is not all that decides its result.
@@ -280,81 +334,6 @@ fn place(trainer: &Trainer) -> String {
     }
 }
 
-/// The error of a training that cannot go on, with what is left of it.
-fn keeping(cause: &Error, folder: &RunFolder, place: &str) -> Error {
-    Error::work(format!("{cause}; {} is the state {place}", folder.checkpoint().display()))
-}
-
-/// Whether nothing is left to train.
-pub fn is_done(trainer: &Trainer) -> bool {
-    let progress = &trainer.state().progress;
-    progress.epochs >= trainer.config().train.epochs || progress.out_of_patience
-}
-
-/// Reads a `result.json`.
-///
-/// # Errors
-/// If it is missing or not one.
-pub fn read_result(path: &Path) -> Result<RunResult> {
-    parse_result(&input::text(path, input::SHORT_TEXT)?, path)
-}
-
-/// Takes the text of a `result.json` apart; `path` is what error messages call it. Memory: at most 24 times the text's
-/// length, and 16 KiB.
-///
-/// # Errors
-/// If it is not one.
-pub fn parse_result(text: &str, path: &Path) -> Result<RunResult> {
-    let unfit = |what: &str| Error::request(format!("cannot read {}: it is {what}", path.display()));
-    let result: RunResult =
-        serde_json::from_str(text).map_err(|cause| unfit(&format!("not the result of a run ({cause})")))?;
-    match result.is_as_sealed() {
-        true => Ok(result),
-        false => Err(unfit("not as it was written: it was damaged or changed since")),
-    }
-}
-
-/// Reads a `metrics.jsonl`: one item a line.
-///
-/// # Errors
-/// If it is missing, or a line is not that of an epoch.
-pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
-    parse_metrics(&input::text(path, input::TABLE)?, path)
-}
-
-/// The metrics of the epochs that a run has recorded. Of one that is not finished, what follows the last end of a line is none: a
-/// process may have been killed, or be, in the middle of it.
-///
-/// # Errors
-/// As [`read_metrics`].
-pub fn read_recorded_epochs(folder: &RunFolder) -> Result<Vec<EpochMetrics>> {
-    let path = folder.metrics();
-    if folder.result().exists() {
-        return read_metrics(&path);
-    }
-    let text = input::text(&path, input::TABLE)?;
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    parse_metrics(&text[..whole], &path)
-}
-
-/// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it. Memory: as [`parse_result`].
-///
-/// # Errors
-/// If a line is not that of an epoch.
-pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
-    let epoch = |(line, number): (&str, usize)| {
-        let unfit =
-            |what: &str| Error::request(format!("cannot read {}: line {number} {what}", path.display()));
-        let metrics: EpochMetrics = serde_json::from_str(line)
-            .map_err(|cause| unfit(&format!("is not the metrics of an epoch ({cause})")))?;
-        match metrics.is_as_sealed() {
-            true => Ok(metrics),
-            false => Err(unfit("is not as it was written: it was damaged or changed since")),
-        }
-    };
-    text.lines().zip(1..).map(epoch).collect()
-}
-
 /// Reads the configuration of a run's folder, with `overrides` (`KEY=VALUE`) laid over it.
 ///
 /// # Errors
@@ -380,6 +359,14 @@ pub fn refuse_another_configuration(verb: &str, path: &Path, asked: &Config) -> 
             };
             Err(Error::request(format!("cannot {verb} {}: {difference}{more}", folder.display())))
         }
+    }
+}
+
+/// Where there is no configuration beside the checkpoint, the checkpoint says whether this is it, and it is made again.
+fn refuse_another(folder: &RunFolder, config: &Config) -> Result<()> {
+    match folder.config().exists() {
+        true => refuse_another_configuration("continue", &folder.config(), config),
+        false => Ok(()),
     }
 }
 

@@ -8,7 +8,6 @@
 //! Earlier versions wrote none of this down. Their runs are read, and a sentence says what cannot be told.
 
 use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
-use super::run;
 use super::state::Note;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -54,7 +53,7 @@ impl Known {
         let known =
             |by, configuration, best| Known { by, configuration, identity: None, best, is_trained: true };
         if folder.result().exists() {
-            let result = run::read_result(&folder.result())?;
+            let result = metrics::read_result(&folder.result())?;
             return Ok(Some(known(folder.result(), result.configuration_sha256, result.best_sha256)));
         }
         let path = folder.imported();
@@ -144,7 +143,7 @@ pub fn check_unlike(attempt: &str, folder: &RunFolder, unlike: &[u8], best_sha25
     if !folder.result().exists() {
         return Ok(Standing::OfOthers);
     }
-    let result = run::read_result(&folder.result())?;
+    let result = metrics::read_result(&folder.result())?;
     if result.best_sha256.is_some_and(|of_result| of_result != best_sha256) {
         return Ok(Standing::OfOthers);
     }
@@ -166,7 +165,7 @@ pub fn check_division(attempt: &str, folder: &RunFolder, division: &[u8]) -> Res
     if !folder.result().exists() {
         return Ok(false);
     }
-    match run::read_result(&folder.result())?.division_sha256 {
+    match metrics::read_result(&folder.result())?.division_sha256 {
         None => Ok(false),
         Some(sealed) if sealed == sha256_hex(division) => Ok(true),
         Some(_) => Err(Error::request(format!(

@@ -122,6 +122,12 @@ impl Trainer {
         self.state.progress.epochs + 1
     }
 
+    /// Whether nothing is left to train.
+    pub fn is_done(&self) -> bool {
+        let progress = &self.state.progress;
+        progress.epochs >= self.config.train.epochs || progress.out_of_patience
+    }
+
     /// The order of the images in the epoch in progress.
     ///
     /// # Errors

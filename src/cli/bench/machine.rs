@@ -2,7 +2,7 @@
 //!
 //! Each is the best of many short rounds, because whatever else the machine does can only slow a round down.
 
-use crate::kernels::peak;
+use super::peak;
 use crate::parallel;
 use crate::simd::Isa;
 use crate::tensor::Buffer;

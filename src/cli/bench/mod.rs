@@ -2,6 +2,7 @@
 
 mod gemm;
 mod machine;
+mod peak;
 mod profile;
 
 use super::{say, say_json};

@@ -1,7 +1,7 @@
 //! What is asked for and has no effect.
 
 use super::{of_preset, with};
-use crate::config::{Config, ModelKind, PriorY, Request, keys, write};
+use crate::config::{Config, ModelKind, PriorY, Request, keys, values};
 use crate::error::{Error, Result};
 
 fn request(file: Option<&str>, preset: Option<&str>, overrides: &[&str]) -> Request {
@@ -213,8 +213,9 @@ fn a_complete_file_asks_for_nothing_and_a_flag_beside_it_does() {
     let without = |is_left_out: &dyn Fn(&keys::Key) -> bool| {
         let table = run.to_table();
         let lines = keys::KEYS.iter().filter(|key| !is_left_out(key));
-        let line =
-            |key: &keys::Key| format!("{} = {}\n", key.name, write::shown(write::look_up(&table, key)));
+        let line = |key: &keys::Key| {
+            format!("{} = {}\n", key.name, values::shown(values::look_up(&table, key.name)))
+        };
         lines.map(line).collect::<String>()
     };
     // per_domain is one of those that came later.

@@ -181,7 +181,7 @@ fn every_name_of_every_choice_is_read_and_written_as_it_is_spelled() {
             layer.insert("preset", toml::Value::String("quick".into()));
             layer.insert(key.name, toml::Value::String((*name).into()));
             let table = super::of_layer(layer).to_table();
-            assert_eq!(super::write::look_up(&table, key).as_str(), Some(*name), "{}", key.name);
+            assert_eq!(super::values::look_up(&table, key.name).as_str(), Some(*name), "{}", key.name);
             tried += 1;
         }
     }
@@ -302,7 +302,7 @@ fn every_other_key_is_a_difference_that_matters() {
     let changes_to_cells: Vec<String> = of_cells
         .map(|key| {
             let table = of_preset("malaria").to_table();
-            format!("{key}={}", super::write::shown(super::write::look_up(&table, super::key(key))))
+            format!("{key}={}", super::values::shown(super::values::look_up(&table, super::key(key).name)))
         })
         .to_vec();
     let cells = Config::resolve(None, None, &changes_to_cells, None).unwrap();

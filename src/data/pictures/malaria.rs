@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 pub const CLASS_NAMES: [&str; 2] = ["uninfected", "parasitised"];
 
 /// The cells of a patient that the published experiments ask for.
-pub const PUBLISHED_FEWEST: usize = 400;
+#[cfg(test)]
+pub(super) const PUBLISHED_FEWEST: usize = 400;
 
 /// Lists the cells of the patients with at least `fewest` of them, below `root` or `root/cell_images`. The patients are the
 /// domains, sorted by name.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::store::lock::{self, Lock};
 use crate::store::run_folder::RunFolder;
 use crate::store::{durable, input};
-use crate::train::metrics::RunResult;
+use crate::train::metrics::{self, RunResult};
 use crate::train::run;
 use crate::train::state::Note;
 use serde::{Deserialize, Serialize};
@@ -235,7 +235,7 @@ fn result_of(run: &RunFolder) -> Result<Option<RunResult>> {
     if !run.result().exists() {
         return Ok(None);
     }
-    let result = run::read_result(&run.result())?;
+    let result = metrics::read_result(&run.result())?;
     if !run.checkpoint().exists() {
         return Ok(Some(result));
     }

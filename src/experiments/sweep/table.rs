@@ -16,7 +16,7 @@ use super::published::{self, Published};
 use super::{Job, Shard, Sweep};
 use crate::error::{Error, Result};
 use crate::scores::Auc;
-use crate::train::{metrics, run, seals};
+use crate::train::{metrics, seals};
 use serde::Serialize;
 
 /// The label of rows whose jobs differ in seed and test domain only.
@@ -230,7 +230,7 @@ pub fn collect(sweep: &Sweep, shard: Shard) -> Result<Collection> {
 fn figures(sweep: &Sweep, job: &Job) -> Result<Option<Figures>> {
     let JobState::Done(result) = sweep.state(job)? else { return Ok(None) };
     let path = sweep.run_folder(job).metrics();
-    let epochs = run::read_metrics(&path)?;
+    let epochs = metrics::read_metrics(&path)?;
     seals::check_result(&result, &epochs, &job.config).map_err(|what| {
         let folder = sweep.run_folder(job);
         Error::request(format!("cannot collect {}: {what}", folder.result().display()))

@@ -23,6 +23,7 @@
 //! would be. The constant factors of the interpolation, 1/6, 1/6, 16/15 and 1/30, are moved to the weights ([`SCALE`]).
 
 use crate::simd::{LANES, Simd};
+use std::ops::Range;
 
 /// How many points there are.
 pub(super) const POINTS: usize = 6;
@@ -132,6 +133,39 @@ pub(super) fn interpolate_transposed<S: Simd>(
         times(s, -2.0, b, a),
         times(s, -1.5, b, times(s, -2.0, g3, s.add(g1, g5))),
     ]
+}
+
+/// A map along both axes of a tile: of every line, read entry by entry, then of every column of what came of the lines,
+/// of those in `columns` alone. `read` and `write` are told line and column.
+///
+/// Closures handed over must be `#[inline(always)]`, as for [`slice`](crate::simd::slice).
+#[inline(always)]
+pub(super) fn along_both_axes<S: Simd, const FROM: usize, const TO: usize>(
+    s: S,
+    read: impl Fn(usize, usize) -> S::V,
+    map: impl Fn(S, [S::V; FROM]) -> [S::V; TO],
+    columns: Range<usize>,
+    mut write: impl FnMut(usize, usize, S::V),
+) {
+    let mut lines = [[s.splat(0.0); TO]; FROM];
+    for (i, line) in lines.iter_mut().enumerate() {
+        let mut entries = [s.splat(0.0); FROM];
+        for (j, entry) in entries.iter_mut().enumerate() {
+            *entry = read(i, j);
+        }
+        *line = map(s, entries);
+    }
+    for j in 0..TO {
+        if columns.contains(&j) {
+            let mut entries = [s.splat(0.0); FROM];
+            for (entry, line) in entries.iter_mut().zip(&lines) {
+                *entry = line[j];
+            }
+            for (i, number) in map(s, entries).into_iter().enumerate() {
+                write(i, j, number);
+            }
+        }
+    }
 }
 
 /// The sixteen numbers from `at` on.

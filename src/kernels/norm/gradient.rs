@@ -1,7 +1,7 @@
 //! The way back through an affine map of columns and its activation: sums over the rows, and the gradient of what went in.
 
 use super::{Activation, Affine, BLOCK, FEW_ROWS};
-use crate::kernels::pool::Lanes;
+use crate::kernels::lanes::Lanes;
 use crate::parallel;
 use crate::simd::{self, Kernel, LANES, Simd};
 
@@ -117,8 +117,7 @@ impl Kernel for PassBack<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Affine { mean, scale, shift } = self.by_column;
-        let columns = mean.len();
+        let columns = self.by_column.mean.len();
         self.sums.fill(0.0);
         let (plain, weighted) = self.sums.split_at_mut(columns);
         let few = FEW_ROWS * columns;
@@ -127,10 +126,7 @@ impl Kernel for PassBack<'_> {
                 columns,
                 #[inline(always)]
                 |lanes| {
-                    let [mean, scale, shift] = [mean, scale, shift].map(
-                        #[inline(always)]
-                        |column: &[f32]| lanes.load(s, column, 0),
-                    );
+                    let [mean, scale, shift] = self.by_column.load(s, lanes);
                     let (mut plain_sum, mut weighted_sum) =
                         (lanes.load(s, plain, 0), lanes.load(s, weighted, 0));
                     for row in (0..x.len()).step_by(columns) {

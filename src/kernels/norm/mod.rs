@@ -11,7 +11,7 @@ mod gradient;
 #[cfg(test)]
 mod tests;
 
-use super::pool::Lanes;
+use super::lanes::Lanes;
 use crate::parallel;
 use crate::simd::{self, Kernel, LANES, Simd};
 pub use gradient::{
@@ -222,6 +222,17 @@ pub struct Affine<'a> {
     pub scale: &'a [f32],
     /// Added last.
     pub shift: &'a [f32],
+}
+
+impl Affine<'_> {
+    /// Mean, scale and shift of these columns.
+    #[inline(always)]
+    pub(super) fn load<S: Simd>(&self, s: S, lanes: Lanes) -> [S::V; 3] {
+        [self.mean, self.scale, self.shift].map(
+            #[inline(always)]
+            |numbers| lanes.load(s, numbers, 0),
+        )
+    }
 }
 
 /// y = activation((x - mean) scale + shift), by column.

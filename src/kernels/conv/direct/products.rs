@@ -2,6 +2,7 @@
 
 use super::Windows;
 use crate::kernels::gemm::BLOCK;
+use crate::kernels::lanes::store_some;
 use crate::simd::{Kernel, LANES, Simd};
 
 /// Places of a tile for what the large ones leave over: sums enough to hide the latency of an addition.
@@ -43,7 +44,7 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Kernel for Products<'
     }
 }
 
-impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS, T, V> {
+impl<'a, const CORNERS: usize, const T: usize, const V: usize> Products<'a, CORNERS, T, V> {
     /// All pixels of the outputs of W panels.
     #[inline(always)]
     fn outputs<S: Simd, const W: usize>(&mut self, s: S, panel: usize) {
@@ -67,17 +68,29 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
     /// The pixels of y that Q places become, from `pixel` on, for the outputs of W panels from `panel` on.
     #[inline(always)]
     fn tile<S: Simd, const Q: usize, const W: usize>(&mut self, s: S, panel: usize, pixel: usize) {
-        let Windows { width, channels, kernel, stride, .. } = self.windows;
-        let (line, span) = (width * channels, kernel * channels);
-        let inner = kernel * span;
-        let reach = (kernel - 1) * line + span;
-        let (weights, _) = self.panels[panel * inner * LANES..].as_chunks::<LANES>();
-        let mut columns = [&weights[..0]; W];
-        for (w, column) in columns.iter_mut().enumerate() {
-            *column = &weights[w * inner..][..inner];
+        let totals: [[S::V; W]; Q] = self.totals(s, panel, self.places(pixel));
+        let outputs = self.outputs;
+        let (pixels, _) = totals.as_chunks::<CORNERS>();
+        for (y, corners) in self.y[pixel * outputs..].chunks_exact_mut(outputs).zip(pixels) {
+            for (w, &upper_left) in corners[0].iter().enumerate() {
+                let mut result = upper_left;
+                if CORNERS == 4 {
+                    let upper = s.maximum(upper_left, corners[1][w]);
+                    let lower = s.maximum(corners[2][w], corners[3][w]);
+                    result = s.max(s.splat(0.0), s.maximum(upper, lower));
+                }
+                let first = (panel + w) * LANES;
+                store_some(s, result, &mut y[first..outputs.min(first + LANES)]);
+            }
         }
+    }
 
-        // The part of the image that the window of each place reaches over.
+    /// The parts of the image that the windows of the places of some pixels reach over, from `pixel` on.
+    #[inline(always)]
+    fn places<const Q: usize>(&self, pixel: usize) -> [&'a [f32]; Q] {
+        let Windows { width, channels, kernel, stride, .. } = self.windows;
+        let line = width * channels;
+        let reach = (kernel - 1) * line + kernel * channels;
         let mut places = [&self.x[..0]; Q];
         let (step, across) = match CORNERS {
             4 => (2, (width - kernel).div_ceil(2)),
@@ -94,6 +107,25 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
             if column == across {
                 (row, column) = (row + 1, 0);
             }
+        }
+        places
+    }
+
+    /// The bias and the products of Q places with the weights of W panels from `panel` on.
+    #[inline(always)]
+    fn totals<S: Simd, const Q: usize, const W: usize>(
+        &self,
+        s: S,
+        panel: usize,
+        places: [&[f32]; Q],
+    ) -> [[S::V; W]; Q] {
+        let Windows { width, channels, kernel, .. } = self.windows;
+        let (line, span) = (width * channels, kernel * channels);
+        let inner = kernel * span;
+        let (weights, _) = self.panels[panel * inner * LANES..].as_chunks::<LANES>();
+        let mut columns = [&weights[..0]; W];
+        for (w, column) in columns.iter_mut().enumerate() {
+            *column = &weights[w * inner..][..inner];
         }
 
         // Added to minus zero, a number stays what it is, even minus zero.
@@ -147,24 +179,6 @@ impl<const CORNERS: usize, const T: usize, const V: usize> Products<'_, CORNERS,
                 }
             }
         }
-
-        let outputs = self.outputs;
-        let (pixels, _) = totals.as_chunks::<CORNERS>();
-        for (y, corners) in self.y[pixel * outputs..].chunks_exact_mut(outputs).zip(pixels) {
-            for (w, &upper_left) in corners[0].iter().enumerate() {
-                let mut result = upper_left;
-                if CORNERS == 4 {
-                    let upper = s.maximum(upper_left, corners[1][w]);
-                    let lower = s.maximum(corners[2][w], corners[3][w]);
-                    result = s.max(s.splat(0.0), s.maximum(upper, lower));
-                }
-                let first = (panel + w) * LANES;
-                let to = &mut y[first..outputs.min(first + LANES)];
-                match <&mut [f32; LANES]>::try_from(&mut *to) {
-                    Ok(to) => s.store(result, to),
-                    Err(_) => s.store_head(result, to),
-                }
-            }
-        }
+        totals
     }
 }

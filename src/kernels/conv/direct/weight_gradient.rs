@@ -10,6 +10,7 @@
 
 use super::{Windows, plain};
 use crate::kernels::gemm::{BLOCK, Start};
+use crate::kernels::lanes::load_some;
 use crate::simd::{Isa, Kernel, LANES, Simd};
 
 /// The gradient of the weights, from the images and the gradient of y: the bits of [`plain::weight_gradient`].
@@ -137,10 +138,7 @@ impl<const V: usize> Gradient<'_, V> {
                 let dy = &self.dy[at..][..(W - 1) * LANES + last];
                 let mut vectors = [s.splat(0.0); W];
                 for (w, vector) in vectors.iter_mut().enumerate() {
-                    *vector = match dy[w * LANES..].first_chunk() {
-                        Some(dy) => s.load(dy),
-                        None => s.load_head(&dy[w * LANES..]),
-                    };
+                    *vector = load_some(s, &dy[w * LANES..]);
                 }
                 for (sums, numbers) in sums.iter_mut().zip(numbers) {
                     let x = s.splat(numbers[index]);

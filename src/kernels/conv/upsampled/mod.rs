@@ -16,7 +16,7 @@
 //! ```
 //!
 //! For k = 5 these are 9 products instead of 25, exactly. `folded.rs` computes just that, as matrix products, for any
-//! odd kernel; `winograd.rs` needs far fewer products for k = 5. Which of them is used, the shape alone decides.
+//! odd kernel; `winograd/` needs far fewer products for k = 5. Which of them is used, the shape alone decides.
 
 mod folded;
 mod winograd;

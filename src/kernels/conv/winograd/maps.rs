@@ -3,11 +3,12 @@
 
 use super::super::Windows;
 use super::super::points::{
-    POINTS, evaluate, evaluate_transposed, evaluate_weights as values_of_weights,
+    POINTS, along_both_axes, evaluate, evaluate_transposed, evaluate_weights as values_of_weights,
     evaluate_weights_transposed, interpolate, interpolate_transposed, load, store,
 };
 use super::{PAIRS, Part, Tiles};
 use crate::kernels::gemm::{PANEL, packed_len};
+use crate::kernels::lanes::{load_some, store_some};
 use crate::simd::{self, Kernel, LANES, Simd};
 
 /// The values of the weights (taps, taps, rows, outputs) at every pair of points, packed to be multiplied by as matrices
@@ -52,30 +53,26 @@ impl<const TAPS: usize, const TILE: usize> Kernel for EvaluateImages<'_, TAPS, T
         for tile in 0..count {
             let (n, top, left) = self.tiles.corner(first + tile);
             for c in (0..channels).step_by(LANES) {
-                let mut along = [[s.splat(0.0); POINTS]; POINTS];
-                for (i, along) in along.iter_mut().enumerate() {
-                    let mut pixels = [s.splat(0.0); POINTS];
-                    // A row or column before the first wraps around and is as far outside as one behind the last.
-                    let row = (top + i).wrapping_sub(padding);
-                    if row < height {
-                        for (j, pixel) in pixels.iter_mut().enumerate() {
-                            let column = (left + j).wrapping_sub(padding);
-                            if column < width {
-                                *pixel = load(s, self.x, n * image + (row * width + column) * channels + c);
-                            }
+                along_both_axes(
+                    s,
+                    #[inline(always)]
+                    |i, j| {
+                        // A row or column before the first wraps around and is as far outside as one behind the last.
+                        let (row, column) =
+                            ((top + i).wrapping_sub(padding), (left + j).wrapping_sub(padding));
+                        if row < height && column < width {
+                            load(s, self.x, n * image + (row * width + column) * channels + c)
+                        } else {
+                            s.splat(0.0)
                         }
-                    }
-                    *along = interpolate_transposed(s, pixels);
-                }
-                for q in 0..POINTS {
-                    let mut pixels = [s.splat(0.0); POINTS];
-                    for (pixel, along) in pixels.iter_mut().zip(&along) {
-                        *pixel = along[q];
-                    }
-                    for (p, value) in interpolate_transposed(s, pixels).into_iter().enumerate() {
+                    },
+                    interpolate_transposed,
+                    0..POINTS,
+                    #[inline(always)]
+                    |p, q, value| {
                         store(s, value, self.values, ((p * POINTS + q) * count + tile) * channels + c);
-                    }
-                }
+                    },
+                );
             }
         }
     }
@@ -100,31 +97,21 @@ impl<const TAPS: usize, const TILE: usize> Kernel for EvaluateImagesTransposed<'
         for tile in 0..count {
             let (n, top, left) = self.tiles.corner(first + tile);
             for c in (0..channels).step_by(LANES) {
-                let mut along = [[s.splat(0.0); POINTS]; POINTS];
-                for (p, along) in along.iter_mut().enumerate() {
-                    let mut values = [s.splat(0.0); POINTS];
-                    for (q, value) in values.iter_mut().enumerate() {
-                        *value = load(s, self.values, ((p * POINTS + q) * count + tile) * channels + c);
-                    }
-                    *along = interpolate(s, values);
-                }
-                for j in 0..POINTS {
-                    let column = (left + j).wrapping_sub(padding);
-                    if column >= width {
-                        continue;
-                    }
-                    let mut values = [s.splat(0.0); POINTS];
-                    for (value, along) in values.iter_mut().zip(&along) {
-                        *value = along[j];
-                    }
-                    for (i, pixel) in interpolate(s, values).into_iter().enumerate() {
+                along_both_axes(
+                    s,
+                    #[inline(always)]
+                    |p, q| load(s, self.values, ((p * POINTS + q) * count + tile) * channels + c),
+                    interpolate,
+                    padding.saturating_sub(left)..width + padding - left,
+                    #[inline(always)]
+                    |i, j, pixel| {
                         let row = (top + i).wrapping_sub(padding);
                         if row < height {
-                            let at = n * image + (row * width + column) * channels + c;
+                            let at = n * image + (row * width + left + j - padding) * channels + c;
                             store(s, s.add(load(s, self.dx, at), pixel), self.dx, at);
                         }
-                    }
-                }
+                    },
+                );
             }
         }
     }
@@ -156,27 +143,20 @@ impl<const TAPS: usize, const TILE: usize> Kernel for Outputs<'_, TAPS, TILE> {
                 if let Some(given) = self.bias {
                     bias = s.load_head(&given[o..o + lanes]);
                 }
-                let mut along = [[s.splat(0.0); TILE]; POINTS];
-                for (p, along) in along.iter_mut().enumerate() {
-                    let mut products = [s.splat(0.0); POINTS];
-                    for (q, product) in products.iter_mut().enumerate() {
-                        *product = load(s, self.products, ((p * POINTS + q) * count + tile) * columns + o);
-                    }
-                    *along = evaluate_transposed(s, products);
-                }
-                for j in 0..TILE.min(width - left) {
-                    let mut products = [s.splat(0.0); POINTS];
-                    for (product, along) in products.iter_mut().zip(&along) {
-                        *product = along[j];
-                    }
-                    let numbers: [S::V; TILE] = evaluate_transposed(s, products);
-                    for (i, number) in numbers.into_iter().enumerate() {
+                along_both_axes(
+                    s,
+                    #[inline(always)]
+                    |p, q| load(s, self.products, ((p * POINTS + q) * count + tile) * columns + o),
+                    evaluate_transposed::<S, TILE>,
+                    0..width - left,
+                    #[inline(always)]
+                    |i, j, number| {
                         if top + i < height {
                             let at = n * image + ((top + i) * width + left + j) * outputs + o;
                             store_some(s, s.add(number, bias), &mut self.y[at..at + lanes]);
                         }
-                    }
-                }
+                    },
+                );
             }
         }
     }
@@ -215,29 +195,23 @@ impl<const TAPS: usize, const TILE: usize> Kernel for OutputsTransposed<'_, TAPS
             let (n, top, left) = self.tiles.corner(first + tile);
             for o in (0..outputs).step_by(LANES) {
                 let lanes = LANES.min(outputs - o);
-                let mut along = [[s.splat(0.0); POINTS]; TILE];
-                for (i, along) in along.iter_mut().enumerate() {
-                    let mut numbers = [s.splat(0.0); TILE];
-                    if top + i < height {
-                        for (j, number) in numbers.iter_mut().enumerate() {
-                            if left + j < width {
-                                let at = n * image + ((top + i) * width + left + j) * outputs + o;
-                                *number = load_some(s, &self.dy[at..at + lanes]);
-                            }
-                        }
-                    }
-                    *along = evaluate(s, numbers);
-                }
                 let place = o / PANEL * panel + tile * row + o % PANEL;
-                for q in 0..POINTS {
-                    let mut numbers = [s.splat(0.0); TILE];
-                    for (number, along) in numbers.iter_mut().zip(&along) {
-                        *number = along[q];
-                    }
-                    for (p, product) in evaluate(s, numbers).into_iter().enumerate() {
-                        store(s, product, self.products, (p * POINTS + q) * pair + place);
-                    }
-                }
+                along_both_axes(
+                    s,
+                    #[inline(always)]
+                    |i, j| {
+                        if top + i < height && left + j < width {
+                            let at = n * image + ((top + i) * width + left + j) * outputs + o;
+                            load_some(s, &self.dy[at..at + lanes])
+                        } else {
+                            s.splat(0.0)
+                        }
+                    },
+                    evaluate::<S, TILE>,
+                    0..POINTS,
+                    #[inline(always)]
+                    |p, q, product| store(s, product, self.products, (p * POINTS + q) * pair + place),
+                );
             }
         }
     }
@@ -259,24 +233,15 @@ impl<const TAPS: usize> Kernel for EvaluateWeights<'_, TAPS> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let of_tap = self.w.len() / (TAPS * TAPS);
-        let mut along = [[s.splat(0.0); POINTS]; TAPS];
-        for (u, along) in along.iter_mut().enumerate() {
-            let mut taps = [s.splat(0.0); TAPS];
-            for (v, tap) in taps.iter_mut().enumerate() {
-                let from = (u * TAPS + v) * of_tap + self.from;
-                *tap = load_some(s, &self.w[from..from + self.count]);
-            }
-            *along = values_of_weights(s, taps);
-        }
-        for q in 0..POINTS {
-            let mut taps = [s.splat(0.0); TAPS];
-            for (tap, along) in taps.iter_mut().zip(&along) {
-                *tap = along[q];
-            }
-            for (p, value) in values_of_weights(s, taps).into_iter().enumerate() {
-                store(s, value, self.weights, (p * POINTS + q) * self.of_pair + self.to);
-            }
-        }
+        along_both_axes(
+            s,
+            #[inline(always)]
+            |u, v| load_some(s, &self.w[(u * TAPS + v) * of_tap + self.from..][..self.count]),
+            values_of_weights::<S, TAPS>,
+            0..POINTS,
+            #[inline(always)]
+            |p, q, value| store(s, value, self.weights, (p * POINTS + q) * self.of_pair + self.to),
+        );
     }
 }
 
@@ -293,41 +258,14 @@ impl<const TAPS: usize> Kernel for EvaluateWeightsTransposed<'_, TAPS> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let of_tap = self.dw.len() / (TAPS * TAPS);
-        let mut along = [[s.splat(0.0); TAPS]; POINTS];
-        for (p, along) in along.iter_mut().enumerate() {
-            let mut values = [s.splat(0.0); POINTS];
-            for (q, value) in values.iter_mut().enumerate() {
-                *value = load(s, self.weights, (p * POINTS + q) * of_tap + self.at);
-            }
-            *along = evaluate_weights_transposed(s, values);
-        }
-        for v in 0..TAPS {
-            let mut values = [s.splat(0.0); POINTS];
-            for (value, along) in values.iter_mut().zip(&along) {
-                *value = along[v];
-            }
-            let taps: [S::V; TAPS] = evaluate_weights_transposed(s, values);
-            for (u, tap) in taps.into_iter().enumerate() {
-                store(s, tap, self.dw, (u * TAPS + v) * of_tap + self.at);
-            }
-        }
-    }
-}
-
-/// Sixteen numbers, or as many as there are.
-#[inline(always)]
-fn load_some<S: Simd>(s: S, from: &[f32]) -> S::V {
-    match from.first_chunk() {
-        Some(from) => s.load(from),
-        None => s.load_head(from),
-    }
-}
-
-/// Writes sixteen numbers, or as many as there is room for.
-#[inline(always)]
-fn store_some<S: Simd>(s: S, v: S::V, to: &mut [f32]) {
-    match to.first_chunk_mut() {
-        Some(to) => s.store(v, to),
-        None => s.store_head(v, to),
+        along_both_axes(
+            s,
+            #[inline(always)]
+            |p, q| load(s, self.weights, (p * POINTS + q) * of_tap + self.at),
+            evaluate_weights_transposed::<S, TAPS>,
+            0..TAPS,
+            #[inline(always)]
+            |u, v, tap| store(s, tap, self.dw, (u * TAPS + v) * of_tap + self.at),
+        );
     }
 }

@@ -3,14 +3,17 @@
 
 use super::{COUNT, FIRST, PRODUCTS, TAPS, TILE, Tiles, Upsampled, before, count};
 use crate::kernels::conv::points::{
-    POINTS, evaluate, evaluate_transposed, evaluate_weights, evaluate_weights_transposed, interpolate,
-    interpolate_transposed, load, store,
+    POINTS, along_both_axes, evaluate, evaluate_transposed, evaluate_weights, evaluate_weights_transposed,
+    interpolate, interpolate_transposed, load, store,
 };
 use crate::kernels::gemm::PANEL;
 use crate::simd::{Kernel, LANES, Simd};
 
 /// The point of each product.
 const POINT: [usize; PRODUCTS] = [0, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5];
+/// The numbers of the two phases along an axis for one tile.
+const SPAN: usize = 2 * POINTS;
+
 /// Where in a block of memory the products of one panel lie: product (i, j) of row r starts at
 /// `start[i][j] + r * row[i][j]`.
 pub(super) struct Map {
@@ -33,6 +36,12 @@ impl Map {
         map
     }
 
+    /// Where product (i, j) of a row starts.
+    #[inline(always)]
+    fn place(&self, i: usize, j: usize, row: usize) -> usize {
+        self.start[i][j] + row * self.row[i][j]
+    }
+
     /// The products of a pair side by side in every row: a row-major matrix.
     pub(super) fn side_by_side(rows: usize) -> Self {
         Map::new(rows * PANEL, |_| PANEL, |count| count * PANEL)
@@ -52,9 +61,27 @@ fn of_phase<V: Copy>(products: [V; PRODUCTS], phase: usize) -> [V; POINTS] {
     [e[zero + phase], e[one], e[minus + phase], e[half + phase], e[two + phase], e[infinity + phase]]
 }
 
-/// The transpose of both phases of [`of_phase`].
+/// The numbers of both phases along an axis, taking turns.
 #[inline(always)]
-fn of_phases_transposed<S: Simd>(s: S, a: [S::V; POINTS], b: [S::V; POINTS]) -> [S::V; PRODUCTS] {
+fn interpolate_phases<S: Simd>(s: S, products: [S::V; PRODUCTS]) -> [S::V; SPAN] {
+    let mut numbers = [s.splat(0.0); SPAN];
+    for phase in 0..2 {
+        for (i, number) in interpolate(s, of_phase(products, phase)).into_iter().enumerate() {
+            numbers[2 * i + phase] = number;
+        }
+    }
+    numbers
+}
+
+/// The transpose of [`interpolate_phases`].
+#[inline(always)]
+fn interpolate_phases_transposed<S: Simd>(s: S, numbers: [S::V; SPAN]) -> [S::V; PRODUCTS] {
+    let mut phases = [[s.splat(0.0); POINTS]; 2];
+    for (i, number) in numbers.into_iter().enumerate() {
+        phases[i % 2][i / 2] = number;
+    }
+    let [a, b] = phases;
+    let (a, b) = (interpolate_transposed(s, a), interpolate_transposed(s, b));
     [a[0], b[0], s.add(a[1], b[1]), a[2], b[2], a[3], b[3], a[4], b[4], a[5], b[5]]
 }
 
@@ -96,24 +123,23 @@ impl Kernel for EvaluateImages<'_> {
         for row in 0..rows {
             let (n, top, left) = self.tiles.corner(row);
             for c in (0..inputs).step_by(LANES) {
-                let mut along = [[s.splat(0.0); POINTS]; TILE];
-                for (i, along) in along.iter_mut().enumerate() {
-                    let mut pixels = [s.splat(0.0); TILE];
-                    for (j, pixel) in pixels.iter_mut().enumerate() {
+                along_both_axes(
+                    s,
+                    #[inline(always)]
+                    |i, j| {
                         if top + i < height && left + j < width {
-                            let at = n * image + ((top + i) * width + left + j) * inputs + c;
-                            *pixel = load(s, self.x, at);
+                            load(s, self.x, n * image + ((top + i) * width + left + j) * inputs + c)
+                        } else {
+                            s.splat(0.0)
                         }
-                    }
-                    *along = evaluate(s, pixels);
-                }
-                let [first, second, third, fourth] = along;
-                for q in 0..POINTS {
-                    let down = evaluate(s, [first[q], second[q], third[q], fourth[q]]);
-                    for (p, value) in down.into_iter().enumerate() {
+                    },
+                    evaluate::<S, TILE>,
+                    0..POINTS,
+                    #[inline(always)]
+                    |p, q, value| {
                         store(s, value, self.values, ((p * POINTS + q) * rows + row) * inputs + c);
-                    }
-                }
+                    },
+                );
             }
         }
     }
@@ -138,31 +164,25 @@ impl Kernel for EvaluateImagesTransposed<'_> {
         for row in 0..rows {
             let (n, top, left) = self.tiles.corner(row);
             for c in (0..inputs).step_by(LANES) {
-                let mut along = [[s.splat(0.0); POINTS]; TILE];
-                for q in 0..POINTS {
-                    let mut values = [s.splat(0.0); POINTS];
-                    for (p, value) in values.iter_mut().enumerate() {
-                        *value = load(s, self.values, ((p * POINTS + q) * rows + row) * inputs + c);
-                    }
-                    for (along, value) in along.iter_mut().zip(evaluate_transposed::<S, 4>(s, values)) {
-                        along[q] = value;
-                    }
-                }
-                for (i, along) in along.into_iter().enumerate() {
-                    for (j, pixel) in evaluate_transposed::<S, 4>(s, along).into_iter().enumerate() {
-                        if top + i < height && left + j < width {
+                // Down the columns first: as the transpose has it, last in, first out.
+                along_both_axes(
+                    s,
+                    #[inline(always)]
+                    |q, p| load(s, self.values, ((p * POINTS + q) * rows + row) * inputs + c),
+                    evaluate_transposed::<S, TILE>,
+                    0..height - top,
+                    #[inline(always)]
+                    |j, i, pixel| {
+                        if left + j < width {
                             let at = n * image + ((top + i) * width + left + j) * inputs + c;
                             store(s, pixel, self.dx, at);
                         }
-                    }
-                }
+                    },
+                );
             }
         }
     }
 }
-
-/// The numbers of the two phases along an axis for one tile.
-const SPAN: usize = 2 * POINTS;
 
 /// y = what the products of every tile come to; where tiles overlap, their sum.
 pub(super) struct Interpolate<'a> {
@@ -185,45 +205,25 @@ impl Kernel for Interpolate<'_> {
         for row in 0..self.y.len() / output * self.tiles.tiles() {
             let (n, top, left) = self.tiles.corner(row);
             for lane in (0..PANEL).step_by(LANES) {
-                let mut along = [[s.splat(0.0); SPAN]; PRODUCTS];
-                for (i, along) in along.iter_mut().enumerate() {
-                    let mut products = [s.splat(0.0); PRODUCTS];
-                    for (j, product) in products.iter_mut().enumerate() {
-                        let at = self.map.start[i][j] + row * self.map.row[i][j] + lane;
-                        *product = load(s, self.products, at);
-                    }
-                    for b in 0..2 {
-                        let line = interpolate(s, of_phase(products, b));
-                        for (j, number) in line.into_iter().enumerate() {
-                            along[2 * j + b] = number;
-                        }
-                    }
-                }
-                for j in 0..SPAN {
-                    let column = 2 * left + j;
-                    if column >= width {
-                        break;
-                    }
-                    let mut products = [s.splat(0.0); PRODUCTS];
-                    for (product, along) in products.iter_mut().zip(&along) {
-                        *product = along[j];
-                    }
-                    for a in 0..2 {
-                        let line = interpolate(s, of_phase(products, a));
-                        for (i, number) in line.into_iter().enumerate() {
-                            let (i, line) = (2 * i + a, 2 * top + 2 * i + a);
-                            if line >= height {
-                                continue;
-                            }
-                            let at =
-                                n * output + (line * width + column) * layer.outputs + self.channel + lane;
+                along_both_axes(
+                    s,
+                    #[inline(always)]
+                    |i, j| load(s, self.products, self.map.place(i, j, row) + lane),
+                    interpolate_phases,
+                    0..width - 2 * left,
+                    #[inline(always)]
+                    |i, j, number| {
+                        let (line, column) = (2 * top + i, 2 * left + j);
+                        if line < height {
+                            let pixel = n * output + (line * width + column) * layer.outputs;
+                            let at = pixel + self.channel + lane;
                             // The last two pixels of a tile, in both phases, are the first of the next.
                             let seen = (top > 0 && i < 4) || (left > 0 && j < 4);
                             let number = if seen { s.add(load(s, self.y, at), number) } else { number };
                             store(s, number, self.y, at);
                         }
-                    }
-                }
+                    },
+                );
             }
         }
     }
@@ -250,37 +250,23 @@ impl Kernel for InterpolateTransposed<'_> {
         for row in 0..self.dy.len() / output * self.tiles.tiles() {
             let (n, top, left) = self.tiles.corner(row);
             for lane in (0..PANEL).step_by(LANES) {
-                let mut along = [[s.splat(0.0); PRODUCTS]; SPAN];
-                for (i, along) in along.iter_mut().enumerate() {
-                    let line = 2 * top + i;
-                    if line >= height {
-                        break;
-                    }
-                    let mut numbers = [[s.splat(0.0); POINTS]; 2];
-                    for j in 0..SPAN {
-                        let column = 2 * left + j;
-                        if column < width {
-                            let at =
-                                n * output + (line * width + column) * layer.outputs + self.channel + lane;
-                            numbers[j % 2][j / 2] = load(s, self.dy, at);
+                along_both_axes(
+                    s,
+                    #[inline(always)]
+                    |i, j| {
+                        let (line, column) = (2 * top + i, 2 * left + j);
+                        if line < height && column < width {
+                            let pixel = n * output + (line * width + column) * layer.outputs;
+                            load(s, self.dy, pixel + self.channel + lane)
+                        } else {
+                            s.splat(0.0)
                         }
-                    }
-                    let [a, b] = numbers;
-                    let (a, b) = (interpolate_transposed(s, a), interpolate_transposed(s, b));
-                    *along = of_phases_transposed(s, a, b);
-                }
-                for j in 0..PRODUCTS {
-                    let mut numbers = [[s.splat(0.0); POINTS]; 2];
-                    for (i, along) in along.iter().enumerate() {
-                        numbers[i % 2][i / 2] = along[j];
-                    }
-                    let [a, b] = numbers;
-                    let (a, b) = (interpolate_transposed(s, a), interpolate_transposed(s, b));
-                    for (i, product) in of_phases_transposed(s, a, b).into_iter().enumerate() {
-                        let at = self.map.start[i][j] + row * self.map.row[i][j] + lane;
-                        store(s, product, self.products, at);
-                    }
-                }
+                    },
+                    interpolate_phases_transposed,
+                    0..PRODUCTS,
+                    #[inline(always)]
+                    |i, j, product| store(s, product, self.products, self.map.place(i, j, row) + lane),
+                );
             }
         }
     }
@@ -302,22 +288,15 @@ impl Kernel for EvaluateWeights<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut along = [[s.splat(0.0); PRODUCTS]; TAPS];
-        for (r, along) in along.iter_mut().enumerate() {
-            let mut taps = [s.splat(0.0); TAPS];
-            for (c, tap) in taps.iter_mut().enumerate() {
-                *tap = load(s, self.w, self.from + (r * TAPS + c) * self.step);
-            }
-            *along = evaluate_taps(s, taps);
-        }
-        let [first, second, third, fourth, fifth] = along;
-        for j in 0..PRODUCTS {
-            let down = evaluate_taps(s, [first[j], second[j], third[j], fourth[j], fifth[j]]);
-            for (i, value) in down.into_iter().enumerate() {
-                let at = self.map.start[i][j] + self.row * self.map.row[i][j] + self.lane;
-                store(s, value, self.weights, at);
-            }
-        }
+        along_both_axes(
+            s,
+            #[inline(always)]
+            |r, c| load(s, self.w, self.from + (r * TAPS + c) * self.step),
+            evaluate_taps,
+            0..PRODUCTS,
+            #[inline(always)]
+            |i, j, value| store(s, value, self.weights, self.map.place(i, j, self.row) + self.lane),
+        );
     }
 }
 
@@ -337,21 +316,15 @@ impl Kernel for EvaluateWeightsTransposed<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut along = [[s.splat(0.0); PRODUCTS]; TAPS];
-        for j in 0..PRODUCTS {
-            let mut values = [s.splat(0.0); PRODUCTS];
-            for (i, value) in values.iter_mut().enumerate() {
-                let at = self.map.start[i][j] + self.row * self.map.row[i][j] + self.lane;
-                *value = load(s, self.weights, at);
-            }
-            for (along, value) in along.iter_mut().zip(evaluate_taps_transposed(s, values)) {
-                along[j] = value;
-            }
-        }
-        for (r, along) in along.into_iter().enumerate() {
-            for (c, tap) in evaluate_taps_transposed(s, along).into_iter().enumerate() {
-                store(s, tap, self.dw, self.to + (r * TAPS + c) * self.step);
-            }
-        }
+        // Down the columns first, as for the images.
+        along_both_axes(
+            s,
+            #[inline(always)]
+            |j, i| load(s, self.weights, self.map.place(i, j, self.row) + self.lane),
+            evaluate_taps_transposed,
+            0..TAPS,
+            #[inline(always)]
+            |c, r, tap| store(s, tap, self.dw, self.to + (r * TAPS + c) * self.step),
+        );
     }
 }

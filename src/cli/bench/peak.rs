@@ -11,7 +11,7 @@ use std::hint::black_box;
 ///
 /// # Panics
 /// If the CPU lacks the instruction set.
-pub fn multiply_adds(isa: Isa, rounds: usize) -> usize {
+pub(super) fn multiply_adds(isa: Isa, rounds: usize) -> usize {
     match isa {
         Isa::Avx512 => chains::<12>(isa, rounds),
         Isa::Avx2 | Isa::Portable => chains::<6>(isa, rounds),
