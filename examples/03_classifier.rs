@@ -13,7 +13,7 @@ use diva::models::argmax;
 use diva::nn::{BatchNorm, Bias, Conv, Features, Linear};
 use diva::ops::Activation::Relu;
 use diva::optim::Adam;
-use diva::report::{Grid, Picture, Plot, palette};
+use diva::report::{Chart, Grid, Picture, palette};
 use diva::rng::Stream;
 use diva::train::{dataset, evaluate};
 use std::path::Path;
@@ -171,7 +171,7 @@ fn teach(folder: &Path) -> Result<()> {
     assert!(same[5][1] < same[4][1] - 5.0, "75 degrees is as easy as 60: {same:?}");
     assert!(outside.windows(2).all(|pair| pair[1][1] < pair[0][1] - 5.0), "no fall: {outside:?}");
 
-    let plot = Plot::new("A digit turned further than any in the training is not recognised")
+    let plot = Chart::new("A digit turned further than any in the training is not recognised")
         .axes("angle (degrees)", "recognised (%)")
         .series("largest angle in training", palette::FAINT, vec![[60.0, 0.0], [60.0, 100.0]])
         .series("the digits of the training", palette::series(0), same.clone())

@@ -18,7 +18,7 @@ use diva::error::Result;
 use diva::nn::{Bias, Features, Linear};
 use diva::optim::Adam;
 use diva::prob::Normal;
-use diva::report::{Grid, Picture, Plot, palette};
+use diva::report::{Chart, Grid, Picture, palette};
 use diva::rng::Stream;
 use diva::tensor::{Shape, Tensor};
 use std::path::Path;
@@ -262,7 +262,7 @@ fn map(engine: &Engine, data: &Dataset, folder: &Path) -> Result<()> {
     }
     let some: Vec<usize> = (0..data.len()).step_by(2).collect();
     let places = vae.posterior(tape.input(&images(data, &some))).mean.read(<[f32]>::to_vec);
-    let mut plot = Plot::new("Where on the map the encoder puts digits, told no class")
+    let mut plot = Chart::new("Where on the map the encoder puts digits, told no class")
         .axes("first number of z", "second number of z");
     for class in 0..10 {
         let of_class = places.chunks_exact(2).zip(&some).filter(|(_, i)| data.classes[**i] == class);

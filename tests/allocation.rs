@@ -2,7 +2,7 @@
 
 use diva::autograd::{Builder, Engine, Gradients, Params, Tape};
 use diva::config::Config;
-use diva::data::batches::Part;
+use diva::data::batches::Supervision;
 use diva::models::diva::Noise;
 use diva::models::{Diva, Weights};
 use diva::train::dataset;
@@ -45,7 +45,7 @@ fn steps_without_classes_allocate_nothing_after_the_first() {
     let noise = Noise::of_step(0, 0, 20, settings.latent);
     let mut params = Params::new();
     let diva = Diva::new(&mut Builder::new(&mut params, 0), settings);
-    let batch = dataset::batch(&split.train, &(0..20).collect::<Vec<_>>(), Part::Unlabelled, None);
+    let batch = dataset::batch(&split.train, &(0..20).collect::<Vec<_>>(), Supervision::Unlabelled, None);
     let engine = Engine::new();
     let mut gradients = Gradients::new(&params);
     let mut step = || {

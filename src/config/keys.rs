@@ -2,7 +2,7 @@
 //!
 //! Everything that treats keys alike reads this table: checking a file, suggesting the nearest known key,
 //! writing a configuration, comparing two, refusing what has no effect. A new key is a field in `sections.rs`, a row here and
-//! a line in each preset.
+//! a line in each preset that names no other.
 
 use super::ModelKind;
 use super::readers::{self, Group};

@@ -8,7 +8,7 @@
 //!
 //! Without file and `--preset` the preset is `quick`; a file without the key `preset` completes
 //! `rotated-mnist`; and `--preset` wins over the file's key, because the command line is the later word.
-//! Presets are configuration files inside the binary, complete themselves.
+//! Presets are configuration files inside the binary, complete themselves or by another preset that they name.
 //!
 //! Every layer is checked before it is laid down, key by key against one table (`keys.rs`), because only
 //! there is a mistake still in the user's own words. The result is a plain struct with every value written
@@ -90,11 +90,18 @@ impl Config {
     }
 }
 
-/// The values of a preset.
+/// The values of a preset, complete. Its text, like a user's file, may name another preset for what it does not say.
 fn preset_layer(name: &str) -> Result<Layer> {
     key("preset").admit(&Value::String(name.into()))?;
     let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name).expect("every preset has a text");
-    layers::of_text(&format!("the preset {name}"), text)
+    let own = layers::of_text(&format!("the preset {name}"), text)?;
+    let mut layer = match own.get("preset").and_then(Value::as_str) {
+        Some(base) => preset_layer(base)?,
+        None => Layer::new(),
+    };
+    layer.extend(own);
+    layer.remove("preset");
+    Ok(layer)
 }
 
 fn key(name: &str) -> &'static keys::Key {

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// Whether the class of an image is told to the training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Supervision {
     /// It is.
     Labelled,
     /// Only the domain is.

@@ -102,8 +102,8 @@ pub fn read_folder(folder: &Path, half: Half) -> Result<Digits> {
 /// # Errors
 /// If either is damaged or not what it should be, or if their counts differ.
 pub fn read_pair(images: (&str, impl Read), labels: (&str, impl Read)) -> Result<Digits> {
-    let pixels = read(Kind::Images, images.0, images.1)?;
-    let digits = read(Kind::Labels, labels.0, labels.1)?;
+    let pixels = read(Content::Images, images.0, images.1)?;
+    let digits = read(Content::Labels, labels.0, labels.1)?;
     if pixels.len() / PIXELS != digits.len() {
         return Err(Error::request(format!(
             "cannot use {} with {}: {} images and {} labels, expected as many of each",
@@ -142,66 +142,70 @@ fn open(path: &Path) -> Result<File> {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum Content {
     Images,
     Labels,
 }
 
-impl Kind {
+impl Content {
     fn magic(self) -> u32 {
         match self {
-            Kind::Images => 2051,
-            Kind::Labels => 2049,
+            Content::Images => 2051,
+            Content::Labels => 2049,
         }
     }
 
     fn header(self) -> usize {
         match self {
-            Kind::Images => 16,
-            Kind::Labels => 8,
+            Content::Images => 16,
+            Content::Labels => 8,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Images => "images",
-            Kind::Labels => "labels",
+            Content::Images => "images",
+            Content::Labels => "labels",
         }
     }
 }
 
 /// The values of one IDX file, without its header.
-fn read(kind: Kind, name: &str, mut source: impl Read) -> Result<Vec<u8>> {
+fn read(content: Content, name: &str, mut source: impl Read) -> Result<Vec<u8>> {
     let start = read_at_most(name, &mut source, 2)?;
     if start.is_empty() {
         return Err(Error::request(format!(
             "cannot read {name}: it is empty, expected MNIST {}",
-            kind.name()
+            content.name()
         )));
     }
     let packed = start == GZIP_MAGIC;
     let whole = start.as_slice().chain(source);
-    if packed { read_plain(kind, name, MultiGzDecoder::new(whole)) } else { read_plain(kind, name, whole) }
+    if packed {
+        read_plain(content, name, MultiGzDecoder::new(whole))
+    } else {
+        read_plain(content, name, whole)
+    }
 }
 
-fn read_plain(kind: Kind, name: &str, mut source: impl Read) -> Result<Vec<u8>> {
+fn read_plain(content: Content, name: &str, mut source: impl Read) -> Result<Vec<u8>> {
     let refuse = |what: String| Err(Error::request(format!("cannot read {name}: {what}")));
-    let header = read_at_most(name, &mut source, kind.header() as u64)?;
+    let header = read_at_most(name, &mut source, content.header() as u64)?;
     let numbers: Vec<u32> =
         header.as_chunks::<4>().0.iter().map(|&bytes| u32::from_be_bytes(bytes)).collect();
-    if numbers.first().is_some_and(|&magic| magic != kind.magic()) {
+    if numbers.first().is_some_and(|&magic| magic != content.magic()) {
         return refuse(format!(
             "it starts with the magic number {}, expected {} (MNIST {})",
             numbers[0],
-            kind.magic(),
-            kind.name()
+            content.magic(),
+            content.name()
         ));
     }
-    if header.len() < kind.header() {
+    if header.len() < content.header() {
         return refuse(format!(
             "it ends after {} bytes, inside its {}-byte header",
             header.len(),
-            kind.header()
+            content.header()
         ));
     }
     let count = numbers[1];
@@ -211,11 +215,11 @@ fn read_plain(kind: Kind, name: &str, mut source: impl Read) -> Result<Vec<u8>> 
         return refuse(format!("its images are {rows}x{columns}, expected {SIDE}x{SIDE}"));
     }
     if count == 0 {
-        return refuse(format!("it holds 0 {}, expected at least one", kind.name()));
+        return refuse(format!("it holds 0 {}, expected at least one", content.name()));
     }
-    let size = match kind {
-        Kind::Images => PIXELS,
-        Kind::Labels => 1,
+    let size = match content {
+        Content::Images => PIXELS,
+        Content::Labels => 1,
     };
     let promised = u64::from(count) * size as u64;
     // one byte more than promised: what follows is seen, and the checksum of a gzip file is reached
@@ -224,12 +228,12 @@ fn read_plain(kind: Kind, name: &str, mut source: impl Read) -> Result<Vec<u8>> 
         std::cmp::Ordering::Equal => Ok(values),
         std::cmp::Ordering::Less => refuse(format!(
             "it is cut short: its header promises {count} {} ({promised} bytes), found {}",
-            kind.name(),
+            content.name(),
             values.len()
         )),
         std::cmp::Ordering::Greater => refuse(format!(
             "bytes follow the {count} {} ({promised} bytes) that its header promises",
-            kind.name()
+            content.name()
         )),
     }
 }
@@ -372,7 +376,7 @@ mod tests {
         }
         let bomb = encoder.finish().unwrap();
         let taken = std::cell::Cell::new(0);
-        let message = read(Kind::Images, "BOMB", Counting(&bomb, &taken)).unwrap_err().to_string();
+        let message = read(Content::Images, "BOMB", Counting(&bomb, &taken)).unwrap_err().to_string();
         assert!(message.contains("bytes follow the 1 images"), "{message}");
         assert!(
             taken.get() < 100_000 && bomb.len() > 500_000,

@@ -66,7 +66,7 @@ pub fn embed(points: &Tensor) -> Embedding {
     let perplexity = PERPLEXITY.min((count as f64 - 1.0) / 3.0).max(1.0);
     parallel::on_threads(|| {
         let similarities = Similarities::of(points, perplexity);
-        let mut layout = Layout::start(points);
+        let mut layout = Places::start(points);
         for (steps, exaggeration, momentum) in
             [(EXAGGERATED_STEPS, EXAGGERATION, 0.5), (STEPS - EXAGGERATED_STEPS, 1.0, 0.8)]
         {
@@ -147,21 +147,21 @@ fn conditional(squared_distances: &[f64], i: usize, perplexity: f64) -> Vec<f64>
 
 /// The y: first and second coordinates, each filled up to whole lanes by points so far away that they neither pull nor
 /// push.
-struct Layout {
+struct Places {
     count: usize,
     coordinates: [Vec<f64>; 2],
 }
 
 const FAR_AWAY: f64 = 1e200;
 
-impl Layout {
+impl Places {
     fn new(points: &[[f64; 2]]) -> Self {
         let filled = |axis: usize| {
             let mut numbers: Vec<f64> = points.iter().map(|point| point[axis]).collect();
             numbers.resize(points.len().next_multiple_of(LANES), FAR_AWAY);
             numbers
         };
-        Layout { count: points.len(), coordinates: [filled(0), filled(1)] }
+        Places { count: points.len(), coordinates: [filled(0), filled(1)] }
     }
 
     /// The principal components, small. Points that do not differ all lie at 0.
@@ -172,7 +172,7 @@ impl Layout {
         let factor = if sd > 0.0 { START / sd } else { 0.0 };
         let start: Vec<[f64; 2]> =
             plane.project(points).iter().map(|point| point.map(|coordinate| coordinate * factor)).collect();
-        Layout::new(&start)
+        Places::new(&start)
     }
 
     fn points(&self) -> Vec<[f64; 2]> {
@@ -193,7 +193,7 @@ struct Forces {
 }
 
 impl Forces {
-    fn on(i: usize, similarities: &[f64], layout: &Layout) -> Self {
+    fn on(i: usize, similarities: &[f64], layout: &Places) -> Self {
         let [xs, ys] = &layout.coordinates;
         let (x, y) = (xs[i], ys[i]);
         let [mut attraction, mut repulsion] = [[[0.0; LANES]; 2]; 2];
@@ -218,7 +218,7 @@ impl Forces {
     }
 
     /// On every point, and Z.
-    fn on_all(similarities: &Similarities, layout: &Layout) -> (Vec<Forces>, f64) {
+    fn on_all(similarities: &Similarities, layout: &Places) -> (Vec<Forces>, f64) {
         let count = layout.count;
         let blocks = parallel::map(count.div_ceil(BLOCK), |block| {
             let points = block * BLOCK..count.min((block + 1) * BLOCK);
@@ -231,7 +231,7 @@ impl Forces {
 }
 
 /// dC/dy with `exaggeration` times the p.
-fn gradient(similarities: &Similarities, layout: &Layout, exaggeration: f64) -> Vec<[f64; 2]> {
+fn gradient(similarities: &Similarities, layout: &Places, exaggeration: f64) -> Vec<[f64; 2]> {
     let (forces, sum) = Forces::on_all(similarities, layout);
     let slope = |forces: &Forces| {
         [0, 1].map(|axis| 4.0 * (exaggeration * forces.attraction[axis] - forces.repulsion[axis] / sum))
@@ -240,7 +240,7 @@ fn gradient(similarities: &Similarities, layout: &Layout, exaggeration: f64) -> 
 }
 
 /// C.
-fn divergence(similarities: &Similarities, layout: &Layout) -> f64 {
+fn divergence(similarities: &Similarities, layout: &Places) -> f64 {
     let [xs, ys] = &layout.coordinates;
     let of_point = |i: usize| {
         let row = similarities.row(i)[..similarities.count].iter().enumerate();
@@ -257,7 +257,7 @@ fn divergence(similarities: &Similarities, layout: &Layout) -> f64 {
 }
 
 /// Steps down the gradient, with gains: a coordinate whose direction lasts becomes faster.
-fn descend(similarities: &Similarities, layout: &mut Layout, steps: usize, exaggeration: f64, momentum: f64) {
+fn descend(similarities: &Similarities, layout: &mut Places, steps: usize, exaggeration: f64, momentum: f64) {
     let rate = (layout.count as f64 / EXAGGERATION / 4.0).max(50.0);
     let (mut velocities, mut gains) = (vec![[0.0; 2]; layout.count], vec![[1.0_f64; 2]; layout.count]);
     for _ in 0..steps {
@@ -340,15 +340,15 @@ mod tests {
     }
 
     /// A layout of `count` points with standard normal coordinates.
-    fn random_layout(count: usize) -> Layout {
+    fn random_layout(count: usize) -> Places {
         let mut numbers = vec![0.0; 2 * count];
         Stream::new(3, "layout", &[]).fill_normal(0, &mut numbers);
         let points: Vec<[f64; 2]> = numbers.chunks(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect();
-        Layout::new(&points)
+        Places::new(&points)
     }
 
     /// C from its definition.
-    fn naive_divergence(similarities: &Similarities, layout: &Layout) -> f64 {
+    fn naive_divergence(similarities: &Similarities, layout: &Places) -> f64 {
         let (points, n) = (layout.points(), layout.count);
         let pairs = || (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j);
         let w = |(i, j): (usize, usize)| 1.0 / (1.0 + squared(&points[i], &points[j]));
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn the_first_steps_are_those_of_scikit_learn() {
         let (points, _) = reference::points();
-        let mut layout = Layout::start(&points);
+        let mut layout = Places::start(&points);
         descend(&Similarities::of(&points, 30.0), &mut layout, 5, EXAGGERATION, 0.5);
         let expected =
             [[-0.013081078, 0.042085841], [0.023936746, -0.047590320], [0.083760024, -0.068729260]];

@@ -1,6 +1,6 @@
 //! How a training went: what was recognised, and what the loss was made of, epoch by epoch.
 
-use super::Plot;
+use super::Chart;
 use super::palette::{Colour, GREY, INK, label, series};
 use super::text::degrees;
 use crate::config::TrainConfig;
@@ -16,18 +16,18 @@ pub const OTHER_DIGITS: Colour = GREY;
 /// and, if the run has them, on digits of the unseen domain that training has seen at no angle, or on images held back from
 /// training. A dot on each line marks the selected epoch.
 pub fn accuracy(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Vec<u8> {
-    accuracy_plot(metrics, domains, test_domain).to_png()
+    accuracy_chart(metrics, domains, test_domain).to_png()
 }
 
 /// A PNG file of the loss of each epoch, in nats an image, and of its terms with the weights they have in it.
 pub fn loss(metrics: &[EpochMetrics], weights: &TrainConfig) -> Vec<u8> {
-    loss_plot(metrics, weights).to_png()
+    loss_chart(metrics, weights).to_png()
 }
 
 /// One of the accuracies of an epoch, 0..1.
 type Share = fn(&EpochMetrics) -> f64;
 
-fn accuracy_plot(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Plot {
+fn accuracy_chart(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Chart {
     let domain = degrees(test_domain);
     // A figure that a run does not have is NaN, which is not drawn.
     let lines: [(String, Colour, Share); 4] = [
@@ -42,7 +42,7 @@ fn accuracy_plot(metrics: &[EpochMetrics], domains: usize, test_domain: &str) ->
     let above = selected.map_or("recognised (%)".into(), |epoch| {
         format!("recognised (%), with a dot at the selected epoch {}", epoch.epoch)
     });
-    let mut plot = Plot::new("Images whose class is recognised").axes("epoch", above);
+    let mut chart = Chart::new("Images whose class is recognised").axes("epoch", above);
     let point = |epoch: &EpochMetrics, share: f64| [epoch.epoch as f64, 100.0 * share];
     for (name, colour, share) in lines {
         if metrics.iter().all(|epoch| share(epoch).is_nan()) {
@@ -50,23 +50,23 @@ fn accuracy_plot(metrics: &[EpochMetrics], domains: usize, test_domain: &str) ->
         }
         let points = metrics.iter().map(|epoch| point(epoch, share(epoch))).collect();
         let dot = selected.map(|epoch| point(epoch, share(epoch)));
-        plot = plot.series(name, colour, points).series("", colour, Vec::from_iter(dot));
+        chart = chart.series(name, colour, points).marked(dot);
     }
-    plot
+    chart
 }
 
-fn loss_plot(metrics: &[EpochMetrics], weights: &TrainConfig) -> Plot {
-    let mut plot = Plot::new("The loss in training and its terms, as weighted in it")
+fn loss_chart(metrics: &[EpochMetrics], weights: &TrainConfig) -> Chart {
+    let mut chart = Chart::new("The loss in training and its terms, as weighted in it")
         .axes("epoch", "nats an image")
         .series("loss", LOSS, metrics.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect());
     for (number, (name, colour)) in TERMS.into_iter().enumerate() {
         let term = |epoch: &EpochMetrics| Some([epoch.epoch as f64, terms(epoch, weights)[number]?]);
         let points: Vec<_> = metrics.iter().filter_map(term).collect();
         if !points.is_empty() {
-            plot = plot.series(name, colour, points);
+            chart = chart.series(name, colour, points);
         }
     }
-    plot
+    chart
 }
 
 /// What images of the training domains are called by which epochs are selected.
@@ -156,7 +156,7 @@ mod tests {
             assert!(terms.len() == count && terms.iter().all(|&term| term != 0.0), "{kind}: {terms:?}");
             let sum: f64 = terms.into_iter().sum();
             assert!((sum - epoch.loss).abs() < 1e-6 * epoch.loss, "{kind}: {sum} and {}", epoch.loss);
-            // Without unlabelled images DANN's loss is the plain sum of both means, which its plot has to show.
+            // Without unlabelled images DANN's loss is the plain sum of both means, which its chart has to show.
             if kind == "dann" {
                 assert!((epoch.ce_y + epoch.ce_d.unwrap() - epoch.loss).abs() < 1e-6 * epoch.loss);
             }
@@ -177,13 +177,13 @@ mod tests {
         vec![of(1, 0.25, 0.0), of(2, 1.0, 0.5), of(3, 1.0, 0.25)]
     }
 
-    /// The corner of a plot with numbers of 3 digits: a margin of 16, the numbers, 12 for marks; downwards a margin,
-    /// and title and label of 18 with gaps of 20. The plot is 640 x 360, the legend begins 59 to its right.
+    /// The corner of a chart with numbers of 3 digits: a margin of 16, the numbers, 12 for marks; downwards a margin,
+    /// and title and label of 18 with gaps of 20. The chart is 640 x 360, the legend begins 59 to its right.
     const CORNER: [usize; 2] = [16 + 34 + 12, 16 + 38 + 38];
 
     #[test]
     fn accuracies_stand_at_their_epochs() {
-        let drawn = accuracy_plot(&three_epochs(), 2, "75").render();
+        let drawn = accuracy_chart(&three_epochs(), 2, "75").render();
         let at = |x: usize, y: usize| drawn.colour(CORNER[1] + y, CORNER[0] + x);
         // 0 to 100 %, epochs 1 to 3
         assert_eq!([at(0, 270), at(320, 0), at(640, 0)], [TOGETHER; 3]);
@@ -204,7 +204,7 @@ mod tests {
         for epoch in &mut metrics {
             epoch.disjoint_test_accuracy = Some(0.75);
         }
-        let drawn = accuracy_plot(&metrics, 2, "patient C").render();
+        let drawn = accuracy_chart(&metrics, 2, "patient C").render();
         for x in [1, 100, 250, 400, 639] {
             assert_eq!(drawn.colour(CORNER[1] + 90, CORNER[0] + x), OTHER_DIGITS, "{x}");
         }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn every_term_of_the_loss_has_a_name_and_a_colour() {
         let (epoch, config) = trained("diva", "data.unlabelled.domains=[]");
-        let drawn = loss_plot(&[epoch], &config.train).render();
+        let drawn = loss_chart(&[epoch], &config.train).render();
         let place = |name| find(&drawn, name, INK)[..].to_vec();
         let first = place("reconstruction");
         assert_eq!(first.len(), 1);
@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn a_run_without_epochs_has_empty_axes() {
         assert_eq!(
-            accuracy_plot(&[], 5, "75").render(),
-            Plot::new("Images whose class is recognised").axes("epoch", "recognised (%)").render()
+            accuracy_chart(&[], 5, "75").render(),
+            Chart::new("Images whose class is recognised").axes("epoch", "recognised (%)").render()
         );
     }
 }

@@ -39,7 +39,7 @@ pub struct Grid {
 }
 
 /// Where everything goes, in pixels.
-struct Layout {
+struct GridLayout {
     title: Paragraph,
     note: Paragraph,
     columns: Vec<Paragraph>,
@@ -151,7 +151,7 @@ impl Grid {
     }
 
     #[track_caller]
-    fn layout(&self) -> Layout {
+    fn layout(&self) -> GridLayout {
         let image = self.image_size().map(|side| side * self.scale);
         assert!(self.scale > 0, "a scale of 0 leaves nothing of the images, expected 1 or more");
         let count = self.rows[0].1.len();
@@ -197,11 +197,11 @@ impl Grid {
             MARGIN + with_gap(title.height(), 2 * GAP) + with_gap(header, GAP),
         ];
         let size = [2 * MARGIN + width, corner[1] + lattice[1] + with_gap(note.height(), GAP) + MARGIN];
-        Layout { title, note, columns, rows, image, widths, height, lattice, corner, size }
+        GridLayout { title, note, columns, rows, image, widths, height, lattice, corner, size }
     }
 }
 
-impl Layout {
+impl GridLayout {
     /// The upper left corner of a cell.
     fn cell_at(&self, row: usize, column: usize) -> [usize; 2] {
         let before: usize = self.widths[..column].iter().map(|width| width + SEPARATOR).sum();

@@ -5,13 +5,13 @@
 //! number. Sizes follow from the contents: a label makes its picture larger, it is never cut off.
 //!
 //! In reading order: [`palette`] (the colours), `font` (the letters), `text` (lines and their measures), `canvas`
-//! (drawing), [`Picture`] (what comes out), [`Grid`] and [`Plot`] (with `axis`, its ticks); then what they show of a run:
-//! [`generated`], [`curves`], and [`run_pictures`], all that a finished run has in its folder; [`html`] (pages by hand) and
-//! [`run_report`], the page about runs; [`tensorboard`], files for that program.
+//! (drawing), [`Picture`] (what comes out), [`Grid`], [`Chart`] (with `axis`, its ticks, and `plot`, which draws it); then
+//! what they show of a run: [`generated`], [`curves`], and [`run_pictures`], all that a finished run has in its folder;
+//! [`html`] (pages by hand, charts in them) and [`run_report`], the page about runs; [`tensorboard`], files for that program.
 
 mod axis;
 mod canvas;
-mod curve;
+mod chart;
 pub mod curves;
 mod font;
 pub mod generated;
@@ -19,12 +19,13 @@ mod grid;
 pub mod html;
 pub mod palette;
 mod picture;
+mod plot;
 mod probabilities;
 pub mod run_pictures;
 pub mod run_report;
 pub mod tensorboard;
 mod text;
 
-pub use curve::Plot;
+pub use chart::Chart;
 pub use grid::Grid;
 pub use picture::Picture;

@@ -1,7 +1,8 @@
 //! The part of the report that says how good the probabilities of two classes are: scores of every domain, and of the
 //! unseen one the ROC curve and the calibration.
 
-use super::html::chart::{self, Line};
+use super::chart::Chart;
+use super::html::chart::svg;
 use super::html::{Page, captioned, name};
 use super::palette::{GREY, label};
 use super::text::{MISSING, cells, degrees, or_dash, percent};
@@ -112,25 +113,26 @@ fn roc_chart(curve: &[RocPoint], scores: &Scores, positive: &str) -> String {
         Some(area) => format!("{positive}, area {:.3}", area.value),
         None => positive.to_owned(),
     };
-    let lines = [
-        diagonal("chance"),
-        Line { name, colour: label(1), points, marks: vec![[rate(negatives), rate(positives)]] },
-    ];
-    chart::shares("ROC curve", "false positive rate", "true positive rate", &lines)
+    let chart = on_diagonal("ROC curve", "chance")
+        .axes("false positive rate", "true positive rate")
+        .series(name, label(1), points)
+        .marked([[rate(negatives), rate(positives)]]);
+    svg(&chart)
 }
 
 fn calibration_chart(calibration: &Calibration, positive: &str) -> String {
     let points: Vec<[f64; 2]> =
         calibration.bins.iter().filter_map(|bin| Some([bin.mean_probability?, bin.frequency?])).collect();
-    let lines = [
-        diagonal("probabilities that are frequencies"),
-        Line { name: positive.to_owned(), colour: label(1), points: points.clone(), marks: points },
-    ];
-    chart::shares("Calibration", "mean probability", "frequency", &lines)
+    let chart = on_diagonal("Calibration", "probabilities that are frequencies")
+        .axes("mean probability", "frequency")
+        .series(positive, label(1), points.clone())
+        .marked(points);
+    svg(&chart)
 }
 
-fn diagonal(name: &str) -> Line {
-    Line { name: name.into(), colour: GREY, points: vec![[0.0, 0.0], [1.0, 1.0]], marks: vec![] }
+/// A chart of shares with the line where both are equal, which has a name.
+fn on_diagonal(title: &str, name: &str) -> Chart {
+    Chart::new(title).of_shares().series(name, GREY, vec![[0.0, 0.0], [1.0, 1.0]])
 }
 
 /// How many images stand behind each point of the calibration: one of few says little.

@@ -1,7 +1,8 @@
 //! The report of runs: one page that says what was asked, what came out, and how to repeat it.
 
+use super::chart::Chart;
 use super::curves::{HELD_BACK, LOSS, OTHER_DIGITS, TERMS, TOGETHER};
-use super::html::chart::{self, Line};
+use super::html::chart::{legend, scatter, svg};
 use super::html::{self, Page, name};
 use super::palette::{Colour, LABELS, label, series};
 use super::probabilities;
@@ -293,7 +294,7 @@ fn view(page: &mut Page, run: &RunReport, views: &Views) {
     // An unlabelled domain that was left out has no points.
     let legend = |names: &[String], labels: &[usize]| {
         let shown = names.iter().enumerate().filter(|(number, _)| labels.contains(number));
-        chart::legend(shown.map(|(number, name)| (name.as_str(), label(number))))
+        legend(shown.map(|(number, name)| (name.as_str(), label(number))))
     };
     page.html(&format!(
         "<div class=\"gallery\"><div>classes {}</div><div>domains {}</div></div>",
@@ -302,7 +303,7 @@ fn view(page: &mut Page, run: &RunReport, views: &Views) {
     ));
     for (name, points) in &views.planes {
         let plot = |what: &str, labels: &[usize]| {
-            chart::scatter(&format!("{name}, by {what}"), points, labels, &LABELS, Some(&id))
+            scatter(&format!("{name}, by {what}"), points, labels, &LABELS, Some(&id))
         };
         page.gallery(&[plot("class", &views.classes), plot("domain", &views.domains)]);
     }
@@ -327,6 +328,9 @@ fn repeat(page: &mut Page, run: &RunReport) {
     page.folded("config.toml", &printable_source(&run.config.to_toml()));
 }
 
+/// A figure of a run: its name, its colour, its points, and the one of the selected epoch.
+type Line = (String, Colour, Vec<[f64; 2]>, Option<[f64; 2]>);
+
 fn line(
     name: impl Into<String>,
     colour: Colour,
@@ -334,12 +338,17 @@ fn line(
     value: impl Fn(&EpochMetrics) -> Option<f64>,
 ) -> Line {
     let point = |epoch: &EpochMetrics| Some([epoch.epoch as f64, value(epoch)?]);
-    Line {
-        name: name.into(),
-        colour,
-        points: run.metrics.iter().filter_map(point).collect(),
-        marks: run.selected().and_then(point).into_iter().collect(),
-    }
+    let points = run.metrics.iter().filter_map(point).collect();
+    (name.into(), colour, points, run.selected().and_then(point))
+}
+
+/// A chart of figures by epoch, with a dot at the selected one of each.
+fn by_epoch(title: &str, unit: &str, lines: impl IntoIterator<Item = Line>) -> String {
+    let chart = Chart::new(title).axes("epoch", unit);
+    let add = |chart: Chart, (name, colour, points, selected): Line| {
+        chart.series(name, colour, points).marked(selected)
+    };
+    svg(&lines.into_iter().fold(chart, add))
 }
 
 fn accuracies(run: &RunReport) -> String {
@@ -357,12 +366,12 @@ fn accuracies(run: &RunReport) -> String {
     for (number, name) in run.domains.iter().enumerate() {
         lines.push(line(degrees(name), label(number), run, |epoch| share(*epoch.domain_accuracy.get(name)?)));
     }
-    lines.retain(|line| !line.points.is_empty());
-    chart::lines("Recognised", "epoch", "%", &lines)
+    lines.retain(|(_, _, points, _)| !points.is_empty());
+    by_epoch("Recognised", "%", lines)
 }
 
 fn whole_loss(run: &RunReport) -> String {
-    chart::lines("Loss", "epoch", "nats an image", &[line("loss", LOSS, run, |epoch| Some(epoch.loss))])
+    by_epoch("Loss", "nats an image", [line("loss", LOSS, run, |epoch| Some(epoch.loss))])
 }
 
 /// A small chart of each term that the model has, with its weight in the loss.
@@ -395,7 +404,7 @@ fn terms(run: &RunReport) -> Vec<String> {
         let (_, colour) =
             TERMS.into_iter().find(|(term, _)| name.starts_with(term)).expect("a term of the loss");
         let line = line(format!("{what}; weight {weight}"), colour, run, value);
-        (!line.points.is_empty()).then(|| chart::lines(name, "epoch", "nats an image", &[line]))
+        (!line.2.is_empty()).then(|| by_epoch(name, "nats an image", [line]))
     });
     charts.collect()
 }
@@ -459,13 +468,12 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
     let shown =
         |row: Vec<Option<String>>| row.into_iter().map(|cell| cell.unwrap_or(MISSING.into())).collect();
     page.table(&rows.into_iter().map(shown).collect::<Vec<_>>());
-    let lines: Vec<Line> = runs
+    let lines = runs
         .iter()
         .enumerate()
-        .map(|(number, run)| line(&run.name, series(number), run, |epoch| Some(100.0 * epoch.test_accuracy)))
-        .collect();
+        .map(|(number, run)| line(&run.name, series(number), run, |epoch| Some(100.0 * epoch.test_accuracy)));
     page.figure(
-        &chart::lines("Recognised in the unseen domain", "epoch", "%", &lines),
+        &by_epoch("Recognised in the unseen domain", "%", lines),
         "The unseen domain of each run after each epoch, with a dot at the epoch that the training domains select.",
     );
 }

@@ -2,7 +2,7 @@
 
 use super::sources;
 use crate::config::{Config, ModelConfig, PriorY};
-use crate::data::batches::{Part, StepIndices};
+use crate::data::batches::{StepIndices, Supervision};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{Batch, Settings, StepImages};
@@ -118,20 +118,25 @@ pub fn class_counts(data: &Dataset, classes: usize) -> Vec<usize> {
 
 /// The images of a step; flipped and turned as `augmented` (seed, epoch) says, if it does.
 pub fn step_images(split: &Split, indices: StepIndices<'_>, augmented: Option<[u64; 2]>) -> StepImages {
-    let of = |data: &Dataset, indices: &[usize], part| {
-        (!indices.is_empty()).then(|| batch(data, indices, part, augmented))
+    let of = |data: &Dataset, indices: &[usize], supervision| {
+        (!indices.is_empty()).then(|| batch(data, indices, supervision, augmented))
     };
     let unlabelled =
-        split.unlabelled.as_ref().and_then(|data| of(data, indices.unlabelled, Part::Unlabelled));
+        split.unlabelled.as_ref().and_then(|data| of(data, indices.unlabelled, Supervision::Unlabelled));
     StepImages {
-        labelled: of(&split.train, indices.labelled, Part::Labelled),
-        unlabelled: unlabelled.or_else(|| of(&split.train, indices.second, Part::Unlabelled)),
+        labelled: of(&split.train, indices.labelled, Supervision::Labelled),
+        unlabelled: unlabelled.or_else(|| of(&split.train, indices.second, Supervision::Unlabelled)),
     }
 }
 
 /// The images `indices` with their domains, and with their classes if these may be looked at; flipped and turned as
 /// `augmented` (seed, epoch) says, if it does.
-pub fn batch(data: &Dataset, indices: &[usize], part: Part, augmented: Option<[u64; 2]>) -> Batch {
+pub fn batch(
+    data: &Dataset,
+    indices: &[usize],
+    supervision: Supervision,
+    augmented: Option<[u64; 2]>,
+) -> Batch {
     let labels = |all: &[u32]| -> Arc<[u32]> { indices.iter().map(|&i| all[i]).collect() };
     let mut levels = vec![0; indices.len() * data.values()];
     match augmented {
@@ -146,7 +151,7 @@ pub fn batch(data: &Dataset, indices: &[usize], part: Part, augmented: Option<[u
         images,
         levels: levels.into(),
         domains: labels(&data.domains),
-        classes: (part == Part::Labelled).then(|| labels(&data.classes)),
+        classes: (supervision == Supervision::Labelled).then(|| labels(&data.classes)),
     }
 }
 

@@ -42,11 +42,11 @@ struct Report {
     isa: &'static str,
     /// Multiply-adds on registers alone, two operations each.
     fma_gflop_per_s: f64,
-    products: Vec<Product>,
+    products: Vec<Measured>,
 }
 
 #[derive(Serialize)]
-struct Product {
+struct Measured {
     rows: usize,
     inner: usize,
     columns: usize,
@@ -75,7 +75,7 @@ impl Gemm {
         ))?;
         say(&format!("{:>20}{:>12}{:>10}{:>9}", "size", "median ms", "GFLOP/s", "of peak"))?;
         for product in &report.products {
-            let Product { rows, inner, columns, what, median_s, gflop_per_s, peak_share } = product;
+            let Measured { rows, inner, columns, what, median_s, gflop_per_s, peak_share } = product;
             let (size, share) = (format!("{rows}x{inner}x{columns}"), percent(*peak_share));
             say(&format!("{size:>20}{:>12.3}{gflop_per_s:>10.1}{share:>9}  {what}", 1e3 * median_s))?;
         }
@@ -84,7 +84,7 @@ impl Gemm {
 }
 
 /// Multiplies matrices of random numbers.
-fn measure([rows, inner, columns]: [usize; 3], what: &'static str, peak: f64) -> Product {
+fn measure([rows, inner, columns]: [usize; 3], what: &'static str, peak: f64) -> Measured {
     let stream = Stream::new(0, "bench gemm", &[]);
     let numbers = |len: usize| -> Vec<f32> { (0..len as u64).map(|i| stream.uniform(i) - 0.5).collect() };
     let (a, b) = (numbers(rows * inner), numbers(inner * columns));
@@ -100,5 +100,5 @@ fn measure([rows, inner, columns]: [usize; 3], what: &'static str, peak: f64) ->
     }
     let median_s = super::median(&mut seconds);
     let gflop_per_s = 2.0 * (rows * inner * columns) as f64 / median_s / 1e9;
-    Product { rows, inner, columns, what, median_s, gflop_per_s, peak_share: gflop_per_s / peak }
+    Measured { rows, inner, columns, what, median_s, gflop_per_s, peak_share: gflop_per_s / peak }
 }

@@ -16,12 +16,12 @@ use std::time::Instant;
 
 /// Receives the runs of the ops of one engine.
 pub(super) struct Profiler {
-    runs: Receiver<(Kind, Sums)>,
+    runs: Receiver<(SizedOp, Sums)>,
 }
 
 /// What is one row: runs of an op on the same sizes.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Kind {
+struct SizedOp {
     op: &'static str,
     pass: &'static str,
     /// The shape of the first input.
@@ -56,7 +56,7 @@ impl Profiler {
             go();
             let seconds = start.elapsed().as_secs_f64();
             let sizes = |shape: Shape| shape.sizes().to_vec();
-            let kind = Kind {
+            let kind = SizedOp {
                 op: run.op.name(),
                 pass: if run.pass == Pass::Forward { "forward" } else { "backward" },
                 input: run.inputs.first().copied().map(sizes).unwrap_or_default(),
@@ -76,7 +76,7 @@ impl Profiler {
 
     /// The profile of the runs since then, which were those of steps that took these seconds.
     pub(super) fn finish(self, machine: Machine, steps: &[f64]) -> Profile {
-        let mut kinds: BTreeMap<Kind, Sums> = BTreeMap::new();
+        let mut kinds: BTreeMap<SizedOp, Sums> = BTreeMap::new();
         let mut total = Sums { seconds: steps.iter().sum(), ..Sums::default() };
         let mut inside = 0.0;
         for (kind, sums) in self.runs.try_iter() {
@@ -137,7 +137,7 @@ pub(super) struct Profile {
 #[derive(Serialize)]
 struct Row {
     #[serde(flatten)]
-    kind: Kind,
+    kind: SizedOp,
     #[serde(flatten)]
     figures: Figures,
 }

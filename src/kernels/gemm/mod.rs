@@ -16,7 +16,7 @@ mod tile;
 use crate::parallel;
 use crate::simd::{Isa, LANES};
 pub(super) use tile::BLOCK;
-use tile::{Product, pack_panel};
+use tile::{TileProduct, pack_panel};
 
 /// Columns of a panel of B.
 pub const PANEL: usize = 2 * LANES;
@@ -173,10 +173,10 @@ pub fn gemm_packed(a: Matrix<'_>, packed: Packed<'_>, c: &mut [f32], start: Star
         // The scratch memory is lent out here: a closure inside of a kernel would not be compiled for its
         // instruction set.
         Isa::Avx512 => parallel::with_scratch(tile::COPY, |copy| {
-            isa.run(Product::<12, 2> { a, panels, columns, start, copy, c });
+            isa.run(TileProduct::<12, 2> { a, panels, columns, start, copy, c });
         }),
         Isa::Avx2 => parallel::with_scratch(tile::COPY, |copy| {
-            isa.run(Product::<6, 1> { a, panels, columns, start, copy, c });
+            isa.run(TileProduct::<6, 1> { a, panels, columns, start, copy, c });
         }),
         Isa::Portable => {
             for first in (0..columns).step_by(PANEL) {

@@ -27,7 +27,7 @@ const STRIDE: usize = BLOCK + LANES;
 pub(super) const COPY: usize = ROWS * STRIDE;
 
 /// C = start + A B, by tiles of M rows and V vectors, 1 or 2.
-pub(super) struct Product<'a, const M: usize, const V: usize> {
+pub(super) struct TileProduct<'a, const M: usize, const V: usize> {
     pub(super) a: Matrix<'a>,
     /// For each panel: k rows of [`PANEL`] numbers.
     pub(super) panels: &'a [f32],
@@ -38,12 +38,12 @@ pub(super) struct Product<'a, const M: usize, const V: usize> {
     pub(super) c: &'a mut [f32],
 }
 
-impl<const M: usize, const V: usize> Kernel for Product<'_, M, V> {
+impl<const M: usize, const V: usize> Kernel for TileProduct<'_, M, V> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Product { a, panels, columns, start, copy, c } = self;
+        let TileProduct { a, panels, columns, start, copy, c } = self;
         let (rows, inner) = (a.rows, a.columns);
         debug_assert!(a.is_inside(), "a matrix that reaches beyond its slice");
         if inner == 0 {

@@ -4,22 +4,9 @@
 //! the pictures ([`palette`](crate::report::palette)).
 
 use super::{escape, escape_plain};
-use crate::report::axis::{Axis, drawable};
+use crate::report::chart::{Chart, Series, visible};
 use crate::report::palette::Colour;
 use std::fmt::Write;
-
-/// One line of a chart.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// What the legend calls it.
-    pub name: String,
-    /// Its colour.
-    pub colour: Colour,
-    /// (x, y), in order; what is not finite is left out.
-    pub points: Vec<[f64; 2]>,
-    /// The places of dots that mark points of it.
-    pub marks: Vec<[f64; 2]>,
-}
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
@@ -27,28 +14,15 @@ const HEIGHT: f64 = 300.0;
 /// Letters are 12 or, in small charts, 22 high (style.css).
 const MARGINS: [f64; 4] = [72.0, 28.0, 34.0, 52.0];
 
-/// A line chart with its legend; `x` and `y` name the axes with their units.
-pub fn lines(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
-    let values = |axis: usize| lines.iter().flat_map(move |line| line.points.iter().map(move |p| p[axis]));
-    let axes = [(x, Axis::covering(values(0), 6)), (y, Axis::covering(values(1), 5))];
-    chart("chart", title, HEIGHT, axes, lines)
-}
-
-/// The same of shares, both from 0 to 1: a square.
-pub fn shares(title: &str, x: &str, y: &str, lines: &[Line]) -> String {
+/// A line chart with its legend.
+pub fn svg(chart: &Chart) -> String {
+    let Chart { title, labels: [x, y], series, is_of_shares } = chart;
     let [left, right, top, bottom] = MARGINS;
-    let axes = [x, y].map(|name| (name, Axis::of_shares()));
-    chart("chart shares", title, WIDTH - left - right + top + bottom, axes, lines)
-}
-
-fn chart(
-    class: &str,
-    title: &str,
-    height: f64,
-    [(x, across), (y, up)]: [(&str, Axis); 2],
-    lines: &[Line],
-) -> String {
-    let [left, right, top, bottom] = MARGINS;
+    let (class, height) = match is_of_shares {
+        true => ("chart shares", WIDTH - left - right + top + bottom),
+        false => ("chart", HEIGHT),
+    };
+    let (across, up) = (chart.axis(0, 6), chart.axis(1, 5));
     let place = |[x, y]: [f64; 2]| {
         let x = left + across.position(x) * (WIDTH - left - right);
         let y = height - bottom - up.position(y) * (height - top - bottom);
@@ -85,11 +59,11 @@ fn chart(
         WIDTH - right,
         escape_plain(y)
     );
-    for Line { name, colour, points, marks } in lines {
+    for Series { name, colour, points, marks } in series {
         let colour = hexadecimal(*colour);
         let path: Vec<String> = points
             .iter()
-            .filter(|[x, y]| drawable(*x) && drawable(*y))
+            .filter(|&&point| visible(point))
             .map(|&point| {
                 let (x, y) = place(point);
                 format!("{x:.1},{y:.1}")
@@ -101,14 +75,14 @@ fn chart(
             path.join(" "),
             escape_plain(name)
         );
-        for &point in marks.iter().filter(|[x, y]| drawable(*x) && drawable(*y)) {
+        for &point in marks.iter().filter(|&&mark| visible(mark)) {
             let (x, y) = place(point);
             let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{colour}\"/>");
         }
     }
     svg += "</svg>\n";
-    let named = lines.iter().map(|line| (line.name.as_str(), line.colour));
-    svg + &legend(named)
+    let named = series.iter().filter(|series| !series.name.trim().is_empty());
+    svg + &legend(named.map(|series| (series.name.as_str(), series.colour)))
 }
 
 /// A scatter plot of points with labels: square, without axes, as the directions of such a plot have no unit. `sheet` is
@@ -175,14 +149,14 @@ fn hexadecimal([red, green, blue]: Colour) -> String {
 mod tests {
     use super::*;
 
-    fn line(points: Vec<[f64; 2]>) -> Line {
-        Line { name: "a <b>".into(), colour: [0, 114, 178], points, marks: vec![[2.0, 50.0]] }
+    fn chart(points: Vec<[f64; 2]>) -> Chart {
+        Chart::new("title").axes("epoch", "%").series("a <b>", [0, 114, 178], points).marked([[2.0, 50.0]])
     }
 
     #[test]
     fn a_point_lies_where_the_axes_say() {
         // Epochs 1 to 3 across 640 less margins of 72 and 28; 0 to 100 up 300 less margins of 34 and 52.
-        let svg = lines("title", "epoch", "%", &[line(vec![[1.0, 0.0], [2.0, 50.0], [3.0, 100.0]])]);
+        let svg = svg(&chart(vec![[1.0, 0.0], [2.0, 50.0], [3.0, 100.0]]));
         assert!(svg.contains("points=\"72.0,248.0 342.0,141.0 612.0,34.0\""), "{svg}");
         assert!(svg.contains("<circle cx=\"342.0\" cy=\"141.0\" r=\"5\" fill=\"#0072b2\"/>"), "{svg}");
         assert!(svg.contains("a &lt;b&gt;") && !svg.contains("<b>"), "{svg}");
@@ -190,7 +164,7 @@ mod tests {
 
     #[test]
     fn shares_are_drawn_in_a_square_whatever_they_are() {
-        let svg = shares("title", "x", "y", &[line(vec![[0.25, 0.5], [0.5, 0.5]])]);
+        let svg = svg(&chart(vec![[0.25, 0.5], [0.5, 0.5]]).of_shares());
         // 540 across from 72, and 540 up from 574.
         assert!(
             svg.contains("viewBox=\"0 0 640 626\"") && svg.contains("points=\"207.0,304.0 342.0,304.0\""),
@@ -201,9 +175,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_left_out() {
-        let svg = lines("title", "epoch", "%", &[line(vec![[1.0, f64::NAN], [1.0, 0.0], [3.0, 100.0]])]);
-        assert!(svg.contains("points=\"72.0,248.0 612.0,34.0\""), "{svg}");
-        assert!(!lines("empty", "", "", &[]).contains("NaN"));
+        let drawn = svg(&chart(vec![[1.0, f64::NAN], [1.0, 0.0], [3.0, 100.0]]));
+        assert!(drawn.contains("points=\"72.0,248.0 612.0,34.0\""), "{drawn}");
+        assert!(!svg(&Chart::new("empty")).contains("NaN"));
         let svg = scatter("t", &[[f64::NAN, 0.0], [1.0, 1.0]], &[0, 1], &[[0; 3], [255; 3]], Some("s"));
         assert!(!svg.contains("NaN") && svg.matches("<circle").count() == 1, "{svg}");
         assert!(svg.contains("data-image=\"1\"") && svg.contains("data-sheet=\"s\""), "{svg}");

@@ -68,7 +68,7 @@ pub(super) struct Tables {
 
 /// The header of a scan.
 struct Scan<'a> {
-    parts: Vec<Part<'a>>,
+    parts: Vec<ScanComponent<'a>>,
     /// The first and the last of the coefficients in it.
     band: [usize; 2],
     /// How many of their lowest bits were missing before, if they were read before.
@@ -78,7 +78,7 @@ struct Scan<'a> {
 }
 
 /// A component in a scan.
-struct Part<'a> {
+struct ScanComponent<'a> {
     component: usize,
     first: Option<&'a Code>,
     others: Option<&'a Code>,
@@ -91,7 +91,7 @@ impl<'a> Scan<'a> {
         let Some((selectors, &[from, to, bits])) = rest.split_at_checked(2 * usize::from(*count)) else {
             return Err(damaged);
         };
-        let mut parts: Vec<Part<'_>> = Vec::new();
+        let mut parts: Vec<ScanComponent<'_>> = Vec::new();
         for &[name, codes] in selectors.as_chunks().0 {
             let component = frame.components.iter().position(|component| component.name == name);
             let component = component.ok_or(Fault::Damaged("a scan of a component that it does not have"))?;
@@ -100,7 +100,7 @@ impl<'a> Scan<'a> {
             }
             let of = |codes: &'a [Option<Code>; 4], i: u8| codes.get(usize::from(i)).and_then(Option::as_ref);
             let (first, others) = (of(&tables.first, codes >> 4), of(&tables.others, codes & 15));
-            parts.push(Part { component, first, others });
+            parts.push(ScanComponent { component, first, others });
         }
         let (band, high, missing) = match frame.process {
             // As in libjpeg, whatever the header says of them.
@@ -115,7 +115,7 @@ impl<'a> Scan<'a> {
         if !is_band || missing > 13 || before.is_some_and(|before| before != missing + 1) {
             return Err(damaged);
         }
-        let has_codes = |part: &Part<'_>| {
+        let has_codes = |part: &ScanComponent<'_>| {
             (part.first.is_some() || band[0] > 0 || before.is_some())
                 && (part.others.is_some() || band[1] == 0)
         };
@@ -198,7 +198,7 @@ struct State {
 const HAS_CODES: &str = "a scan has its codes";
 
 /// The difference of a coefficient 0 to the one before, added to it.
-fn first(bits: &mut Bits<'_>, part: &Part<'_>, state: &mut State) -> Result<i32, Fault> {
+fn first(bits: &mut Bits<'_>, part: &ScanComponent<'_>, state: &mut State) -> Result<i32, Fault> {
     let size = u32::from(bits.symbol(part.first.expect(HAS_CODES))?);
     if size > 11 {
         return Err(Fault::Damaged("a brightness that cannot be"));
@@ -213,7 +213,7 @@ const BEYOND: Fault = Fault::Damaged("more than 64 coefficients of a block");
 /// A whole block (F.2.2).
 fn sequential(
     bits: &mut Bits<'_>,
-    part: &Part<'_>,
+    part: &ScanComponent<'_>,
     state: &mut State,
     block: &mut [i16; 64],
 ) -> Result<(), Fault> {
@@ -243,7 +243,7 @@ fn sequential(
 fn progressive(
     bits: &mut Bits<'_>,
     scan: &Scan<'_>,
-    part: &Part<'_>,
+    part: &ScanComponent<'_>,
     state: &mut State,
     block: &mut [i16; 64],
 ) -> Result<(), Fault> {
@@ -271,7 +271,7 @@ fn band_first(
     bits: &mut Bits<'_>,
     [mut at, last]: [usize; 2],
     missing: u8,
-    part: &Part<'_>,
+    part: &ScanComponent<'_>,
     state: &mut State,
     block: &mut [i16; 64],
 ) -> Result<(), Fault> {
@@ -307,7 +307,7 @@ fn band_further(
     bits: &mut Bits<'_>,
     [mut at, last]: [usize; 2],
     one: i16,
-    part: &Part<'_>,
+    part: &ScanComponent<'_>,
     state: &mut State,
     block: &mut [i16; 64],
 ) -> Result<(), Fault> {

@@ -1,10 +1,11 @@
-//! A line plot: several series over one pair of axes, with title, numbers, units and legend.
+//! A chart as pixels: series over one pair of axes, with title, numbers, units and legend.
 //!
 //! Grid lines are faint and there is no frame: ink is for data. The label of the vertical axis stands above it,
 //! written as people read. The legend stands beside the plot, where no line can run through it.
 
-use super::axis::{Axis, drawable};
+use super::axis::Axis;
 use super::canvas::{Align, Canvas};
+use super::chart::{Chart, visible};
 use super::palette::{Colour, FAINT, GREY, INK};
 use super::picture::Picture;
 use super::text::{self, DOT, GAP, HEIGHT, LETTER, MARGIN, Paragraph, with_gap};
@@ -30,33 +31,8 @@ const SAMPLE: [usize; 2] = [28, 3];
 /// Names in the legend are broken into lines of so many letters.
 const NAME_LETTERS: usize = 20;
 
-/// A line plot under construction.
-///
-/// ```
-/// use diva::report::{Plot, palette};
-/// let png = Plot::new("Accuracy on the unseen domain")
-///     .axes("epoch", "accuracy (%)")
-///     .series("DIVA", palette::series(0), vec![[1.0, 71.5], [2.0, 88.0], [3.0, 90.25]])
-///     .series("baseline", palette::series(1), vec![[1.0, 65.0], [2.0, f64::NAN], [3.0, 80.5]])
-///     .to_png();
-/// assert_eq!(&png[1..4], b"PNG");
-/// ```
-#[derive(Clone, Debug)]
-pub struct Plot {
-    title: String,
-    labels: [String; 2],
-    series: Vec<Series>,
-}
-
-#[derive(Clone, Debug)]
-struct Series {
-    name: String,
-    colour: Colour,
-    points: Vec<[f64; 2]>,
-}
-
 /// Where everything goes, in pixels, and the ticks across and down.
-struct Layout {
+struct PlotLayout {
     title: Paragraph,
     labels: [Paragraph; 2],
     legend: Vec<(Paragraph, Colour)>,
@@ -68,30 +44,8 @@ struct Layout {
     size: [usize; 2],
 }
 
-impl Plot {
-    /// A plot without series; an empty title takes no room.
-    pub fn new(title: impl Into<String>) -> Self {
-        Plot { title: title.into(), labels: [String::new(), String::new()], series: Vec::new() }
-    }
-
-    /// What the axes across and upwards show, with units, as "accuracy (%)".
-    #[must_use]
-    pub fn axes(mut self, across: impl Into<String>, upwards: impl Into<String>) -> Self {
-        self.labels = [across.into(), upwards.into()];
-        self
-    }
-
-    /// Adds a line through points `[x, y]` in the given order, above the lines before it.
-    ///
-    /// A point with a value that is not finite (or beyond 1e300) leaves a gap. A point without neighbours is a dot.
-    /// A series without a name is not in the legend.
-    #[must_use]
-    pub fn series(mut self, name: impl Into<String>, colour: Colour, points: Vec<[f64; 2]>) -> Self {
-        self.series.push(Series { name: name.into(), colour, points });
-        self
-    }
-
-    /// The plot as an RGB image. Without a single point to draw it is an empty pair of axes from 0 to 1.
+impl Chart {
+    /// The chart as an RGB image. Without a single point to draw it is an empty pair of axes from 0 to 1.
     pub fn render(&self) -> Picture {
         let layout = self.layout();
         let mut canvas = Canvas::new(layout.size[0], layout.size[1]);
@@ -106,16 +60,19 @@ impl Plot {
                 let places: Vec<_> = run.iter().map(|&point| layout.place(point)).collect();
                 canvas.line(&places, if places.len() == 1 { DISC } else { LINE }, series.colour);
             }
+            for &mark in series.marks.iter().filter(|&&mark| visible(mark)) {
+                canvas.line(&[layout.place(mark)], DISC, series.colour);
+            }
         }
         canvas.into_picture()
     }
 
-    /// The plot as the bytes of a PNG file; the same plot gives the same bytes.
+    /// The chart as the bytes of a PNG file; the same chart gives the same bytes.
     pub fn to_png(&self) -> Vec<u8> {
         self.render().to_png()
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self) -> PlotLayout {
         let mut legend = Vec::new();
         for series in self.series.iter().filter(|series| !series.name.trim().is_empty()) {
             legend.push((Paragraph::new(&series.name, text::width(NAME_LETTERS)), series.colour));
@@ -124,13 +81,9 @@ impl Plot {
             legend.iter().map(|(name, _)| name.width()).max().unwrap_or(0),
             legend.iter().map(|(name, _)| name.height() + GAP).sum(),
         ];
-        let plot = [PLOT[0], PLOT[1].max(names[1])];
-        let points =
-            || self.series.iter().flat_map(|series| &series.points).copied().filter(|&at| visible(at));
-        let axes = [
-            spaced(|intervals| Axis::covering(points().map(|[x, _]| x), intervals)),
-            Axis::covering(points().map(|[_, y]| y), INTERVALS[1]),
-        ];
+        let height = if self.is_of_shares { PLOT[0] } else { PLOT[1] };
+        let plot = [PLOT[0], height.max(names[1])];
+        let axes = [spaced(|intervals| self.axis(0, intervals)), self.axis(1, INTERVALS[1])];
         let [across, upwards] = [0, 1].map(|axis| widest(&axes[axis]));
 
         let left = MARGIN + (upwards + 2 * MARK).max(across / 2);
@@ -144,7 +97,7 @@ impl Plot {
         let numbers = top + plot[1] + 1 + 2 * MARK + HEIGHT;
         let below = if label.height() > 0 { GAP + label.height() } else { 0 };
         let size = [right + MARGIN, numbers + below + MARGIN];
-        Layout { title, labels: [label, above], legend, axes, corner: [left, top], plot, size }
+        PlotLayout { title, labels: [label, above], legend, axes, corner: [left, top], plot, size }
     }
 }
 
@@ -159,11 +112,7 @@ fn widest(axis: &Axis) -> usize {
     axis.labels().iter().map(|label| text::width(label.len())).max().unwrap_or(0)
 }
 
-fn visible([x, y]: [f64; 2]) -> bool {
-    drawable(x) && drawable(y)
-}
-
-impl Layout {
+impl PlotLayout {
     /// Where a point is drawn: at the centre of the pixel of a tick if it lies on that tick.
     fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         let [across, upwards] = [self.axes[0].position(x), 1.0 - self.axes[1].position(y)];
@@ -228,8 +177,8 @@ mod tests {
     use proptest::prelude::*;
 
     /// Accuracies from 0 to 1 over 40 epochs: a falling diagonal and a constant.
-    fn plot() -> Plot {
-        Plot::new("Accuracy")
+    fn plot() -> Chart {
+        Chart::new("Accuracy")
             .axes("epoch", "share right")
             .series("falling", series(0), vec![[0.0, 1.0], [40.0, 0.0]])
             .series("constant", series(1), vec![[0.0, 0.5], [40.0, 0.5]])
@@ -241,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_size_follows_from_the_contents() {
-        let size = |plot: &Plot| {
+        let size = |plot: &Chart| {
             let picture = plot.render();
             [picture.width, picture.height]
         };
@@ -253,7 +202,7 @@ mod tests {
         let long = (0..28).fold(plot(), |plot, _| plot.series("x", WHITE, vec![]));
         assert_eq!(size(&long)[1], CORNER[1] + 30 * 28 + 1 + below);
         // nothing but axes with the numbers 0.0 to 1.0: half of the last number goes beyond the plot
-        assert_eq!(size(&Plot::new("")), [CORNER[0] + 641 + 17 + 16, 16 + 361 + 12 + 18 + 16]);
+        assert_eq!(size(&Chart::new("")), [CORNER[0] + 641 + 17 + 16, 16 + 361 + 12 + 18 + 16]);
     }
 
     #[test]
@@ -297,7 +246,7 @@ mod tests {
         for gap in [f64::NAN, f64::INFINITY, -f64::MAX] {
             let points = [0.5, 0.5, gap, 0.5, gap, 1.0, 1.0, 0.0];
             let points = points.iter().zip(0_u8..).map(|(&y, x)| [f64::from(x), y]).collect();
-            let drawn = Plot::new("").series("", series(2), points).render();
+            let drawn = Chart::new("").series("", series(2), points).render();
             // epochs 0 to 7 are 640 / 7 pixels apart; 0.5 is half way down
             let at = |tenths: usize| drawn.colour(16 + 180, CORNER[0] + tenths * 64 / 7);
             assert_eq!([0, 5, 10, 30].map(at), [series(2); 4], "{gap}");
@@ -313,9 +262,9 @@ mod tests {
 
     #[test]
     fn series_without_anything_to_draw_leave_the_axes_empty() {
-        let empty = Plot::new("").render();
+        let empty = Chart::new("").render();
         for points in [vec![], vec![[f64::NAN, 1.0]], vec![[1.0, f64::NEG_INFINITY]; 3]] {
-            assert_eq!(Plot::new("").series("", series(0), points).render(), empty);
+            assert_eq!(Chart::new("").series("", series(0), points).render(), empty);
         }
         assert!(
             empty.pixels.chunks(3).all(|pixel| [WHITE, GREY, FAINT].iter().any(|colour| pixel == colour))
@@ -324,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_constant_stands_in_the_middle() {
-        let drawn = Plot::new("").series("", series(0), vec![[1.0, 0.5], [3.0, 0.5]]).render();
+        let drawn = Chart::new("").series("", series(0), vec![[1.0, 0.5], [3.0, 0.5]]).render();
         let ink: Vec<_> = (0..drawn.height).filter(|&row| drawn.colour(row, 400) == series(0)).collect();
         assert_eq!(ink, [16 + 180]);
     }
@@ -344,7 +293,7 @@ mod tests {
             ),
         ) {
             let [across, upwards] = labels.clone();
-            let mut plot = Plot::new(title.clone()).axes(across, upwards);
+            let mut plot = Chart::new(title.clone()).axes(across, upwards);
             for (number, (name, points)) in series.iter().enumerate() {
                 plot = plot.series(name.clone(), super::super::palette::series(number), points.clone());
             }
