@@ -1,9 +1,9 @@
 //! What a run says of itself: `metrics.jsonl`, `result.json` and `unlike.json`, and the curves that are drawn from the first.
 
 use diva::config::Config;
-use diva::experiments::unlike::UnlikeTraining;
 use diva::report::curves;
 use diva::train::metrics::{parse_metrics, parse_result};
+use diva::train::unlike::UnlikeTraining;
 use std::path::Path;
 
 /// Epochs that are drawn; more only take longer.

@@ -134,6 +134,7 @@ fn report(name: &dyn Fn(usize) -> String) -> RunReport {
         result: None,
         domains,
         classes: vec![name(5), name(6)],
+        not_asked: None,
         notices: vec![name(7)],
         confusion: Some(vec![vec![1, 0], vec![0, 1]]),
         evaluation: None,

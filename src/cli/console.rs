@@ -3,7 +3,6 @@
 use super::percent;
 use crate::autograd::Params;
 use crate::error::Result;
-use crate::experiments::unlike::UnlikeTraining;
 use crate::names::printable;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
@@ -13,6 +12,7 @@ use crate::store::run_folder::{Claim, RunFolder};
 use crate::train::metrics::EpochMetrics;
 use crate::train::run::Watcher;
 use crate::train::trainer::{StepLoss, Trainer};
+use crate::train::unlike::UnlikeTraining;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::iterator::{Signals, SignalsInfo};
 use std::io::{self, IsTerminal, Write};

@@ -1,11 +1,12 @@
 //! `diva evaluate`
 
-use super::saved_run::{Elsewhere, SavedRun, refuse_other_classes};
+use super::elsewhere::{Elsewhere, images};
 use super::{percent, say, say_json};
 use crate::error::Result;
 use crate::names::{at_right, shown, terminal_width};
 use crate::scores::Scores;
 use crate::train::evaluate::Evaluation;
+use crate::train::saved_run::refuse_other_classes;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -37,8 +38,8 @@ struct Output {
 
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
-        let saved = SavedRun::load(&self.run, &self.elsewhere)?;
-        let images = saved.images("evaluate", &self.run)?;
+        let saved = self.elsewhere.load(&self.run)?;
+        let images = images(&saved, "evaluate", &self.run)?;
         let split = images.split;
         let predictor = saved.model.class_predictor(&saved.params);
         refuse_other_classes("evaluate", &self.run, predictor.labels(), split.classes)?;

@@ -1,6 +1,6 @@
 //! `diva generate`
 
-use super::saved_run::{Elsewhere, SavedRun};
+use super::elsewhere::{Elsewhere, images};
 use super::say;
 use crate::error::{Error, Result};
 use crate::report::generated::{self, Kind, NoPicture};
@@ -40,8 +40,8 @@ impl Generate {
                 Kind::ALL.map(Kind::name).join(", ")
             )));
         }
-        let saved = SavedRun::load(&self.run, &self.elsewhere)?;
-        let split = saved.images("draw from", &self.run)?.split;
+        let saved = self.elsewhere.load(&self.run)?;
+        let split = images(&saved, "draw from", &self.run)?.split;
         let seed = saved.config.seed;
         let drawn: Vec<_> = kinds
             .into_iter()

@@ -1,11 +1,11 @@
 //! `diva gradients`
 
-use super::saved_run::load_weights;
 use super::{ConfigArguments, say};
 use crate::error::{Error, Result};
 use crate::models::{Model, Weights};
 use crate::store::run_folder::refuse_file_of_a_run;
 use crate::train::gradients::{BatchFile, published};
+use crate::train::saved_run::load_weights;
 use clap::Args;
 use std::path::PathBuf;
 

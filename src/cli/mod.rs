@@ -7,12 +7,12 @@
 mod bench;
 mod console;
 mod data;
+mod elsewhere;
 mod evaluate;
 mod generate;
 mod gradients;
 mod predict;
 mod report;
-mod saved_run;
 mod sweep;
 mod train;
 mod verify;

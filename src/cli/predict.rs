@@ -1,12 +1,11 @@
 //! `diva predict`
 
-use super::saved_run::{Elsewhere, SavedRun};
+use super::elsewhere::Elsewhere;
 use super::{note, percent, say, say_json};
 use crate::config::{ModelConfig, Networks, Source};
 use crate::data::pictures::{self, depth};
 use crate::data::{class_in_words, image};
 use crate::error::{Error, Result};
-use crate::experiments::unlike::UnlikeTraining;
 use crate::models::{LabelPredictor, SIDE, argmax, elbos};
 use crate::names::shown;
 use crate::parallel;
@@ -14,7 +13,9 @@ use crate::scores::log_odds::{first_not_finite, log_odds, probability};
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::tables::csv_line;
+use crate::train::saved_run::SavedRun;
 use crate::train::seals::{self, Standing};
+use crate::train::unlike::UnlikeTraining;
 use clap::Args;
 use serde::Serialize;
 use std::fs;
@@ -121,7 +122,7 @@ struct Pictures {
 
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
-        let saved = SavedRun::load(&self.run, &Elsewhere::default())?;
+        let saved = Elsewhere::default().load(&self.run)?;
         // All are read before the first answer: a wrong one is named before anything is printed.
         let is_of_digits = matches!(saved.config.data.source, Source::Embedded | Source::Idx);
         // What the networks take decides, not where images came from: imported weights have no images of their own.

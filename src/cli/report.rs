@@ -1,26 +1,14 @@
 //! `diva report`
 
-use super::saved_run::{Elsewhere, SavedRun, refuse_other_classes};
+use super::elsewhere::Elsewhere;
 use super::{note, say};
-use crate::autograd::Params;
-use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::experiments::knowledge::{self, Knowledge};
-use crate::experiments::latents::{self, Latent};
-use crate::experiments::pca::Plane;
-use crate::experiments::tsne;
-use crate::models::Model;
-use crate::names::shown;
-use crate::report::Picture;
-use crate::report::generated::{self, Kind, NoPicture};
-use crate::report::run_report::{KnowledgeRow, RunReport, Views, page};
+use crate::report::gather::gather;
+use crate::report::run_report::{RunReport, page};
 use crate::store::durable;
 use crate::store::run_folder::{RunFolder, refuse_file_of_a_run};
-use crate::tensor::Tensor;
-use crate::train::evaluate::{self, Evaluation};
-use crate::train::{metrics, recorded, seals};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One page about a run, or about several and how they compare.
 ///
@@ -42,8 +30,19 @@ impl Report {
         let default = || self.runs[0].join("report.html");
         let out = self.out.clone().unwrap_or_else(default);
         refuse_file_of_a_run(&out)?;
-        let gather = |folder: &PathBuf| gather(folder, &self.elsewhere);
-        let reports = self.runs.iter().map(gather).collect::<Result<Vec<_>>>()?;
+        let report = |folder: &PathBuf| {
+            let files = RunFolder::new(folder);
+            if !files.config().is_file() {
+                return Err(Error::request(format!(
+                    "cannot report {}: it is not the folder of a run (it has no config.toml)",
+                    folder.display()
+                )));
+            }
+            let report = gather(&files, self.elsewhere.config("report", &files)?)?;
+            report.not_asked.iter().for_each(|why| note(why));
+            Ok(report)
+        };
+        let reports: Vec<RunReport> = self.runs.iter().map(report).collect::<Result<_>>()?;
         if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             durable::create_folder(folder)?;
         }
@@ -53,190 +52,3 @@ impl Report {
         say(&format!("the report is in {}", out.display()))
     }
 }
-
-/// All that a report says of the run in a folder.
-fn gather(folder: &Path, elsewhere: &Elsewhere) -> Result<RunReport> {
-    // A run that goes on may select another epoch while it is read.
-    const ATTEMPTS: usize = 3;
-    let files = RunFolder::new(folder);
-    if !files.config().is_file() {
-        return Err(Error::request(format!(
-            "cannot report {}: it is not the folder of a run (it has no config.toml)",
-            folder.display()
-        )));
-    }
-    let config = elsewhere.config("report", &files)?;
-    let mut report = RunReport {
-        name: shown(folder),
-        classes: Vec::new(),
-        domains: config.data.training_domains().into_iter().map(ToString::to_string).collect(),
-        metrics: Vec::new(),
-        result: None,
-        notices: Vec::new(),
-        confusion: None,
-        evaluation: None,
-        knowledge: Vec::new(),
-        views: None,
-        pictures: Vec::new(),
-        config,
-    };
-    read_progress(&mut report, &files)?;
-    if !files.best().exists() {
-        return Ok(report);
-    }
-    let split = match recorded::read(&format!("report {}", folder.display()), &report.config, &files) {
-        Ok(images) => {
-            report.notices.extend(images.left_out.into_iter().chain(images.notices));
-            images.split
-        }
-        Err(error) => {
-            let why = format!(
-                "The model could not be asked: {error}. With --set data.path=... its images are looked for elsewhere."
-            );
-            note(&why);
-            report.notices.push(why);
-            return Ok(report);
-        }
-    };
-    report.classes.clone_from(&split.class_names);
-    let mut selected = ask_classes(&mut report, &files, &split)?;
-    for _ in 1..ATTEMPTS {
-        if report.answers_are_of_the_selected_epoch() {
-            break;
-        }
-        read_progress(&mut report, &files)?;
-        selected = ask_classes(&mut report, &files, &split)?;
-    }
-    if !report.answers_are_of_the_selected_epoch() {
-        let why = "the run goes on, or was stopped between the two";
-        report.notices.push(format!("The model that was asked is not that of the selected epoch: {why}."));
-    }
-    if split.classes == 2 {
-        let (model, params) = &selected;
-        report.evaluation = Some(Evaluation::of(&model.class_predictor(params), &split)?);
-    }
-    look_inside(&mut report, &selected, &split);
-    Ok(report)
-}
-
-/// How far the run is.
-fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
-    // In this order: a run that ends in between has its last line before its result.
-    let result = if files.result().exists() { Some(metrics::read_result(&files.result())?) } else { None };
-    report.metrics =
-        if files.metrics().exists() { metrics::read_recorded_epochs(files)? } else { Vec::new() };
-    if let Some(result) = result.as_ref().filter(|_| !report.metrics.is_empty()) {
-        seals::check_result(result, &report.metrics, &report.config).map_err(|what| {
-            let path = shown(&files.result());
-            Error::request(format!("cannot report {}: {path} is not its result: {what}", report.name))
-        })?;
-    }
-    // A run that is prolonged keeps its old result until there is a new one.
-    report.result = result.filter(|result| result.epochs == report.metrics.len());
-    Ok(())
-}
-
-/// What the selected model takes the images of the unseen domain for; the model.
-fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Result<(Model, Params)> {
-    let (saved, notice) = SavedRun::of("report", report.config.clone(), files)?;
-    let SavedRun { model, params, .. } = saved;
-    report.notices.extend(notice.filter(|notice| !report.notices.contains(notice)));
-    let predictor = model.class_predictor(&params);
-    refuse_other_classes("report", files.path(), predictor.labels(), split.classes)?;
-    report.confusion = Some(evaluate::confusion(&predictor, &split.test)?);
-    Ok((model, params))
-}
-
-/// What the selected model generates, and what its latents know.
-fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split: &Split) {
-    for kind in Kind::ALL {
-        match generated::draw(kind, model, params, split, report.config.seed) {
-            Ok(png) => report.pictures.push((heading(kind).into(), png)),
-            Err(NoPicture::Lack(_)) => {}
-            Err(cause) => report.notices.push(format!("\"{}\" is left out: {cause}.", heading(kind))),
-        }
-    }
-    let encode = |data, which| latents::encode(model, params, data, which);
-    let encode_all = || -> Result<_> {
-        let unlabelled = split.unlabelled.as_ref().map(|data| encode(data, "unlabelled")).transpose()?;
-        Ok((encode(&split.train, "training")?, encode(&split.test, "test")?, unlabelled))
-    };
-    let (train, test, unlabelled) = match encode_all() {
-        Ok(latents) => latents,
-        Err(cause) => {
-            let what = "What latents know of classes and domains, and where images lie in them,";
-            report.notices.push(format!("{what} is left out: {cause}."));
-            return;
-        }
-    };
-    if !train.is_empty() {
-        let row = |known: &Knowledge| KnowledgeRow {
-            latent: known.latent,
-            class: known.class.share(),
-            domain: known.domain.share(),
-            unseen_class: known.unseen_class.share(),
-        };
-        let known = knowledge::probe(&train, &test, split, report.config.data.protocol);
-        report.knowledge = known.iter().map(row).collect();
-        let mut parts = vec![(&split.train, train), (&split.test, test)];
-        parts.extend(split.unlabelled.as_ref().zip(unlabelled));
-        report.views = Some(views(&parts, split.classes));
-    }
-}
-
-fn heading(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Reconstructions => "Images and what the model makes of them",
-        Kind::Classes => "The class changed, all else kept",
-        Kind::Domains => "The domain changed, all else kept",
-        Kind::Samples => "Images drawn from the priors",
-        Kind::Latents => "One latent kept, the others zero",
-        Kind::Interpolations => "From one image to another in a single latent",
-    }
-}
-
-/// Images of all domains in two dimensions: at most [`POINTS`], evenly spaced among all.
-fn views(parts: &[(&Dataset, Vec<Latent>)], known_classes: usize) -> Views {
-    const COLUMNS: usize = 25;
-    let all: Vec<(usize, usize)> = parts
-        .iter()
-        .enumerate()
-        .flat_map(|(part, (data, _))| (0..data.len()).map(move |i| (part, i)))
-        .collect();
-    let count = all.len().min(POINTS);
-    let chosen: Vec<(usize, usize)> = (0..count).map(|i| all[i * all.len() / count]).collect();
-    let (data, rows) = (parts[0].0, count.div_ceil(COLUMNS));
-    // A row of an image is as many bytes as of a grey one that is `channels` times as wide.
-    let (height, row_bytes) = (data.height, data.width * data.channels);
-    let mut sheet = vec![0; rows * height * COLUMNS * row_bytes];
-    for (place, &(part, index)) in chosen.iter().enumerate() {
-        let (top, left) = (place / COLUMNS * height, place % COLUMNS * row_bytes);
-        for (row, pixels) in parts[part].0.image(index).chunks(row_bytes).enumerate() {
-            sheet[(top + row) * COLUMNS * row_bytes + left..][..row_bytes].copy_from_slice(pixels);
-        }
-    }
-    let labels = |of: fn(&Dataset) -> &Vec<u32>| -> Vec<usize> {
-        chosen.iter().map(|&(part, index)| of(parts[part].0)[index] as usize).collect()
-    };
-    let mut planes = Vec::new();
-    for (number, latent) in parts[0].1.iter().enumerate() {
-        let columns = latent.means.shape().columns();
-        let mut means = Tensor::zeros([count, columns]);
-        for (to, &(part, index)) in means.data_mut().chunks_exact_mut(columns).zip(&chosen) {
-            to.copy_from_slice(&parts[part].1[number].means.data()[index * columns..][..columns]);
-        }
-        planes.push((format!("{} by PCA", latent.name), Plane::of(&means).project(&means)));
-        planes.push((format!("{} by t-SNE", latent.name), tsne::embed(&means).points));
-    }
-    Views {
-        sheet: Picture::new(rows * height, COLUMNS * data.width, data.channels, sheet).to_png(),
-        columns: COLUMNS,
-        side: data.width,
-        classes: labels(|data| &data.classes).into_iter().map(|class| class.min(known_classes)).collect(),
-        domains: labels(|data| &data.domains),
-        planes,
-    }
-}
-
-/// More points hide each other, and t-SNE takes time in proportion to their square.
-const POINTS: usize = 600;

@@ -1,6 +1,6 @@
 //! `diva verify`
 
-use super::saved_run::{Elsewhere, SavedRun};
+use super::elsewhere::Elsewhere;
 use super::{say, say_json};
 use crate::config::Config;
 use crate::data::Split;
@@ -10,6 +10,7 @@ use crate::store::checkpoint::sha256_hex;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::{self, EpochMetrics};
+use crate::train::saved_run::SavedRun;
 use crate::train::verify::{self, RepeatedEpoch};
 use crate::train::{evaluate, recorded, seals};
 use clap::Args;

@@ -1,6 +1,6 @@
 //! `diva weights`
 
-use super::saved_run::{Elsewhere, SavedRun, empty_model, load_weights};
+use super::elsewhere::Elsewhere;
 use super::{ConfigArguments, note, say};
 use crate::error::{Error, Result};
 use crate::optim::Adam;
@@ -9,6 +9,7 @@ use crate::store::durable;
 use crate::store::lock::Lock;
 use crate::store::run_folder::{RunFolder, refuse_file_of_a_run};
 use crate::store::tensors::TensorFile;
+use crate::train::saved_run::{SavedRun, empty_model, load_weights};
 use crate::train::state::{Progress, State};
 use crate::train::{recorded, seals, weights};
 use clap::Subcommand;

@@ -9,7 +9,6 @@ pub mod probe;
 mod reference;
 pub mod sweep;
 pub mod tsne;
-pub mod unlike;
 
 use crate::simd::slice;
 use crate::tensor::Tensor;

@@ -14,6 +14,7 @@ mod canvas;
 mod chart;
 pub mod curves;
 mod font;
+pub mod gather;
 pub mod generated;
 mod grid;
 pub mod html;

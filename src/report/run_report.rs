@@ -30,6 +30,8 @@ pub struct RunReport {
     pub classes: Vec<String>,
     /// Sentences on what is missing on the page or has to be known of it.
     pub notices: Vec<String>,
+    /// Why the model could not be asked, if it could not; the notices say so too.
+    pub not_asked: Option<String>,
     /// Images of the unseen domain by class and predicted class; nothing if the model could not be asked.
     pub confusion: Option<Vec<Vec<usize>>>,
     /// Of two classes, how well the selected model recognises them in every domain.

@@ -12,10 +12,12 @@ pub mod metrics;
 pub mod recorded;
 mod resume;
 pub mod run;
+pub mod saved_run;
 pub mod seals;
 pub mod sources;
 pub mod state;
 pub mod trainer;
+pub mod unlike;
 pub mod verify;
 pub mod weights;
 
