@@ -114,6 +114,10 @@ pub struct RunResult {
     /// That of the list of the pictures' roles, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub division_sha256: Option<String>,
+    /// SHA-256 of all the above ([`RunResult::seal`]): what changes on a disk does not go unnoticed. Results of earlier versions
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_sha256: Option<String>,
 }
 
 /// The epoch with the best accuracy on the images held back from training, the last among equals; where there are none, on
@@ -155,17 +159,38 @@ impl EpochMetrics {
     }
 
     fn sha256(&self) -> String {
-        let mut line = serde_json::to_value(self).expect("metrics are plain data");
-        if let Some(fields) = line.as_object_mut() {
-            fields.retain(|field, _| !is_of_a_clock(field) && field != "line_sha256");
-        }
-        sha256_hex(line.to_string().as_bytes())
+        sha256_of_fields(self, "line_sha256")
     }
 
     /// All divergences together, if there are any.
     pub fn divergences(&self) -> Option<f64> {
         [self.kl, self.kl_d, self.kl_x, self.kl_y].into_iter().flatten().reduce(|sum, kl| sum + kl)
     }
+}
+
+impl RunResult {
+    /// Writes down what the figures are now.
+    pub fn seal(&mut self) {
+        self.result_sha256 = Some(self.sha256());
+    }
+
+    /// Whether the figures are those that were written down, if any were.
+    pub fn is_as_sealed(&self) -> bool {
+        self.result_sha256.as_ref().is_none_or(|sealed| *sealed == self.sha256())
+    }
+
+    fn sha256(&self) -> String {
+        sha256_of_fields(self, "result_sha256")
+    }
+}
+
+/// SHA-256 of all fields but for those of the clock and the one that the SHA-256 itself goes into.
+fn sha256_of_fields(metrics: &impl Serialize, own: &str) -> String {
+    let mut value = serde_json::to_value(metrics).expect("metrics are plain data");
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|field, _| !is_of_a_clock(field) && field != own);
+    }
+    sha256_hex(value.to_string().as_bytes())
 }
 
 impl SelectedEpoch {
@@ -242,6 +267,35 @@ mod tests {
         let result: RunResult = serde_json::from_str(OF_DIGITS).unwrap();
         assert_eq!(result.test_scores, None);
         assert_eq!(serde_json::to_string_pretty(&result).unwrap(), OF_DIGITS);
+    }
+
+    /// The fault: some fields are in no line of metrics, and a table repeated what somebody had made of them.
+    #[test]
+    fn a_sealed_result_that_changed_in_any_field_is_refused() {
+        let mut result: RunResult = serde_json::from_str(OF_DIGITS).unwrap();
+        (result.test_commonest_class_share, result.best_sha256) = (Some(0.1), Some("cd".into()));
+        assert!(result.is_as_sealed(), "an earlier version says nothing");
+        result.seal();
+        let written = serde_json::to_value(&result).unwrap();
+        let read = |value: &serde_json::Value| {
+            crate::train::run::parse_result(&value.to_string(), std::path::Path::new("result.json"))
+        };
+        assert_eq!(read(&written), Ok(result));
+        for (field, value) in written.as_object().unwrap() {
+            let mut changed = written.clone();
+            changed[field] = match value {
+                serde_json::Value::String(text) => format!("{text}0").into(),
+                serde_json::Value::Number(number) if number.is_f64() => 0.99.into(),
+                serde_json::Value::Number(_) => 9.into(),
+                _ => {
+                    let mut inner = value.clone();
+                    inner["ce_y"] = 0.99.into();
+                    inner
+                }
+            };
+            let refusal = read(&changed).unwrap_err().to_string();
+            assert!(refusal.contains("result.json: it is not as it was written"), "{field}: {refusal}");
+        }
     }
 
     #[test]

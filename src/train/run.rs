@@ -239,6 +239,7 @@ pub fn train(
     if folder.division().exists() {
         result.division_sha256 = Some(sha256_hex(&input::bytes(&folder.division(), input::TABLE)?));
     }
+    result.seal();
     let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
     write(&folder.result(), text.as_bytes())?;
     Ok(Outcome::Done(result, Box::new(trainer)))
@@ -288,7 +289,7 @@ pub fn is_done(trainer: &Trainer) -> bool {
 /// Reads a `result.json`.
 ///
 /// # Errors
-/// If it is missing or not one.
+/// If it is missing, not one, or not as it was written.
 pub fn read_result(path: &Path) -> Result<RunResult> {
     parse_result(&input::text(path, input::SHORT_TEXT)?, path)
 }
@@ -297,11 +298,15 @@ pub fn read_result(path: &Path) -> Result<RunResult> {
 /// length, and 16 KiB.
 ///
 /// # Errors
-/// If it is not one.
+/// If it is not one, or not as it was written.
 pub fn parse_result(text: &str, path: &Path) -> Result<RunResult> {
-    serde_json::from_str(text).map_err(|cause| {
-        Error::request(format!("cannot read {}: it is not the result of a run ({cause})", path.display()))
-    })
+    let unfit = |what: &str| Error::request(format!("cannot read {}: it is not {what}", path.display()));
+    let result: RunResult =
+        serde_json::from_str(text).map_err(|cause| unfit(&format!("the result of a run ({cause})")))?;
+    match result.is_as_sealed() {
+        true => Ok(result),
+        false => Err(unfit("as it was written: it was damaged or changed since")),
+    }
 }
 
 /// Reads a `metrics.jsonl`: one item a line.
@@ -386,8 +391,8 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
-/// The result of a run whose checkpoint has this SHA-256, of the parameters of the selected epoch; that of `unlike.json` is left
-/// open.
+/// The result of a run whose checkpoint has this SHA-256, of the parameters of the selected epoch; its own and those of other
+/// files are left open.
 fn result(
     trainer: &Trainer,
     checkpoint_sha256: String,
@@ -413,5 +418,6 @@ fn result(
         best_sha256: trainer.state().best_sha256.clone(),
         unlike_sha256: None,
         division_sha256: None,
+        result_sha256: None,
     })
 }

@@ -243,7 +243,16 @@ fn edited_figures_are_not_repeated() {
     here.succeed(&["verify", "run", "--epochs", "2"]);
     fs::write(here.join("run/metrics.jsonl"), &metrics).unwrap();
 
-    let value: serde_json::Value = serde_json::from_str(&result).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&result).unwrap();
+    value["test_commonest_class_share"] = 0.01.into();
+    fs::write(here.join("run/result.json"), value.to_string()).unwrap();
+    for command in [["verify", "run"], ["report", "run"]] {
+        let part = "run/result.json: it is not as it was written: it was damaged or changed since";
+        here.refuse(&command, 2, &[part]);
+    }
+    // Who changes the seal as well, or takes it away, is found by whoever computes again.
+    let mut value: serde_json::Value = serde_json::from_str(&result).unwrap();
+    value.as_object_mut().unwrap().remove("result_sha256");
     for (name, new, part) in [
         ("test_accuracy", "0.99".into(), "test_accuracy is not that of the selected epoch"),
         ("seed", "7".into(), "seed is not that of config.toml"),

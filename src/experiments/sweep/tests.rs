@@ -309,6 +309,7 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
         best_sha256: None,
         unlike_sha256: None,
         division_sha256: None,
+        result_sha256: None,
     }
 }
 
@@ -339,7 +340,24 @@ fn the_state_of_a_job_is_that_of_its_folder() {
     fs::remove_file(run.checkpoint()).unwrap();
     let result = result(&job.config, 0.5);
     fs::write(run.result(), serde_json::to_string(&result).unwrap()).unwrap();
-    assert_eq!(sweep.state(job), Ok(JobState::Done(Box::new(result))));
+    assert!(sweep.state(job).unwrap_err().to_string().contains("metrics.jsonl: line 1 is not the metrics"));
+    let line = |epoch: usize| {
+        format!(
+            r#"{{"epoch":{epoch},"beta":1.0,"loss":2.0,"ce_y":0.1,"train_accuracy":0.9,"domain_accuracy":{{}},"test_accuracy":0.5,"state_sha256":"","train_seconds":1.5,"evaluate_seconds":0.5,"images_per_second":100.0}}"#
+        ) + "\n"
+    };
+    fs::write(run.metrics(), [1, 2, 3, 4].map(line).concat()).unwrap();
+    let epochs = crate::train::run::parse_metrics(&[1, 2, 3].map(line).concat(), &run.metrics()).unwrap();
+    assert_eq!(sweep.state(job), Ok(JobState::Done(Box::new(result.clone()), epochs)));
+    // What its lines do not confirm is no result.
+    let edited = RunResult { test_domain: "0".into(), ..result };
+    fs::write(run.result(), serde_json::to_string(&edited).unwrap()).unwrap();
+    assert!(sweep.state(job).unwrap_err().to_string().contains("test_domain is not that of config.toml"));
+    fs::write(
+        run.result(),
+        serde_json::to_string(&RunResult { test_domain: "75".into(), ..edited }).unwrap(),
+    )
+    .unwrap();
 
     // Somebody went on with the job as a run of its own.
     fs::write(run.config(), job.config.to_toml().replace("epochs = 3", "epochs = 4")).unwrap();
