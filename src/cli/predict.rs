@@ -210,14 +210,9 @@ impl Predict {
         let folder = RunFolder::new(&self.run);
         let path = folder.unlike();
         let text = input::text_if_there(&path, input::SHORT_TEXT)?;
-        let standing =
-            |text: &String| seals::check_unlike("use", &folder, text.as_bytes(), &saved.best_sha256);
-        if text.as_ref().map(standing).transpose()? == Some(Standing::OfOthers) {
-            note(&format!(
-                "no image is marked as unlike the training images: {} is not of the weights beside it; the run goes on, or was \
-                 stopped before its end",
-                path.display()
-            ));
+        let bytes = text.as_deref().map(str::as_bytes);
+        if let Standing::OfOthers(why) = seals::check_unlike("use", &folder, bytes, &saved.best_sha256)? {
+            note(&format!("no image is marked as unlike the training images: {why}"));
             return Ok(None);
         }
         let Some(unlike) = text.map(|text| UnlikeTraining::parse(&text, &path)).transpose()? else {
