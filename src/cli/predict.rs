@@ -8,7 +8,7 @@ use crate::data::{class_in_words, image};
 use crate::error::{Error, Result};
 use crate::experiments::unlike::UnlikeTraining;
 use crate::models::{LabelPredictor, SIDE, argmax, elbos};
-use crate::names::shown;
+use crate::names::{printable_name, shown};
 use crate::parallel;
 use crate::scores::log_odds::{first_not_finite, log_odds, probability};
 use crate::store::input;
@@ -187,9 +187,10 @@ impl Predict {
         }
         for p in &predictions {
             let share = percent(p.probability);
-            let domain =
-                p.domain.as_ref().map_or(String::new(), |name| format!(", most like training domain {name}"));
-            let class = class_in_words(&classes, p.class);
+            let domain = p.domain.as_ref().map_or(String::new(), |name| {
+                format!(", most like training domain {}", printable_name(name))
+            });
+            let class = printable_name(&class_in_words(&classes, p.class));
             let unlike =
                 if p.unlike_training == Some(true) { ", looks unlike the training images" } else { "" };
             say(&format!("{}: {class} ({share}){domain}{unlike}", p.file))?;

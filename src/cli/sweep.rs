@@ -132,11 +132,11 @@ impl Selection {
         say("")?;
         say(&format!("written: {}", files.join(", ")))?;
         let jobs = sweep.shard(self.shard);
-        let why = |job: &&&Job| {
-            let missing = collection.missing.iter().find(|missing| missing.id == job.id)?;
-            Some((**job, missing.unusable.clone()?))
-        };
-        let unusable: Vec<_> = jobs.iter().filter_map(|job| why(&job)).collect();
+        let mut unusable = Vec::new();
+        for missing in &collection.missing {
+            let job = jobs.iter().find(|job| job.id == missing.id);
+            unusable.extend(job.copied().zip(missing.unusable.clone()));
+        }
         refuse_unusable(jobs.len(), &unusable)
     }
 }

@@ -15,6 +15,7 @@ use super::folder::JobState;
 use super::published::{self, Published};
 use super::{Job, Shard, Sweep};
 use crate::error::{Error, Result};
+use crate::names::printable_name;
 use crate::scores::Auc;
 use crate::train::metrics;
 use serde::Serialize;
@@ -300,7 +301,7 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     let configs: Vec<_> = sweep.jobs.iter().map(|job| &job.config).collect();
     let published = published::beside(&configs, &mut notes);
     let with_area = figures.iter().flatten().filter(|run| run.roc_auc.is_some());
-    let positive = in_order(with_area.filter_map(|run| run.positive_class.as_deref()));
+    let positive = in_order(with_area.filter_map(|run| run.positive_class.as_deref().map(printable_name)));
     if !positive.is_empty() {
         notes.push(format!(
             "The ROC curve is about the class {}; the area of a single run stands with its 95 % interval over draws of the \

@@ -130,6 +130,8 @@ fn files_that_are_no_sweeps_are_refused_in_one_sentence() {
         ("[[arms]]\nseed = 1", "an arm has no name"),
         ("[[arms]]\nname = \"\"", "the name \"\" of an arm is not usable"),
         ("[[arms]]\nname = \"a\"\n[[arms]]\nname = \"a\"", "two arms have the name \"a\""),
+        ("[[arms]]\nname = \"a\\u202Eb\"", "of an arm is not usable; it takes a line of text without unseen"),
+        ("[[arms]]\nname = \"a\\u200B\"", "of an arm is not usable; it takes a line of text without unseen"),
         (
             "[[arms]]\nname = \"a\"\nseed = 1\n[grid]\nseed = [0]",
             "seed stands both in [grid] and in the arm \"a\"",
