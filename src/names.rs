@@ -39,12 +39,21 @@ fn is_figure(text: &str) -> bool {
     matches!(text.as_bytes(), [b'\\', b'x', one, two, ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit())
 }
 
-/// Whether a character only stands where it is put. The others move the cursor, clear a screen, end a line or turn the direction
-/// of all that follows: control characters (C0, DEL, C1), line and paragraph separators, and the controls of Unicode's
-/// bidirectional algorithm.
+/// Whether a character only stands where it is put, and is seen there. The others move the cursor, clear a screen, end a line, turn
+/// the direction of all that follows or are not seen at all: control characters (C0, DEL, C1), line and paragraph separators,
+/// Unicode's format characters (general category Cf) and those that are ignored where they are not known
+/// (Default_Ignorable_Code_Point).
 pub fn is_plain(character: char) -> bool {
-    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !(turns || character.is_control() || matches!(character, '\u{2028}' | '\u{2029}'))
+    let is_unseen = match character {
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' => true,
+        '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' => true,
+        '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => true,
+        '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' => true,
+        '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' => true,
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => true,
+        _ => false,
+    };
+    !(is_unseen || character.is_control() || matches!(character, '\u{2028}' | '\u{2029}'))
 }
 
 /// A text as one line that a terminal only shows: what is not [plain](is_plain) is written `\n`, `\u{1b}`, `\u{202e}`. Doing it twice
@@ -56,11 +65,32 @@ pub fn printable(text: &str) -> String {
     })
 }
 
-/// The same of JSON, or of TOML whose texts stand in double quotation marks: in their own words, so that it means what it meant.
-/// The breaks between lines stay.
-pub fn printable_source(text: &str) -> String {
+/// A name as [`printable`] text that is no other name's: a backslash that would otherwise begin what stands for an escaped character
+/// is written `\u{5c}`.
+pub fn printable_name(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for (at, character) in name.char_indices() {
+        let is_escape = |rest: &str| rest.starts_with(['n', 'r', 't', '0']) || rest.starts_with("u{");
+        match character == '\\' && is_escape(&name[at + 1..]) {
+            true => text += "\\u{5c}",
+            false => text.push(character),
+        }
+    }
+    printable(&text)
+}
+
+/// The same of JSON in its own words, so that it means what it meant.
+pub fn printable_json(text: &str) -> String {
+    escaped_where_needed(text, |character| {
+        character.encode_utf16(&mut [0; 2]).iter().map(|half| format!("\\u{half:04X}")).collect()
+    })
+}
+
+/// The same of TOML whose texts stand in double quotation marks. The breaks between lines stay.
+pub fn printable_toml(text: &str) -> String {
     escaped_where_needed(text, |character| match character {
         '\n' => "\n".to_owned(),
+        '\u{10000}'.. => format!("\\U{:08X}", u32::from(character)),
         _ => format!("\\u{:04X}", u32::from(character)),
     })
 }
@@ -137,12 +167,72 @@ mod tests {
     #[cfg(feature = "application")]
     #[test]
     fn escaped_json_and_toml_mean_what_they_meant() {
-        let name = "a\u{7f}\u{9b}\u{202e}\u{2028}b";
+        let name = "a\u{7f}\u{9b}\u{202e}\u{2028}\u{e0041}b";
         let json = serde_json::to_string(name).unwrap();
-        let (printed, quoted) = (printable_source(&json), "\"a\\u007F\\u009B\\u202E\\u2028b\"");
-        assert_eq!(printed, quoted);
+        let printed = printable_json(&json);
+        assert_eq!(printed, "\"a\\u007F\\u009B\\u202E\\u2028\\uDB40\\uDC41b\"");
         assert_eq!(serde_json::from_str::<String>(&printed).unwrap(), name);
-        let table: toml::Table = printable_source("a = \"\u{202e}\"\nb = 1\n").parse().unwrap();
-        assert_eq!(table["a"].as_str(), Some("\u{202e}"));
+        let table: toml::Table = printable_toml("a = \"\u{202e}\u{e0041}\"\nb = 1\n").parse().unwrap();
+        assert_eq!(table["a"].as_str(), Some("\u{202e}\u{e0041}"));
+    }
+
+    /// The tables of another crate, which has them from Unicode's own.
+    #[test]
+    fn what_is_not_seen_is_what_unicode_says() {
+        let class = r"[\p{Cf}\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]";
+        let hir = regex_syntax::parse(class).unwrap();
+        let regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) = hir.kind() else {
+            panic!("{hir:?}")
+        };
+        let is_in =
+            |letter: char| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&letter));
+        let differing: Vec<char> =
+            ('\0'..=char::MAX).filter(|&letter| is_plain(letter) == is_in(letter)).collect();
+        assert!(differing.is_empty(), "{differing:?}");
+    }
+
+    /// The name that a printed one stands for.
+    fn read_back(text: &str) -> String {
+        let (mut name, mut rest) = (String::new(), text);
+        while let Some(first) = rest.chars().next() {
+            let (letter, length) = match rest.as_bytes() {
+                [b'\\', b'n', ..] => ('\n', 2),
+                [b'\\', b'r', ..] => ('\r', 2),
+                [b'\\', b't', ..] => ('\t', 2),
+                [b'\\', b'0', ..] => ('\0', 2),
+                [b'\\', b'u', b'{', ..] => {
+                    let end = rest.find('}').unwrap();
+                    (char::from_u32(u32::from_str_radix(&rest[3..end], 16).unwrap()).unwrap(), end + 1)
+                }
+                _ => (first, first.len_utf8()),
+            };
+            name.push(letter);
+            rest = &rest[length..];
+        }
+        name
+    }
+
+    /// The fault: `a`, an end of a line and `b` were written as `a\nb`, and so was that.
+    #[test]
+    fn no_two_names_are_printed_alike() {
+        for (name, printed) in [
+            ("a\nb", "a\\nb"),
+            ("a\\nb", "a\\u{5c}nb"),
+            ("a\\u{5c}nb", "a\\u{5c}u{5c}nb"),
+            ("C:\\x\\", "C:\\x\\"),
+            ("\u{200b}\u{ad}\u{feff}", "\\u{200b}\\u{ad}\\u{feff}"),
+        ] {
+            assert_eq!(printable_name(name), printed);
+            assert_eq!(printable(printed), printed);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_printed_name_can_be_read_back(name in "[\\\\nrtux0{}5c'=\n\r\t\0\u{1b}\u{200b}\u{202e}\u{e0041}é]{0,12}|\\PC{0,12}") {
+            let printed = printable_name(&name);
+            prop_assert!(printed.chars().all(is_plain));
+            prop_assert_eq!(read_back(&printed), name);
+        }
     }
 }

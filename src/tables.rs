@@ -5,12 +5,12 @@
 //!
 //! **CSV** is that of RFC 4180. Spreadsheets take a cell that begins with `=`, `+`, `-` or `@` for a formula, and run it, whatever
 //! quotation marks stand around it. So such a cell gets an apostrophe in front, unless all of it is a number: `=1+1` becomes
-//! `'=1+1`, and `-15` stays. (`division.csv` is no table of this kind: it is read back, and holds names as they are.)
+//! `'=1+1`, and `-15` stays. One that begins with an apostrophe gets another, so that no two names share a cell's text. (`division.csv` is no table of this kind: it is read back, and holds names as they are.)
 //!
 //! **Markdown** (CommonMark with tables) gets a backslash before what would end a cell, or be read as code, emphasis, a link, an
 //! element or a reference. `_` is left as it is: within words it is nothing else.
 
-use crate::names::printable;
+use crate::names::{printable, printable_name};
 
 /// A row of CSV, without the line's end.
 pub fn csv_line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
@@ -24,15 +24,16 @@ pub fn csv_line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 
 /// A cell before it is quoted.
 fn csv_text(cell: &str) -> String {
-    let text = printable(cell);
+    let text = printable_name(cell);
     // Some spreadsheets take the wide forms for the narrow ones.
     let is_formula = text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
-    if is_formula && text.parse::<f64>().is_err() { format!("'{text}") } else { text }
+    let is_guarded = text.starts_with('\'') || is_formula && text.parse::<f64>().is_err();
+    if is_guarded { format!("'{text}") } else { text }
 }
 
 /// A row of a table in Markdown, with the line's end.
 pub fn markdown_line(cells: &[String]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| markdown_text(cell)).collect();
+    let cells: Vec<String> = cells.iter().map(|cell| markdown_text(&printable_name(cell))).collect();
     format!("| {} |\n", cells.join(" | "))
 }
 
@@ -63,6 +64,10 @@ mod tests {
             ("=1+1", "'=1+1"),
             ("=HYPERLINK(\"x\",1)", "\"'=HYPERLINK(\"\"x\"\",1)\""),
             ("@SUM(A1)", "'@SUM(A1)"),
+            ("'@SUM(A1)", "''@SUM(A1)"),
+            ("'", "''"),
+            ("a\\nb", "a\\u{5c}nb"),
+            ("a\u{200b}", "a\\u{200b}"),
             (" =1", "' =1"),
             ("\t=1", "\\t=1"),
             ("＝1", "'＝1"),
@@ -106,6 +111,19 @@ mod tests {
             prop_assert_eq!(rows.len(), 1);
             let expected: Vec<String> = cells.iter().map(|cell| csv_text(cell)).collect();
             prop_assert_eq!(rows[0].iter().collect::<Vec<_>>(), expected);
+        }
+
+        /// Short texts of few letters, so that many that are nearly alike meet.
+        #[test]
+        fn no_two_texts_share_a_cell(
+            texts in prop::collection::btree_set("['=@\\\\n\n\t\u{200b}u{}1 -]{0,3}", 2..200)
+        ) {
+            let texts: Vec<String> = texts.into_iter().collect();
+            let csv: std::collections::BTreeSet<String> = texts.iter().map(|text| csv_line([text])).collect();
+            prop_assert_eq!(csv.len(), texts.len());
+            let line = |text: &String| markdown_line(std::slice::from_ref(text));
+            let markdown: std::collections::BTreeSet<String> = texts.iter().map(line).collect();
+            prop_assert_eq!(markdown.len(), texts.len());
         }
 
         #[test]

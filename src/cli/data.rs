@@ -3,7 +3,7 @@
 use super::{DataArguments, say, say_json};
 use crate::data::{Dataset, are_numbered};
 use crate::error::Result;
-use crate::names::{at_right, terminal_width};
+use crate::names::{at_right, printable_name, terminal_width};
 use crate::train::sources::{self, Images};
 use clap::Subcommand;
 use serde::Serialize;
@@ -104,14 +104,18 @@ impl Data {
             say(&format!("made from pictures of {lowest} x {narrowest} to {highest} x {widest} pixels"))?;
         }
         if !are_numbered(&info.class_names) {
-            say(&format!("classes: {}", info.class_names.join(", ")))?;
+            say(&format!(
+                "classes: {}",
+                info.class_names.iter().map(|name| printable_name(name)).collect::<Vec<_>>().join(", ")
+            ))?;
         }
-        let wide = info.domains.iter().map(|row| terminal_width(&row.domain)).fold(8, usize::max);
+        let wide =
+            info.domains.iter().map(|row| terminal_width(&printable_name(&row.domain))).fold(8, usize::max);
         let domain = at_right("domain", wide);
         say(&format!("{domain}  {:<14}{:>8}  images of each class", "role", "images"))?;
         for row in &info.domains {
             let by_class: Vec<String> = row.images_of_class.iter().map(ToString::to_string).collect();
-            let domain = at_right(&row.domain, wide);
+            let domain = at_right(&printable_name(&row.domain), wide);
             say(&format!("{domain}  {:<14}{:>8}  {}", row.role, row.images, by_class.join(" ")))?;
         }
         if !info.unreadable.is_empty() {

@@ -3,7 +3,7 @@
 use super::elsewhere::{Elsewhere, images};
 use super::{percent, say, say_json};
 use crate::error::Result;
-use crate::names::{at_right, shown, terminal_width};
+use crate::names::{at_right, printable_name, shown, terminal_width};
 use crate::scores::Scores;
 use crate::train::evaluate::Evaluation;
 use crate::train::saved_run::refuse_other_classes;
@@ -49,12 +49,16 @@ impl Evaluate {
         }
         let more = match &evaluation.positive_class {
             Some(name) => {
-                say(&format!("positive class: {name}"))?;
+                say(&format!("positive class: {}", printable_name(name)))?;
                 "  balanced  precision    recall        F1   ROC AUC, with its 95 % interval"
             }
             None => "",
         };
-        let wide = evaluation.domains.iter().map(|row| terminal_width(&row.domain)).fold(10, usize::max);
+        let wide = evaluation
+            .domains
+            .iter()
+            .map(|row| terminal_width(&printable_name(&row.domain)))
+            .fold(10, usize::max);
         let domain = at_right("domain", wide);
         say(&format!(
             "{domain}  {:<14}{:>8}  {:>8}  {:>15}{more}",
@@ -63,7 +67,7 @@ impl Evaluate {
         for row in &evaluation.domains {
             let (share, commonest) = (percent(row.accuracy), percent(row.commonest_class_share));
             let more = row.scores.as_ref().map_or(String::new(), columns);
-            let domain = at_right(&row.domain, wide);
+            let domain = at_right(&printable_name(&row.domain), wide);
             say(&format!("{domain}  {:<14}{:>8}  {share:>8}  {commonest:>15}{more}", row.role, row.images))?;
         }
         Ok(())

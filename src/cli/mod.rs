@@ -20,7 +20,7 @@ mod weights;
 
 use crate::config::{Config, Request};
 use crate::error::{Error, Result};
-use crate::names::{printable, printable_source, shown};
+use crate::names::{printable, printable_json, shown};
 use crate::parallel::{self, MOST_THREADS};
 use crate::simd::Isa;
 use crate::store::input;
@@ -229,7 +229,7 @@ fn note(line: &str) {
 
 /// Prints one JSON object on one line.
 fn say_json(object: &impl serde::Serialize) -> Result<()> {
-    say(&printable_source(&serde_json::to_string(object).expect("output is plain data")))
+    say(&printable_json(&serde_json::to_string(object).expect("output is plain data")))
 }
 
 /// A share as a percentage with one decimal.

@@ -7,7 +7,7 @@ use crate::data::pictures::{self, depth};
 use crate::data::{class_in_words, image};
 use crate::error::{Error, Result};
 use crate::models::{LabelPredictor, SIDE, argmax, elbos};
-use crate::names::shown;
+use crate::names::{printable_name, shown};
 use crate::parallel;
 use crate::scores::log_odds::{first_not_finite, log_odds, probability};
 use crate::store::input;
@@ -188,9 +188,10 @@ impl Predict {
         }
         for p in &predictions {
             let share = percent(p.probability);
-            let domain =
-                p.domain.as_ref().map_or(String::new(), |name| format!(", most like training domain {name}"));
-            let class = class_in_words(&classes, p.class);
+            let domain = p.domain.as_ref().map_or(String::new(), |name| {
+                format!(", most like training domain {}", printable_name(name))
+            });
+            let class = printable_name(&class_in_words(&classes, p.class));
             let unlike =
                 if p.unlike_training == Some(true) { ", looks unlike the training images" } else { "" };
             say(&format!("{}: {class} ({share}){domain}{unlike}", p.file))?;
@@ -211,14 +212,9 @@ impl Predict {
         let folder = RunFolder::new(&self.run);
         let path = folder.unlike();
         let text = input::text_if_there(&path, input::SHORT_TEXT)?;
-        let standing =
-            |text: &String| seals::check_unlike("use", &folder, text.as_bytes(), &saved.best_sha256);
-        if text.as_ref().map(standing).transpose()? == Some(Standing::OfOthers) {
-            note(&format!(
-                "no image is marked as unlike the training images: {} is not of the weights beside it; the run goes on, or was \
-                 stopped before its end",
-                path.display()
-            ));
+        let bytes = text.as_deref().map(str::as_bytes);
+        if let Standing::OfOthers(why) = seals::check_unlike("use", &folder, bytes, &saved.best_sha256)? {
+            note(&format!("no image is marked as unlike the training images: {why}"));
             return Ok(None);
         }
         let Some(unlike) = text.map(|text| UnlikeTraining::parse(&text, &path)).transpose()? else {

@@ -35,8 +35,14 @@ pub(super) enum Sweep {
     /// same command goes on. A job that fails stops no other.
     Run(Run),
     /// Say of each job how far it is.
+    ///
+    /// A job whose result is damaged, changed or another's is unusable: it is named, and the exit code is 1. Jobs that are not
+    /// done leave it at 0.
     Status(Selection),
     /// Write table.md, table.csv and table.json: mean and standard error over the seeds for each test domain.
+    ///
+    /// A job whose result is damaged, changed or another's is left out of them: it is named, and after they are written the exit
+    /// code is 1. Jobs that are not done are left out too and leave it at 0.
     ///
     /// With --shard, of its jobs alone, and the files are table-K-of-N.md and so on.
     Collect(Selection),
@@ -91,7 +97,7 @@ impl Selection {
     fn status(&self) -> Result<()> {
         let sweep = self.read()?;
         let jobs = sweep.shard(self.shard);
-        let mut done = 0;
+        let (mut done, mut unusable) = (0, Vec::new());
         let wide = jobs.iter().map(|job| terminal_width(&job.name)).max().unwrap_or(0);
         for job in &jobs {
             let of = job.config.train.epochs;
@@ -102,15 +108,20 @@ impl Selection {
                 }
                 Ok(JobState::WorkedOn { epochs }) => format!("epoch {epochs} of {of}, being worked on"),
                 Ok(JobState::Failed(why)) => format!("failed: {why}"),
-                Ok(JobState::Done(result)) => {
+                Ok(JobState::Done(result, _)) => {
                     done += 1;
                     format!("done: {} ({})", percent(result.test_accuracy), result.test_domain)
                 }
-                Err(error) => format!("unusable: {error}"),
+                Err(error) => {
+                    let words = format!("unusable: {error}");
+                    unusable.push((*job, error.to_string()));
+                    words
+                }
             };
             say(&format!("{}  {}  {state}", job.id, at_left(&job.name, wide)))?;
         }
-        say(&format!("{done} of {} jobs are done", jobs.len()))
+        say(&format!("{done} of {} jobs are done", jobs.len()))?;
+        refuse_unusable(jobs.len(), &unusable)
     }
 
     fn collect(&self) -> Result<()> {
@@ -120,7 +131,14 @@ impl Selection {
         say_lines(&render::markdown(&collection))?;
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         say("")?;
-        say(&format!("written: {}", files.join(", ")))
+        say(&format!("written: {}", files.join(", ")))?;
+        let jobs = sweep.shard(self.shard);
+        let mut unusable = Vec::new();
+        for missing in &collection.missing {
+            let job = jobs.iter().find(|job| job.id == missing.id);
+            unusable.extend(job.copied().zip(missing.unusable.clone()));
+        }
+        refuse_unusable(jobs.len(), &unusable)
     }
 }
 
@@ -130,20 +148,10 @@ impl Run {
         let desk = Desk { ear: Ear::new(Claimed::default()), jobs: sweep.jobs.len() };
         let Summary { found_done, done, failed } =
             work::run(&sweep, self.selection.shard, self.jobs.into(), &desk)?;
-        if let Some((first, why)) = failed.first() {
-            const NAMED: usize = 3;
-            let mut names: Vec<String> =
-                failed.iter().take(NAMED).map(|(job, _)| format!("{} ({})", job.id, job.name)).collect();
-            if failed.len() > NAMED {
-                names.push(format!("and {} more", failed.len() - NAMED));
-            }
+        if !failed.is_empty() {
             let all = found_done + done + failed.len();
-            let sentence = format!(
-                "{} of {all} jobs failed: {}; job {} because: {why}",
-                failed.len(),
-                names.join(", "),
-                first.id
-            );
+            let reasons: Vec<_> = failed.iter().map(|(job, why)| (job, why.to_string())).collect();
+            let sentence = of_jobs(all, "failed", &reasons);
             // A wrong request, such as a path without data, fails every job in the same way.
             let is_request = failed.len() == all && failed.iter().all(|(_, why)| why.exit_code() == 2);
             return Err(if is_request { Error::request(sentence) } else { Error::work(sentence) });
@@ -153,6 +161,27 @@ impl Run {
             sweep.folder.display()
         ))
     }
+}
+
+/// Refuses jobs that have a result which cannot be used, after all that there is to say of the others.
+fn refuse_unusable(all: usize, unusable: &[(&Job, String)]) -> Result<()> {
+    match unusable {
+        [] => Ok(()),
+        _ => Err(Error::work(of_jobs(all, "are unusable", unusable))),
+    }
+}
+
+/// Which jobs, of so many, have come to this, and why the first.
+fn of_jobs(all: usize, what: &str, jobs: &[(&Job, String)]) -> String {
+    const NAMED: usize = 3;
+    let mut names: Vec<String> =
+        jobs.iter().take(NAMED).map(|(job, _)| format!("{} ({})", job.id, job.name)).collect();
+    if jobs.len() > NAMED {
+        names.push(format!("and {} more", jobs.len() - NAMED));
+    }
+    let (first, why) = &jobs[0];
+    let (count, names) = (jobs.len(), names.join(", "));
+    format!("{count} of {all} jobs {what}: {names}; job {} because: {why}", first.id)
 }
 
 /// The reports of all workers on one console: a plain line each, with the job that it is about.

@@ -3,7 +3,7 @@
 use super::console::{Console, give_up, seconds_since_1970};
 use super::{DataArguments, percent, say, say_lines};
 use crate::error::Result;
-use crate::names::printable_source;
+use crate::names::printable_toml;
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::lock::Lock;
@@ -44,7 +44,7 @@ impl Train {
     pub(super) fn run(&self) -> Result<()> {
         let config = self.config.resolve()?;
         if self.print_config {
-            return say_lines(&printable_source(&config.to_toml()));
+            return say_lines(&printable_toml(&config.to_toml()));
         }
         let base = Path::new("runs");
         let newest = || run_folder::newest(base, &config.preset, config.seed).filter(|_| self.resume);

@@ -8,7 +8,7 @@ use super::palette::{Colour, LABELS, label, series};
 use super::probabilities;
 use super::text::{MISSING, cells, degrees, or_dash, percent};
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
-use crate::names::{printable, printable_source};
+use crate::names::{printable, printable_toml};
 use crate::store::checkpoint::sha256_hex;
 use crate::train::evaluate::Evaluation;
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
@@ -296,7 +296,8 @@ fn view(page: &mut Page, run: &RunReport, views: &Views) {
     // An unlabelled domain that was left out has no points.
     let legend = |names: &[String], labels: &[usize]| {
         let shown = names.iter().enumerate().filter(|(number, _)| labels.contains(number));
-        legend(shown.map(|(number, name)| (name.as_str(), label(number))))
+        let shown: Vec<_> = shown.map(|(number, text)| (name(text), label(number))).collect();
+        legend(shown.iter().map(|(name, colour)| (name.as_str(), *colour)))
     };
     page.html(&format!(
         "<div class=\"gallery\"><div>classes {}</div><div>domains {}</div></div>",
@@ -327,7 +328,7 @@ fn repeat(page: &mut Page, run: &RunReport) {
         commands += &format!("# state after epoch {}: {}\n", epoch.epoch, printable(&epoch.state_sha256));
     }
     page.code(&format!("{commands}# diva {}", env!("CARGO_PKG_VERSION")));
-    page.folded("config.toml", &printable_source(&run.config.to_toml()));
+    page.folded("config.toml", &printable_toml(&run.config.to_toml()));
 }
 
 /// A figure of a run: its name, its colour, its points, and the one of the selected epoch.
@@ -365,8 +366,9 @@ fn accuracies(run: &RunReport) -> String {
         line(HELD_BACK, OTHER_DIGITS, run, |epoch| share(epoch.validation_accuracy?)),
         line("all training domains", TOGETHER, run, |epoch| share(epoch.train_accuracy)),
     ];
-    for (number, name) in run.domains.iter().enumerate() {
-        lines.push(line(degrees(name), label(number), run, |epoch| share(*epoch.domain_accuracy.get(name)?)));
+    for (number, domain) in run.domains.iter().enumerate() {
+        let of_domain = |epoch: &EpochMetrics| share(*epoch.domain_accuracy.get(domain)?);
+        lines.push(line(name(&degrees(domain)), label(number), run, of_domain));
     }
     lines.retain(|(_, _, points, _)| !points.is_empty());
     by_epoch("Recognised", "%", lines)

@@ -118,7 +118,8 @@ pub struct RunResult {
     /// That of the list of the pictures' roles, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub division_sha256: Option<String>,
-    /// That of all the figures above ([`RunResult::seal`]).
+    /// SHA-256 of all the above ([`RunResult::seal`]): what changes on a disk does not go unnoticed. Results of earlier versions
+    /// have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_sha256: Option<String>,
 }
@@ -275,6 +276,12 @@ pub fn read_recorded_epochs(folder: &RunFolder) -> Result<Vec<EpochMetrics>> {
     parse_metrics(&text[..whole], &path)
 }
 
+/// Whether a line of metrics says that a checkpoint of this SHA-256 was saved.
+pub(super) fn is_recorded(folder: &RunFolder, checkpoint_sha256: &str) -> bool {
+    let is_of_line = |text: String| text.contains(&format!("\"state_sha256\":\"{checkpoint_sha256}\""));
+    input::text(&folder.metrics(), input::TABLE).is_ok_and(is_of_line)
+}
+
 /// Takes the text of a `metrics.jsonl` apart; `path` is what error messages call it. Memory: as [`parse_result`].
 ///
 /// # Errors
@@ -334,6 +341,33 @@ mod tests {
         let result: RunResult = serde_json::from_str(OF_DIGITS).unwrap();
         assert_eq!(result.test_scores, None);
         assert_eq!(serde_json::to_string_pretty(&result).unwrap(), OF_DIGITS);
+    }
+
+    /// The fault: some fields are in no line of metrics, and a table repeated what somebody had made of them.
+    #[test]
+    fn a_sealed_result_that_changed_in_any_field_is_refused() {
+        let mut result: RunResult = serde_json::from_str(OF_DIGITS).unwrap();
+        (result.test_commonest_class_share, result.best_sha256) = (Some(0.1), Some("cd".into()));
+        assert!(result.is_as_sealed(), "an earlier version says nothing");
+        result.seal();
+        let written = serde_json::to_value(&result).unwrap();
+        let read = |value: &serde_json::Value| parse_result(&value.to_string(), Path::new("result.json"));
+        assert_eq!(read(&written), Ok(result));
+        for (field, value) in written.as_object().unwrap() {
+            let mut changed = written.clone();
+            changed[field] = match value {
+                serde_json::Value::String(text) => format!("{text}0").into(),
+                serde_json::Value::Number(number) if number.is_f64() => 0.99.into(),
+                serde_json::Value::Number(_) => 9.into(),
+                _ => {
+                    let mut inner = value.clone();
+                    inner["ce_y"] = 0.99.into();
+                    inner
+                }
+            };
+            let refusal = read(&changed).unwrap_err().to_string();
+            assert!(refusal.contains("result.json: it is not as it was written"), "{field}: {refusal}");
+        }
     }
 
     #[test]

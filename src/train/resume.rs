@@ -26,12 +26,6 @@ pub(super) enum Best {
     OfNextEpoch,
 }
 
-/// Whether a line of metrics says that a checkpoint of this SHA-256 was saved.
-pub(super) fn is_recorded(folder: &RunFolder, checkpoint_sha256: &str) -> bool {
-    let is_of_line = |text: String| text.contains(&format!("\"state_sha256\":\"{checkpoint_sha256}\""));
-    input::text(&folder.metrics(), input::TABLE).is_ok_and(is_of_line)
-}
-
 /// Looks at the files of a run whose checkpoint, of this SHA-256, is restored in `trainer`.
 ///
 /// # Errors

@@ -8,7 +8,7 @@
 //! After the last epoch the watcher adds what else belongs in the folder, and `result.json` says that all is there: the run is
 //! done when it is the result of the checkpoint beside it. A finished run that is prolonged keeps it until there is a new one.
 
-use super::metrics::{EpochMetrics, RunResult, SelectedEpoch};
+use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
 use super::resume::{self, Best};
 use super::trainer::{StepLoss, Trainer};
 use super::{evaluate, memory, recorded, sources, weights};
@@ -182,7 +182,7 @@ impl Run<'_> {
         let (path, identity) = (folder.checkpoint(), self.trainer.config().identity());
         let bytes = tensors::read_file(&path)?;
         let sha256 = sha256_hex(&bytes);
-        let checkpoint = match resume::is_recorded(folder, &sha256) {
+        let checkpoint = match metrics::is_recorded(folder, &sha256) {
             true => Checkpoint::from_proven_bytes(&bytes, &path)?,
             false => Checkpoint::from_bytes(&bytes, &path)?,
         };
@@ -383,8 +383,8 @@ fn refuse_fewer_epochs(trainer: &Trainer, folder: &RunFolder) -> Result<()> {
     Ok(())
 }
 
-/// The result of a run whose checkpoint has this SHA-256, of the parameters of the selected epoch; that of `unlike.json` is left
-/// open.
+/// The result of a run whose checkpoint has this SHA-256, of the parameters of the selected epoch; its own and those of other
+/// files are left open.
 fn result(
     trainer: &Trainer,
     checkpoint_sha256: String,

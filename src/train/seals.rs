@@ -1,8 +1,8 @@
 //! Whether the files of a run are as it left them.
 //!
 //! A run writes down the SHA-256 of what others will read. Its checkpoint knows the configuration, as far as that decides
-//! results, and `best.safetensors`; its `result.json` knows both, `unlike.json` and `division.csv`; each line of metrics knows
-//! itself; imported weights have theirs in `imported.json`. Whoever loads one of these files asks here. Where the checkpoint is
+//! results, and `best.safetensors`; its `result.json` knows both, `unlike.json` and `division.csv`; each line of metrics, and
+//! the result, knows itself; imported weights have theirs in `imported.json`. Whoever loads one of these files asks here. Where the checkpoint is
 //! there it has the last word, since a run that is prolonged keeps its old result until there is a new one.
 //!
 //! Earlier versions wrote none of this down. Their runs are read, and a sentence says what cannot be told.
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::checkpoint::{Checkpoint, sha256_hex};
 use crate::store::run_folder::RunFolder;
-use crate::store::{durable, input};
+use crate::store::{durable, input, tensors};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -93,6 +93,16 @@ pub fn check_configuration(attempt: &str, folder: &RunFolder, config: &Config) -
     {
         return Ok(());
     }
+    // Where the weights are others as well, what knows them does not belong here.
+    if let Some(best) = known.best.as_ref().filter(|_| folder.best().exists())
+        && *best != sha256_hex(&tensors::read_file(&folder.best())?)
+    {
+        let by = known.by.display();
+        let what = format!(
+            "{by} is of another run: it knows neither the config.toml nor the best.safetensors beside it"
+        );
+        return Err(known.refusal(attempt, folder, &what));
+    }
     let was = known.identity.as_deref().unwrap_or_default();
     let first = was.lines().find(|was| identity.lines().all(|is| is != *was));
     let first = first.map_or(String::new(), |line| format!(", which has {line}"));
@@ -127,26 +137,45 @@ pub fn check_best(attempt: &str, folder: &RunFolder, best_sha256: &str) -> Resul
 }
 
 /// How `unlike.json` stands to the weights beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It was made of them, or an earlier version says nothing else.
     OfTheseWeights,
-    /// It was made of others, or of nobody knows which: the run goes on, or was stopped before its end.
-    OfOthers,
+    /// It was made of others, or of nobody knows which; why, in words.
+    OfOthers(String),
 }
 
-/// How the bytes of a run's `unlike.json` stand to the weights of this SHA-256.
+/// How the bytes of a run's `unlike.json`, if it is there, stand to the weights of this SHA-256.
 ///
 /// # Errors
 /// If they are not those that the run saved, or its result cannot be read.
-pub fn check_unlike(attempt: &str, folder: &RunFolder, unlike: &[u8], best_sha256: &str) -> Result<Standing> {
+pub fn check_unlike(
+    attempt: &str,
+    folder: &RunFolder,
+    unlike: Option<&[u8]>,
+    best_sha256: &str,
+) -> Result<Standing> {
+    let path = folder.unlike();
+    let of_others = |why: &str| Ok(Standing::OfOthers(format!("{} {why}", path.display())));
+    let unfinished = "is not of the weights beside it; the run goes on, or was stopped before its end";
     if !folder.result().exists() {
-        return Ok(Standing::OfOthers);
+        return if unlike.is_none() { Ok(Standing::OfTheseWeights) } else { of_others(unfinished) };
     }
     let result = metrics::read_result(&folder.result())?;
-    if result.best_sha256.is_some_and(|of_result| of_result != best_sha256) {
-        return Ok(Standing::OfOthers);
+    if let Some(why) = of_another_run(folder, &result)? {
+        return Ok(Standing::OfOthers(why));
     }
+    if result.best_sha256.is_some_and(|of_result| of_result != best_sha256) {
+        return of_others(unfinished);
+    }
+    let Some(unlike) = unlike else {
+        let is_known = result.unlike_sha256.is_some();
+        return if is_known {
+            of_others("is gone: result.json knows one")
+        } else {
+            Ok(Standing::OfTheseWeights)
+        };
+    };
     if result.unlike_sha256.is_some_and(|sha256| sha256 != sha256_hex(unlike)) {
         return Err(Error::request(format!(
             "cannot {attempt} {}: unlike.json is not the one that result.json knows; it was damaged or exchanged",
@@ -154,6 +183,25 @@ pub fn check_unlike(attempt: &str, folder: &RunFolder, unlike: &[u8], best_sha25
         )));
     }
     Ok(Standing::OfTheseWeights)
+}
+
+/// Whose a result is that belongs neither to the checkpoint beside it nor to an earlier end of the same run. Without a checkpoint
+/// nothing tells: configuration and weights were held against the result itself then.
+fn of_another_run(folder: &RunFolder, result: &RunResult) -> Result<Option<String>> {
+    if !folder.checkpoint().exists() {
+        return Ok(None);
+    }
+    let configuration = sha256_hex(Note::read(&folder.checkpoint())?.configuration.as_bytes());
+    let is_of_another =
+        result.configuration_sha256.as_ref().is_some_and(|of_result| *of_result != configuration)
+            || folder.metrics().exists() && !metrics::is_recorded(folder, &result.checkpoint_sha256);
+    let (path, RunResult { seed, test_domain, .. }) = (folder.result(), result);
+    Ok(is_of_another.then(|| {
+        let path = path.display();
+        format!(
+            "{path} is of another run (seed {seed}, test domain {test_domain}) than the checkpoint beside it"
+        )
+    }))
 }
 
 /// Refuses a `division.csv` of these bytes if it is not the one of the run's result; `attempt` says what cannot be done with it.
@@ -165,12 +213,16 @@ pub fn check_division(attempt: &str, folder: &RunFolder, division: &[u8]) -> Res
     if !folder.result().exists() {
         return Ok(false);
     }
-    match metrics::read_result(&folder.result())?.division_sha256 {
+    let result = metrics::read_result(&folder.result())?;
+    match &result.division_sha256 {
         None => Ok(false),
-        Some(sealed) if sealed == sha256_hex(division) => Ok(true),
-        Some(_) => Err(Error::request(format!(
-            "cannot {attempt}: division.csv is not the one that result.json knows; it was damaged or exchanged"
-        ))),
+        Some(sealed) if *sealed == sha256_hex(division) => Ok(true),
+        Some(_) => {
+            let why = of_another_run(folder, &result)?.unwrap_or_else(|| {
+                "division.csv is not the one that result.json knows; it was damaged or exchanged".into()
+            });
+            Err(Error::request(format!("cannot {attempt}: {why}")))
+        }
     }
 }
 

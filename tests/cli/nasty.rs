@@ -9,8 +9,9 @@ use std::fs;
 use std::process::Output;
 
 /// The last one is held out.
-const DOMAINS: [&str; 3] = ["\u{1b}[2Jx\nforged: 1", "=1+1|`\u{202e}a\u{2028}*b*", "עברית\t\u{9b}31m"];
-const CLASSES: [&str; 2] = ["-\n\u{2066}<i>&amp;", "@\"q\",|\\\u{7f}"];
+const DOMAINS: [&str; 3] =
+    ["\u{1b}[2Jx\nforged: 1", "=1+1|`\u{202e}a\u{2028}*b*\u{200b}\\n", "עברית\u{e0041}\t\u{9b}31m"];
+const CLASSES: [&str; 2] = ["-\n\u{2066}<i>&amp;", "'@\"q\",|\\\u{7f}\u{feff}"];
 const FILES: [&str; 6] =
     ["\n0.png", "\u{1b}]0;1.png", "=2.png", "\"3\",.png", "\u{202e}gnp.4.png", "\r5.png"];
 const RUN: &str = "r\u{202e}un\nforged <b>\u{1b}[31m";
@@ -29,7 +30,7 @@ fn plain(output: &Output) -> String {
 
 /// A value as TOML in one line.
 fn quoted(name: &str) -> String {
-    diva::names::printable_source(&serde_json::to_string(name).unwrap())
+    diva::names::printable_toml(&serde_json::to_string(name).unwrap())
 }
 
 fn make(here: &Folder) {
@@ -158,7 +159,7 @@ fn a_sweep_whose_names_are_nasty_has_whole_tables() {
             false => format!("{key} = \"{value}\"\n"),
         };
     }
-    let arms = ["=cmd|' /C calc'!A0", "\u{202e}a|b\\", "![x](http://y) <b>", "+3"];
+    let arms = ["=cmd|' /C calc'!A0", "'=a|b\\n", "![x](http://y) <b>", "+3"];
     for (arm, seed) in arms.iter().zip(0..) {
         file += &format!("[[arms]]\nname = {}\nseed = {seed}\n", quoted(arm));
     }
@@ -173,7 +174,7 @@ fn a_sweep_whose_names_are_nasty_has_whole_tables() {
     let table = text(&here.read("o\u{202e}ut/table.csv"));
     let rows = rows(&table);
     assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{table}");
-    for arm in ["'=cmd|' /C calc'!A0", "\\u{202e}a|b\\", "+3"] {
+    for arm in ["'=cmd|' /C calc'!A0", "''=a|b\\u{5c}n", "+3"] {
         assert!(rows.iter().any(|row| row[1] == arm), "{arm} is not in {table}");
     }
     let table = text(&here.read("o\u{202e}ut/table.md"));

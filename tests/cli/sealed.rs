@@ -52,6 +52,52 @@ fn weights_of_another_run_and_damaged_ones_are_refused() {
     here.refuse(&["evaluate", "run"], 2, &["checkpoint run/checkpoint.safetensors is damaged"]);
 }
 
+/// The fault: "the run goes on, or was stopped before its end", which it did not and was not.
+#[test]
+fn files_of_another_run_are_called_so() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    another(&here);
+    fs::write(here.join("x.png"), diva::data::image::encode_grey(28, 28, &[7; 784])).unwrap();
+    let predict = ["predict", "run", "x.png"];
+    let noted = |words: &str| {
+        let output = here.run(&predict);
+        assert!(output.status.success());
+        assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
+    };
+    let exchange = |name: &str| {
+        let kept = here.read(&format!("run/{name}"));
+        fs::copy(here.join(&format!("another/{name}")), here.join(&format!("run/{name}"))).unwrap();
+        kept
+    };
+    let put_back = |name: &str, kept: &[u8]| fs::write(here.join(&format!("run/{name}")), kept).unwrap();
+    let result = exchange("result.json");
+    noted("run/result.json is of another run (seed 1, test domain 75) than the checkpoint beside it");
+    let checkpoint = here.read("run/checkpoint.safetensors");
+    fs::remove_file(here.join("run/checkpoint.safetensors")).unwrap();
+    let words = "is of another run: it knows neither the config.toml nor the best.safetensors beside it";
+    here.refuse(&predict, 2, &[&format!("run/result.json {words}")]);
+    put_back("result.json", &result);
+    put_back("checkpoint.safetensors", &checkpoint);
+    let checkpoint = exchange("checkpoint.safetensors");
+    here.refuse(&predict, 2, &[&format!("run/checkpoint.safetensors {words}")]);
+    put_back("checkpoint.safetensors", &checkpoint);
+    let unlike = exchange("unlike.json");
+    here.refuse(&predict, 2, &["unlike.json is not the one that result.json knows"]);
+    fs::remove_file(here.join("run/unlike.json")).unwrap();
+    noted("run/unlike.json is gone: result.json knows one");
+    put_back("unlike.json", &unlike);
+    let config = exchange("config.toml");
+    here.refuse(
+        &predict,
+        2,
+        &["its config.toml is not the one that run/checkpoint.safetensors knows, which has seed"],
+    );
+    put_back("config.toml", &config);
+    exchange("best.safetensors");
+    here.refuse(&predict, 2, &["best.safetensors is not the one that run/checkpoint.safetensors knows"]);
+}
+
 #[test]
 fn a_configuration_that_decides_other_results_is_refused() {
     let here = Folder::new();
@@ -244,12 +290,15 @@ fn edited_figures_are_not_repeated() {
     fs::write(here.join("run/metrics.jsonl"), &metrics).unwrap();
 
     let mut value: serde_json::Value = serde_json::from_str(&result).unwrap();
-    value["preset"] = "other".into();
+    value["test_commonest_class_share"] = 0.01.into();
     fs::write(here.join("run/result.json"), value.to_string()).unwrap();
-    here.refuse(&["verify", "run"], 2, &["run/result.json: it is not as it was written"]);
-    // Whoever writes the hash anew, or leaves it out, is found out by the other files.
+    for command in [["verify", "run"], ["report", "run"]] {
+        let part = "run/result.json: it is not as it was written: it was damaged or changed since";
+        here.refuse(&command, 2, &[part]);
+    }
+    // Who changes the seal as well, or takes it away, is found by whoever computes again.
     let mut value: serde_json::Value = serde_json::from_str(&result).unwrap();
-    value.as_object_mut().unwrap().remove("result_sha256").unwrap();
+    value.as_object_mut().unwrap().remove("result_sha256");
     for (name, new, part) in [
         ("test_accuracy", "0.99".into(), "test_accuracy is not that of the selected epoch"),
         ("seed", "7".into(), "seed is not that of config.toml"),

@@ -168,9 +168,32 @@ fn a_sweep_is_planned_run_and_collected() {
     let result = here.join(&format!("out/{}/result.json", jobs[1].0));
     let kept = fs::read(&result).unwrap();
     fs::write(&result, "").unwrap();
-    let damaged = here.succeed(&["sweep", "collect", "sweep.toml"]);
-    let missing = format!("\n* `{}` {}: ", jobs[1].0, jobs[1].1);
-    assert!(damaged.contains("3 of 4 jobs are done") && damaged.contains(&missing), "{damaged}");
+    let mut share: Value = serde_json::from_slice(&kept).unwrap();
+    share["test_commonest_class_share"] = 0.99.into();
+    let mut domain = share.clone();
+    domain["test_domain"] = "30".into();
+    domain.as_object_mut().unwrap().remove("result_sha256");
+    let of_another = here.read(&format!("out/{}/result.json", jobs[0].0));
+    for (damage, why) in [
+        (Vec::new(), "it is not the result of a run"),
+        (share.to_string().into_bytes(), "it is not as it was written"),
+        (domain.to_string().into_bytes(), "test_domain is not that of config.toml"),
+        (of_another, "checkpoint_sha256 is not the state_sha256 of its last epoch"),
+    ] {
+        fs::write(&result, damage).unwrap();
+        let output = here.run(&["sweep", "collect", "sweep.toml"]);
+        let named = format!("1 of 4 jobs are unusable: {} ({})", jobs[1].0, jobs[1].1);
+        refused(&without_output(&output), 1, &[&named, why]);
+        let (said, missing) = (text(&output.stdout), format!("\n* `{}` {}: ", jobs[1].0, jobs[1].1));
+        assert!(said.contains("3 of 4 jobs are done") && said.contains(&missing), "{said}");
+        assert!(said.starts_with(text(&here.read("out/table.md")).trim_end()), "{said}");
+        // One check for all that repeat a figure.
+        let output = here.run(&["sweep", "status", "sweep.toml"]);
+        refused(&without_output(&output), 1, &[&named, why]);
+        let said = text(&output.stdout);
+        assert!(said.contains("  unusable: ") && said.ends_with("3 of 4 jobs are done\n"), "{said}");
+        refused(&without_output(&here.run(&["sweep", "run", "sweep.toml"])), 1, &[why]);
+    }
     fs::write(&result, kept).unwrap();
 
     // More seeds are more jobs of the same sweep; other epochs are another sweep.

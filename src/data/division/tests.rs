@@ -26,6 +26,20 @@ fn pixels(collection: &Collection) -> &[u8] {
     &collection.images.pixels
 }
 
+proptest::proptest! {
+    /// It is data, not a table to be looked at: names stand in it as they are, and come back as they were.
+    #[test]
+    fn every_name_is_read_back(names in proptest::collection::vec("[='@\"\\\\, #\n\r\t\\x00\u{1b}\u{200b}\u{202e}\u{feff}é]{0,6}", 3)) {
+        let mut collection = example();
+        collection.origins[0].file.clone_from(&names[0]);
+        collection.domain_names[0].clone_from(&names[1]);
+        collection.class_names[0].clone_from(&names[2]);
+        let division = Division::new(&collection, &ROLES);
+        let read = Division::parse(&division.to_csv(), Path::new("division.csv")).unwrap();
+        proptest::prop_assert_eq!(read, division);
+    }
+}
+
 #[test]
 fn a_table_is_read_as_it_was_written() {
     let division = Division::new(&example(), &ROLES);

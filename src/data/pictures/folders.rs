@@ -6,7 +6,7 @@
 //! Pictures in `ROOT/DOMAIN/unlabelled/` (or `unlabeled`, in upper or lower case) have no class. Empty class folders count
 //! for nothing. [`super::listing`] says which files are passed over.
 
-use super::listing::{Entry, Listing, PictureFile, entries, pictures};
+use super::listing::{Entry, Listing, PictureFile, entries, hidden_folders, pictures};
 use super::spelling::{Names, place};
 use crate::data::collection::UNLABELLED;
 use crate::error::{Error, Result};
@@ -21,7 +21,9 @@ use std::path::{Path, PathBuf};
 pub fn list(root: &Path) -> Result<Listing> {
     let (mut domains, mut classes) = (Names::default(), Names::default());
     let mut found: Vec<(String, Option<String>, Vec<PathBuf>)> = Vec::new();
+    let mut hidden = hidden_folders(root)?;
     for domain in folders_in(root, root)? {
+        hidden.extend(hidden_folders(&domain.path)?);
         let name = domains.add(&domain.text()?);
         let before = found.len();
         for class in folders_in(&domain.path, root)? {
@@ -41,7 +43,16 @@ pub fn list(root: &Path) -> Result<Listing> {
             ));
         }
     }
-    let notices = [domains.notices(["domain", "domains"]), classes.notices(["class", "classes"])].concat();
+    let mut notices =
+        [domains.notices(["domain", "domains"]), classes.notices(["class", "classes"])].concat();
+    if let Some(first) = hidden.first() {
+        notices.push(format!(
+            "folders whose names begin with a dot are hidden, and passed over: {}, the first is {}; rename those that are domains or \
+             classes",
+            hidden.len(),
+            shown(first)
+        ));
+    }
     let (domain_names, class_names) = (domains.into_sorted(), classes.into_sorted());
     if domain_names.is_empty() {
         return Err(expected(&format!("cannot find pictures in {}: it has no folder", shown(root)), root));
@@ -139,6 +150,30 @@ mod tests {
             ("Köln 2/malaria/é.png", 2, 1),
         ];
         assert_eq!(found, expected.map(|(name, domain, class)| (name.to_owned(), domain, class)));
+    }
+
+    /// The fault: a domain `.2024` was not there, and nothing said so.
+    #[test]
+    fn hidden_folders_are_told_of_once() {
+        let scratch = with(&[
+            "A/x/1.png",
+            "A/.y/1.png",
+            "A/.DS_Store",
+            "A/.ipynb_checkpoints/1.png",
+            "B/x/1.png",
+            ".2024/x/1.png",
+        ]);
+        let listing = list(scratch.path()).unwrap();
+        assert_eq!(
+            (&listing.domain_names[..], &listing.class_names[..]),
+            (&["A".into(), "B".into()][..], &["x".into()][..])
+        );
+        let [notice] = &listing.notices[..] else { panic!("{:?}", listing.notices) };
+        assert!(
+            notice.starts_with("folders whose names begin with a dot are hidden, and passed over: 2, "),
+            "{notice}"
+        );
+        assert!(notice.contains(".2024; rename"), "{notice}");
     }
 
     /// A folder made on one machine, copied beside one made on another.

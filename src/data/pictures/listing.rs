@@ -3,7 +3,8 @@
 //! What no camera or microscope writes is passed over: hidden files and folders (a dot in front), `__MACOSX`,
 //! `Thumbs.db`, `desktop.ini`, text and tables (`.txt`, `.md`, `.csv`, `.tsv`, `.json`, `.xml`, `.yaml`, `.yml`, `.toml`,
 //! `.ini`, `.log`, `.html`, `.pdf`), `README` and `LICENSE`, in upper or lower case. Every other file is taken for a picture,
-//! so that one in an unknown format is named instead of being missed.
+//! so that one in an unknown format is named instead of being missed. Of hidden folders that may have been meant for domains or classes
+//! a sentence tells.
 //!
 //! Symbolic links are followed; one that leads to a folder around it is refused. Names are sorted by their bytes, which
 //! no setting of the system changes.
@@ -73,6 +74,40 @@ impl Entry {
         !self.is_folder
             && ending.is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
     }
+}
+
+/// What programs leave behind in folders, which nobody means for a domain or a class.
+const LEFT_BY_PROGRAMS: [&str; 12] = [
+    ".git",
+    ".svn",
+    ".hg",
+    ".cache",
+    ".ipynb_checkpoints",
+    ".thumbnails",
+    ".appledouble",
+    ".trash",
+    ".trashes",
+    ".fseventsd",
+    ".spotlight-v100",
+    ".temporaryitems",
+];
+
+/// The folders in `folder` that are passed over because a dot stands in front of their names, and that somebody may have made,
+/// sorted by name.
+///
+/// # Errors
+/// If the folder cannot be listed.
+pub(super) fn hidden_folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|cause| Error::reading(folder, &cause))? {
+        let entry = entry.map_err(|cause| Error::reading(folder, &cause))?;
+        let name = entry.file_name().to_string_lossy().to_ascii_lowercase();
+        if name.starts_with('.') && !LEFT_BY_PROGRAMS.contains(&&*name) && entry.path().is_dir() {
+            found.push(entry.path());
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// What stands in `folder` and is not passed over, sorted by name.

@@ -5,6 +5,7 @@
 //! shows when each job is resolved.
 
 use crate::error::{Error, Result};
+use crate::names::is_plain;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
@@ -125,10 +126,10 @@ fn arm(value: Value) -> Result<Arm> {
         return Err(Error::request("arms is not usable; each arm is a table [[arms]]"));
     };
     let name = match settings.remove("name") {
-        Some(Value::String(name)) if !name.trim().is_empty() && !name.chars().any(char::is_control) => name,
+        Some(Value::String(name)) if !name.trim().is_empty() && name.chars().all(is_plain) => name,
         Some(other) => {
             return Err(Error::request(format!(
-                "the name {other} of an arm is not usable; it takes a line of text"
+                "the name {other} of an arm is not usable; it takes a line of text without unseen characters"
             )));
         }
         None => return Err(Error::request("an arm has no name; it takes name = \"...\" beside its keys")),

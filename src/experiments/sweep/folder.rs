@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::store::lock::{self, Lock};
 use crate::store::run_folder::RunFolder;
 use crate::store::{durable, input};
-use crate::train::metrics::{self, RunResult};
-use crate::train::run;
+use crate::train::metrics::{self, EpochMetrics, RunResult};
 use crate::train::state::Note;
+use crate::train::{run, seals};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -39,8 +39,8 @@ pub enum JobState {
     },
     /// The last attempt ended with this sentence; the next `run` tries again.
     Failed(String),
-    /// It has its result.
-    Done(Box<RunResult>),
+    /// It has its result, which its configuration and the metrics of its epochs confirm.
+    Done(Box<RunResult>, Vec<EpochMetrics>),
 }
 
 /// What `sweep.toml` holds.
@@ -165,7 +165,7 @@ impl Sweep {
     /// How far a job is.
     ///
     /// # Errors
-    /// If its folder holds a result that cannot be read, or the result of another configuration.
+    /// If its folder holds a result that cannot be read or that its metrics do not confirm, or the result of another configuration.
     pub fn state(&self, job: &Job) -> Result<JobState> {
         let run = self.run_folder(job);
         if let Some(result) = result_of(&run)? {
@@ -179,7 +179,11 @@ impl Sweep {
                     run.path().display()
                 )));
             }
-            return Ok(JobState::Done(Box::new(result)));
+            let mut epochs = metrics::read_metrics(&run.metrics())?;
+            seals::check_result(&result, &epochs, &job.config)
+                .map_err(|what| Error::request(format!("cannot use {}: {what}", run.result().display())))?;
+            epochs.truncate(result.epochs);
+            return Ok(JobState::Done(Box::new(result), epochs));
         }
         if lock::is_held(run.path()) {
             return Ok(JobState::WorkedOn { epochs: epochs_done(&run) });

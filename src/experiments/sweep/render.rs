@@ -7,6 +7,7 @@ use super::published::Published;
 use super::table::{Cell, Collection, TEST_ACCURACY, Table, Unit};
 use super::{Shard, Sweep};
 use crate::error::Result;
+use crate::names::printable_name;
 use crate::store::durable;
 use crate::tables::{csv_line, markdown_line, markdown_text};
 use std::path::PathBuf;
@@ -125,7 +126,11 @@ pub fn markdown(collection: &Collection) -> String {
         text += "\nMissing:\n\n";
         for missing in &collection.missing {
             let why = missing.unusable.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-            text += &format!("* `{}` {}\n", missing.id, markdown_text(&format!("{}{why}", missing.name)));
+            text += &format!(
+                "* `{}` {}\n",
+                missing.id,
+                markdown_text(&format!("{}{why}", printable_name(&missing.name)))
+            );
         }
     }
     text

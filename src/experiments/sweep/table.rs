@@ -15,8 +15,9 @@ use super::folder::JobState;
 use super::published::{self, Published};
 use super::{Job, Shard, Sweep};
 use crate::error::{Error, Result};
+use crate::names::printable_name;
 use crate::scores::Auc;
-use crate::train::{metrics, seals};
+use crate::train::metrics;
 use serde::Serialize;
 
 /// The label of rows whose jobs differ in seed and test domain only.
@@ -228,15 +229,9 @@ pub fn collect(sweep: &Sweep, shard: Shard) -> Result<Collection> {
 
 /// The figures of a job that is done.
 fn figures(sweep: &Sweep, job: &Job) -> Result<Option<Figures>> {
-    let JobState::Done(result) = sweep.state(job)? else { return Ok(None) };
-    let path = sweep.run_folder(job).metrics();
-    let epochs = metrics::read_metrics(&path)?;
-    seals::check_result(&result, &epochs, &job.config).map_err(|what| {
-        let folder = sweep.run_folder(job);
-        Error::request(format!("cannot collect {}: {what}", folder.result().display()))
-    })?;
+    let JobState::Done(result, epochs) = sweep.state(job)? else { return Ok(None) };
     let last_epochs = metrics::mean_of_last(epochs.iter().map(|epoch| epoch.test_accuracy))
-        .ok_or_else(|| Error::request(format!("cannot collect {}: it holds no epoch", path.display())))?;
+        .expect("a result is of an epoch at least");
     Ok(Some(Figures {
         selected: result.test_accuracy,
         last_epochs,
@@ -306,7 +301,7 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     let configs: Vec<_> = sweep.jobs.iter().map(|job| &job.config).collect();
     let published = published::beside(&configs, &mut notes);
     let with_area = figures.iter().flatten().filter(|run| run.roc_auc.is_some());
-    let positive = in_order(with_area.filter_map(|run| run.positive_class.as_deref()));
+    let positive = in_order(with_area.filter_map(|run| run.positive_class.as_deref().map(printable_name)));
     if !positive.is_empty() {
         notes.push(format!(
             "The ROC curve is about the class {}; the area of a single run stands with its 95 % interval over draws of the \

@@ -130,6 +130,8 @@ fn files_that_are_no_sweeps_are_refused_in_one_sentence() {
         ("[[arms]]\nseed = 1", "an arm has no name"),
         ("[[arms]]\nname = \"\"", "the name \"\" of an arm is not usable"),
         ("[[arms]]\nname = \"a\"\n[[arms]]\nname = \"a\"", "two arms have the name \"a\""),
+        ("[[arms]]\nname = \"a\\u202Eb\"", "of an arm is not usable; it takes a line of text without unseen"),
+        ("[[arms]]\nname = \"a\\u200B\"", "of an arm is not usable; it takes a line of text without unseen"),
         (
             "[[arms]]\nname = \"a\"\nseed = 1\n[grid]\nseed = [0]",
             "seed stands both in [grid] and in the arm \"a\"",
@@ -340,7 +342,24 @@ fn the_state_of_a_job_is_that_of_its_folder() {
     fs::remove_file(run.checkpoint()).unwrap();
     let result = result(&job.config, 0.5);
     fs::write(run.result(), serde_json::to_string(&result).unwrap()).unwrap();
-    assert_eq!(sweep.state(job), Ok(JobState::Done(Box::new(result))));
+    assert!(sweep.state(job).unwrap_err().to_string().contains("metrics.jsonl: line 1 is not the metrics"));
+    let line = |epoch: usize| {
+        format!(
+            r#"{{"epoch":{epoch},"beta":1.0,"loss":2.0,"ce_y":0.1,"train_accuracy":0.9,"domain_accuracy":{{}},"test_accuracy":0.5,"state_sha256":"","train_seconds":1.5,"evaluate_seconds":0.5,"images_per_second":100.0}}"#
+        ) + "\n"
+    };
+    fs::write(run.metrics(), [1, 2, 3, 4].map(line).concat()).unwrap();
+    let epochs = crate::train::metrics::parse_metrics(&[1, 2, 3].map(line).concat(), &run.metrics()).unwrap();
+    assert_eq!(sweep.state(job), Ok(JobState::Done(Box::new(result.clone()), epochs)));
+    // What its lines do not confirm is no result.
+    let edited = RunResult { test_domain: "0".into(), ..result };
+    fs::write(run.result(), serde_json::to_string(&edited).unwrap()).unwrap();
+    assert!(sweep.state(job).unwrap_err().to_string().contains("test_domain is not that of config.toml"));
+    fs::write(
+        run.result(),
+        serde_json::to_string(&RunResult { test_domain: "75".into(), ..edited }).unwrap(),
+    )
+    .unwrap();
 
     // Somebody went on with the job as a run of its own.
     fs::write(run.config(), job.config.to_toml().replace("epochs = 3", "epochs = 4")).unwrap();

@@ -183,7 +183,7 @@ enum Attempt {
 
 fn attempt(sweep: &Sweep, job: &Job, supervisor: &dyn Supervisor) -> Attempt {
     match sweep.state(job) {
-        Ok(JobState::Done(_)) => return Attempt::FoundDone,
+        Ok(JobState::Done(..)) => return Attempt::FoundDone,
         // Nobody else is disturbed by reading the data in vain.
         Ok(JobState::WorkedOn { .. }) => return Attempt::Busy,
         Ok(_) => {}

@@ -6,7 +6,7 @@
 
 pub mod chart;
 
-use crate::names::{is_plain, printable};
+use crate::names::{is_plain, printable_name};
 use std::fmt::Write;
 
 /// A page that grows section by section.
@@ -131,8 +131,8 @@ const ISOLATE: [char; 2] = ['\u{2068}', '\u{2069}'];
 pub fn name(text: &str) -> String {
     // What is written from right to left begins with Hebrew.
     match text.chars().any(|letter| letter >= '\u{590}') {
-        true => format!("{}{}{}", ISOLATE[0], printable(text), ISOLATE[1]),
-        false => printable(text),
+        true => format!("{}{}{}", ISOLATE[0], printable_name(text), ISOLATE[1]),
+        false => printable_name(text),
     }
 }
 
