@@ -5,7 +5,7 @@ use diva::config::Config;
 use diva::data::Dataset;
 use diva::error::Result;
 use diva::rng::Stream;
-use diva::store::checkpoint::sha256_hex;
+use diva::store::digest::sha256_hex;
 use diva::train::metrics::{EpochMetrics, SelectedEpoch};
 use diva::train::trainer::Trainer;
 use diva::train::{dataset, weights};

@@ -22,7 +22,7 @@ pub mod subset;
 pub mod synthetic_cells;
 
 use crate::parallel;
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use sha2::{Digest, Sha256};
 
 /// Images of one size, each with its class and its domain.

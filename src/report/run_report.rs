@@ -9,7 +9,7 @@ use super::probabilities;
 use super::text::{MISSING, cells, degrees, or_dash, percent};
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
 use crate::names::{printable, printable_toml};
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use crate::train::evaluate::Evaluation;
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
 

@@ -8,6 +8,7 @@
 //! Nothing here knows a model: names, shapes, bytes and paths only.
 
 pub mod checkpoint;
+pub mod digest;
 mod disk;
 pub mod durable;
 pub mod input;

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::scores::Summary;
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,7 @@ use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
 use super::trainer::Trainer;
 use super::{seals, weights};
 use crate::error::{Error, Result};
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::{self, TensorFile};

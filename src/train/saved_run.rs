@@ -5,7 +5,7 @@ use crate::autograd::{Builder, Params};
 use crate::config::{Config, ModelKind};
 use crate::error::{Error, Result};
 use crate::models::{HIDDEN, Model, single_latent};
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use crate::store::run_folder::RunFolder;
 use crate::store::tensors::{self, TensorFile};
 use std::path::Path;

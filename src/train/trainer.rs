@@ -11,7 +11,7 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{Model, ModelKind, Step, StepImages, Weights};
 use crate::optim::{Adam, reversal, warm_up};
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use std::collections::BTreeMap;
 
 /// A model in training.

@@ -9,7 +9,7 @@ use super::trainer::Trainer;
 use crate::config::Config;
 use crate::data::Split;
 use crate::error::Result;
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -2,7 +2,7 @@
 
 use super::{Folder, finished_run, metrics_without_clock, train};
 use diva::simd::Isa;
-use diva::store::checkpoint::sha256_hex;
+use diva::store::digest::sha256_hex;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

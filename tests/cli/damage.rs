@@ -2,7 +2,8 @@
 
 use super::{Folder, refused, text, train};
 use crate::program::runner;
-use diva::store::checkpoint::{Checkpoint, sha256_hex};
+use diva::store::checkpoint::Checkpoint;
+use diva::store::digest::sha256_hex;
 use diva::store::tensors::TensorFile;
 use std::fs;
 use std::process::Command;

@@ -2,7 +2,7 @@
 
 use super::{Folder, cells, folders, text, train};
 use diva::data::image::{encode_grey, encode_rgb};
-use diva::store::checkpoint::sha256_hex;
+use diva::store::digest::sha256_hex;
 use diva::store::tensors::TensorFile;
 use serde_json::{Value, json};
 use std::fs;

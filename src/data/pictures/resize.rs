@@ -155,7 +155,7 @@ fn mean<'a>(values: impl Iterator<Item = &'a u8>, weights: impl Iterator<Item = 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::checkpoint::sha256_hex;
+    use crate::store::digest::sha256_hex;
     use proptest::prelude::*;
 
     /// The picture of `scripts/pillow_pictures.py`: steps, a slope and noise, another in each channel.

@@ -1,7 +1,7 @@
 //! The cells are the same everywhere, differ from patient to patient, and have their labels.
 
 use super::*;
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 
 const SMALL: SyntheticCells = SyntheticCells { patients: 3, cells: 20, side: 32, channels: 3, seed: 1 };
 

@@ -41,7 +41,7 @@ pub mod work;
 
 use crate::config::{Asked, Config, Request, Source};
 use crate::error::{Error, Result};
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use crate::store::input;
 use file::{Arm, SweepFile};
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,7 @@
 //! with it stand what Linux knows the process by, and a death is certain only where all of that is of this machine, as
 //! it runs now, and of this container. Whatever is not certain counts as unknown.
 
-use crate::store::checkpoint::hex;
+use crate::store::digest::hex;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek};
