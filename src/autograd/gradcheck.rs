@@ -11,14 +11,15 @@
 //! 6. leaving out the gradient of some inputs changes no bit of the others;
 //! 7. a variable that is used twice gets the sum of both contributions.
 //!
-//! [`Case::check_nan`] says how far a NaN goes.
+//! [`Case::check_nan`] says how far a NaN goes, [`Case::check_definition`] that a fused op is what it is made of.
 
+mod definition;
 mod empty;
 mod nan;
 
 pub(crate) use nan::maximum;
 
-use super::{Builder, Engine, Gradients, Init, Layout, Op, Params, Plan, Point, Tape, View};
+use super::{Builder, Engine, Gradients, Init, Layout, Op, Param, Params, Plan, Point, Tape, Var, View};
 use crate::parallel::with_threads;
 use crate::rng::Stream;
 use crate::simd::Isa;
@@ -99,12 +100,14 @@ struct Input {
 }
 
 type Reference = Box<dyn Fn(&[Array64]) -> Array64 + Send + Sync>;
+type Definition = Box<dyn for<'t> Fn(&[Var<'t>]) -> Var<'t> + Send + Sync>;
 
 /// An op with inputs to try it on and a reference to hold it against.
 pub(crate) struct Case {
     op: Box<dyn Op>,
     inputs: Vec<Input>,
     reference: Reference,
+    definition: Option<Definition>,
     tolerance: f64,
     /// Errors are measured against the largest number of a result, and against this where all are smaller.
     unit: f64,
@@ -125,6 +128,7 @@ impl Case {
             op: Box::new(op),
             inputs: shapes.into_iter().map(input).collect(),
             reference: Box::new(reference),
+            definition: None,
             tolerance: 1e-5,
             unit: 1e-30,
             total: false,
@@ -333,16 +337,7 @@ impl Case {
             [direction(seed, "first", plan.output.len()), direction(seed, "second", plan.output.len())];
         let separate: Vec<Pass> = upstreams.iter().map(|g| self.run(plan, &inputs, g, &all)).collect();
 
-        let mut params = Params::new();
-        let mut root = Builder::new(&mut params, 0);
-        let handles: Vec<_> = (inputs.iter().enumerate())
-            .map(|(i, x)| {
-                root.weight(&i.to_string(), x.shape(), Layout::same(x.shape()), Init::Constant(0.0))
-            })
-            .collect();
-        for (&handle, x) in handles.iter().zip(&inputs) {
-            params.get_mut(handle).copy_from_slice(x.data());
-        }
+        let (params, handles) = weights(&inputs);
         let engine = Engine::new();
         let mut gradients = Gradients::new(&params);
         {
@@ -385,6 +380,20 @@ impl Case {
         self.op.backward(Point { inputs: &views, output: view, saved, grad: upstream }, &mut slots);
         Pass { output, gradients }
     }
+}
+
+/// Weights that have the numbers of these inputs, so that a tape tells their gradients.
+fn weights(inputs: &[Tensor]) -> (Params, Vec<Param>) {
+    let mut params = Params::new();
+    let mut root = Builder::new(&mut params, 0);
+    let new = |(i, x): (usize, &Tensor)| {
+        root.weight(&i.to_string(), x.shape(), Layout::same(x.shape()), Init::Constant(0.0))
+    };
+    let handles: Vec<Param> = inputs.iter().enumerate().map(new).collect();
+    for (&handle, x) in handles.iter().zip(inputs) {
+        params.get_mut(handle).copy_from_slice(x.data());
+    }
+    (params, handles)
 }
 
 /// What one forward and backward pass gave.

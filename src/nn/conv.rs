@@ -71,7 +71,7 @@ impl Conv {
     }
 
     /// -ln p of `levels`, in nats, summed over all pixels, where `next` makes of the outputs of this layer the parameters
-    /// of mixtures as in [`Var::logistic_mixture`]: in training without holding the parameters.
+    /// of mixtures as in [`Var::logistic_mixture`]: without holding the parameters.
     ///
     /// # Panics
     /// As `forward_through`.
@@ -83,11 +83,7 @@ impl Conv {
         levels: &Arc<[u32]>,
         channels: usize,
     ) -> Var<'t> {
-        let tape = x.tape();
-        if !tape.is_training() {
-            return self.forward_through(next, x).logistic_mixture(levels.clone(), channels).sum();
-        }
-        x.conv2d_logistic_mixture(self.composed(next, tape), self.settings, levels.clone(), channels)
+        x.conv2d_logistic_mixture(self.composed(next, x.tape()), self.settings, levels.clone(), channels)
     }
 
     /// The weights and the bias of this layer and the next as one.

@@ -458,10 +458,10 @@ mod tests {
         let tape = Tape::inference(&engine, &params);
         let x = first.1.forward(first.0.forward(tape.input(&images)), LEAKY);
         let h = b.1.forward(b.0.forward(a.1.forward(a.0.forward(x), LEAKY)), Activation::Identity);
-        let x = (h.scale(0.1) + x).leaky_relu(0.01);
+        let x = (h.scale(0.1) + x).activate(LEAKY);
         let h = d.1.forward(d.0.forward(c.1.forward(c.0.forward(x), LEAKY)), Activation::Identity);
         let skipped = skip.1.forward(skip.0.forward(x), Activation::Identity);
-        let x = (h.scale(0.1) + skipped).leaky_relu(0.01);
+        let x = (h.scale(0.1) + skipped).activate(LEAKY);
         linear.forward(x.reshape([13, 13 * 11 * 18])).read(|expected| {
             let largest = expected.iter().fold(0.0, |l: f32, x| l.max(x.abs()));
             assert!(largest > 0.1, "nothing comes out");

@@ -10,7 +10,7 @@ use super::{Batch, Settings};
 use crate::autograd::{Builder, Params, Tape, Var};
 use crate::config::{LogitLayout, Networks};
 use crate::nn::{BatchNorm, Bias, Features, Frozen, Linear};
-use crate::ops::{Activation, LEAK};
+use crate::ops::Activation;
 use crate::prob::Normal;
 use std::sync::Arc;
 
@@ -27,14 +27,6 @@ fn activation(networks: Networks) -> Activation {
     match networks {
         Networks::Lenet => Activation::Relu,
         Networks::Resnet => Activation::LeakyRelu,
-    }
-}
-
-fn activate(x: Var<'_>, activation: Activation) -> Var<'_> {
-    match activation {
-        Activation::Identity => x,
-        Activation::Relu => x.relu(),
-        Activation::LeakyRelu => x.leaky_relu(LEAK),
     }
 }
 
@@ -258,7 +250,7 @@ impl AuxiliaryClassifier {
     /// z (batch, latent) to logits (batch, labels).
     #[track_caller]
     pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
-        self.linear.forward(activate(z, self.activation))
+        self.linear.forward(z.activate(self.activation))
     }
 
     /// Adds the classifier, with the present parameters, to a network that ends in z.

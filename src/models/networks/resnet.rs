@@ -77,7 +77,7 @@ impl Convolution {
     }
 
     /// The skip of a block that changes sizes: 1 x 1 pixels, every second pixel of the larger image. Going up, the zeros
-    /// between the pixels are left to [`BatchNorm::residual_of_two`].
+    /// between the pixels are left to [`BatchNorm::residual`].
     fn skip(builder: &mut Builder<'_>, [inputs, outputs]: [usize; 2], kind: Kind) -> Self {
         match kind {
             Kind::Down | Kind::Same => {
@@ -140,8 +140,8 @@ impl Residual {
     fn forward<'t>(&self, a: Var<'t>) -> Var<'t> {
         let h = self.conv2.forward_normalized(&self.norm1, self.conv1.forward(a));
         match &self.skip {
-            None => self.norm2.residual(h, a, BRANCH, LeakyRelu),
-            Some((conv, norm)) => self.norm2.residual_of_two(h, norm, conv.forward(a), BRANCH, LeakyRelu),
+            None => self.norm2.residual(h, a, None, BRANCH, LeakyRelu),
+            Some((conv, norm)) => self.norm2.residual(h, conv.forward(a), Some(norm), BRANCH, LeakyRelu),
         }
     }
 
