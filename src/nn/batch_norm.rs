@@ -196,7 +196,7 @@ fn average(old: &[f32], x: &[f32], factor: f32, new: &mut [f32]) {
 mod tests {
     use super::*;
     use crate::autograd::{Engine, Gradients, Role};
-    use crate::nn::{Bias, ConvTranspose};
+    use crate::nn::{Bias, BlockConvolution, ConvTranspose};
     use crate::ops::Activation::{Identity, LeakyRelu};
     use crate::ops::{Conv2d, ConvTranspose2d};
     use crate::rng::Stream;

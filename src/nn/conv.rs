@@ -2,7 +2,7 @@
 
 use super::{BatchNorm, Bias};
 use crate::autograd::{Builder, Init, Layout, Param, Tape, Var};
-use crate::ops::{Activation, Conv2d, ConvTranspose2d, Product};
+use crate::ops::{Conv2d, ConvTranspose2d};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
@@ -99,17 +99,6 @@ impl Conv {
     }
 }
 
-impl Conv {
-    /// The layer on activation(norm(x)), without holding that.
-    #[track_caller]
-    pub fn forward_normalized<'t>(&self, norm: &BatchNorm, x: Var<'t>, activation: Activation) -> Var<'t> {
-        if self.bias.is_some() {
-            return self.forward(norm.forward(x, activation));
-        }
-        norm.product(x, activation, x.tape().param(self.weight), Product::Plain(self.settings))
-    }
-}
-
 /// A 1x1 convolution with a bias: a linear layer on every pixel.
 #[derive(Clone, Copy, Debug)]
 pub struct PointwiseConv {
@@ -181,7 +170,7 @@ impl UpsampledConvTranspose {
 #[derive(Clone, Copy, Debug)]
 pub struct ConvTranspose {
     pub(super) weight: Param,
-    settings: ConvTranspose2d,
+    pub(super) settings: ConvTranspose2d,
 }
 
 impl ConvTranspose {
@@ -207,11 +196,5 @@ impl ConvTranspose {
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
         x.conv_transpose2d(x.tape().param(self.weight), self.settings)
-    }
-
-    /// The layer on activation(norm(x)), without holding that.
-    #[track_caller]
-    pub fn forward_normalized<'t>(&self, norm: &BatchNorm, x: Var<'t>, activation: Activation) -> Var<'t> {
-        norm.product(x, activation, x.tape().param(self.weight), Product::Transposed(self.settings))
     }
 }

@@ -44,8 +44,10 @@ impl Diva {
     pub fn loss<'t>(&self, tape: &'t Tape<'t>, batch: &Batch, noise: &Noise, weights: Weights) -> Loss<'t> {
         let x = tape.input(&batch.images);
         let sample = |q: Normal<'t>, noise: &Tensor| (q, q.sample(tape.input(noise)));
-        let of_domain = self.domain.map(|latent| (latent, sample(latent.encoder.forward(x), &noise.domain)));
-        let of_residual = self.residual.map(|encoder| sample(encoder.forward(x), &noise.residual));
+        let of_domain = self.domain.as_ref();
+        let of_domain = of_domain.map(|latent| (latent, sample(latent.encoder.forward(x), &noise.domain)));
+        let of_residual = self.residual.as_ref();
+        let of_residual = of_residual.map(|encoder| sample(encoder.forward(x), &noise.residual));
         let (q_zy, zy) = sample(self.class.encoder.forward(x), &noise.class);
 
         let zd = of_domain.map(|(_, (_, zd))| zd);
