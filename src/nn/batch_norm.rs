@@ -200,7 +200,7 @@ mod tests {
     use crate::ops::Activation::{Identity, LeakyRelu};
     use crate::ops::{Conv2d, ConvTranspose2d};
     use crate::rng::Stream;
-    use crate::tensor::Tensor;
+    use crate::tensor::{Shape, Tensor};
 
     /// A first layer and a block of either kind: convolutions, the transposed convolution to twice the size.
     struct Layers {
@@ -310,6 +310,89 @@ mod tests {
                         "{name} at {i}: {found}, expected {expected} of {largest}"
                     );
                 }
+            }
+        }
+    }
+
+    /// One row for each of many equal ones, against the whole batch in f64: value, gradients and running averages. A single
+    /// row is p(zy|y) of a single class.
+    #[test]
+    fn repeated_rows_equal_the_whole_batch() {
+        const COLUMNS: usize = 3;
+        for (rows, repeats) in [(1, 2), (1, 100), (2, 1), (2, 50), (7, 3)] {
+            let mut params = Params::new();
+            let mut root = Builder::new(&mut params, 0);
+            let shape = Shape::from([rows, COLUMNS]);
+            let x = root.weight("x", shape, Layout::same(shape), Init::Constant(0.0));
+            let norm = BatchNorm::new(&mut root.scope("norm"), COLUMNS, Features::Plain);
+            for (i, param) in params.handles().enumerate() {
+                Stream::new(4, "repeated", &[i as u64]).fill_uniform(0.2, 0.9, params.get_mut(param));
+            }
+            let mut weights = Tensor::zeros([rows * repeats, COLUMNS]);
+            Stream::new(5, "repeated", &[]).fill_uniform(-1.0, 1.0, weights.data_mut());
+
+            // (x - mean) / sd gamma + beta over all rows, activated; and the statistics.
+            let whole = |[x, gamma, beta]: &[Vec<f64>; 3]| {
+                let count = (rows * repeats) as f64;
+                let (mut y, mut statistics) = (vec![0.0; rows * repeats * COLUMNS], Vec::new());
+                for c in 0..COLUMNS {
+                    let column = || (0..rows * repeats).map(|r| x[r % rows * COLUMNS + c]);
+                    let mean = column().sum::<f64>() / count;
+                    let squares = column().map(|x| (x - mean).powi(2)).sum::<f64>();
+                    for (r, x) in column().enumerate() {
+                        let u = (x - mean) / (squares / count + f64::from(EPSILON)).sqrt();
+                        let z = gamma[c] * u + beta[c];
+                        y[r * COLUMNS + c] = if z > 0.0 { z } else { 0.01 * z };
+                    }
+                    statistics.push([mean, squares / (count - 1.0)]);
+                }
+                (y, statistics)
+            };
+            let inputs = [x, norm.gamma, norm.beta];
+            let wide = |param| params.get(param).iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+            let at = inputs.map(wide);
+            let loss = |at: &[Vec<f64>; 3]| -> f64 {
+                whole(at).0.iter().zip(weights.data()).map(|(y, &w)| y * f64::from(w)).sum()
+            };
+            let slope = |which: usize, i: usize| {
+                let moved = |by: f64| {
+                    let mut at = at.clone();
+                    at[which][i] += by;
+                    loss(&at)
+                };
+                (moved(1e-6) - moved(-1e-6)) / 2e-6
+            };
+
+            let (engine, mut gradients) = (Engine::new(), Gradients::new(&params));
+            let tape = Tape::train(&engine, &params);
+            let y = norm.forward_repeated(tape.param(x), LeakyRelu, repeats);
+            let every: Arc<[u32]> = (0..rows * repeats).map(|r| (r % rows) as u32).collect();
+            let y = y.gather_rows(every);
+            let found = y.read(<[f32]>::to_vec);
+            (y * tape.input(&weights)).sum().backward(&mut gradients);
+            drop(tape);
+
+            let near = |what: &str, found: &[f32], expected: &[f64], unit: f64| {
+                assert_eq!(found.len(), expected.len());
+                for (found, expected) in found.iter().zip(expected) {
+                    let error = (f64::from(*found) - expected).abs();
+                    let case = format!("{what} of {rows} rows {repeats} times");
+                    assert!(error < 1e-5 * unit, "{case}: {found}, expected {expected}");
+                }
+            };
+            let (y, statistics) = whole(&at);
+            near("y", &found, &y, 1.0);
+            // The gradient of beta is the largest: of a single row, and nearly of two, the others are 0.
+            let of_beta: Vec<f64> = (0..COLUMNS).map(|c| slope(2, c)).collect();
+            let unit = of_beta.iter().fold(1e-3_f64, |largest, slope| largest.max(slope.abs()));
+            for (which, param) in inputs.into_iter().enumerate() {
+                let expected: Vec<f64> = (0..at[which].len()).map(|i| slope(which, i)).collect();
+                near("a gradient", gradients.get(&params, param), &expected, unit);
+            }
+            for (which, param) in [norm.mean, norm.variance].into_iter().enumerate() {
+                let averages = wide(param).into_iter().zip(&statistics);
+                let expected: Vec<f64> = averages.map(|(old, new)| 0.9 * old + 0.1 * new[which]).collect();
+                near("a running average", gradients.get(&params, param), &expected, 1.0);
             }
         }
     }
