@@ -1,7 +1,7 @@
 //! What an observer of the engine is told: which ops were run on what, and what they cost, against loops that count.
 
 use diva::autograd::{Builder, Engine, Gradients, Init, Layout, MultiplyAdds, Params, Pass, Tape, Var};
-use diva::ops::Conv2d;
+use diva::ops::{Conv2d, Statistics};
 use diva::tensor::Shape;
 use std::collections::BTreeSet;
 use std::sync::mpsc;
@@ -202,7 +202,12 @@ fn the_likelihood_multiplies_on_the_way_forward() {
         let logits = rows * inputs * classes;
         let naive = if trained { 2 * logits } else { logits };
         let found = passes("batch_norm_linear_cross_entropy", &shapes, |x| {
-            x[0].batch_norm_linear_cross_entropy([x[1], x[2]], [x[3], x[4]], [0_u32, 4, 2])
+            x[0].batch_norm_linear_cross_entropy(
+                [x[1], x[2]],
+                Statistics::OfBatch,
+                [x[3], x[4]],
+                [0_u32, 4, 2],
+            )
         });
         assert_work(&found, [3 * logits, 0], [logits, naive]);
     }

@@ -11,8 +11,8 @@
 //! 6. leaving out the gradient of some inputs changes no bit of the others;
 //! 7. a variable that is used twice gets the sum of both contributions.
 //!
-//! [`Case::check`] tries 1 to 6, [`Case::check_use_twice`] tries 7, and [`Case::check_nan`] how far a NaN goes. An op of
-//! one's own, whole, with what it is held against:
+//! [`Case::check`] tries 1 to 6, [`Case::check_use_twice`] tries 7, [`Case::check_nan`] how far a NaN goes, and
+//! [`Case::check_definition`] that a fused op is what it is made of. An op of one's own, whole, with what it is held against:
 //!
 //! ```
 //! use diva::autograd::Var;
@@ -54,13 +54,14 @@
 //! # Ok::<(), String>(())
 //! ```
 
+mod definition;
 mod empty;
 mod nan;
 mod twice;
 
 pub use nan::maximum;
 
-use super::{Op, Plan, Point, View};
+use super::{Builder, Init, Layout, Op, Param, Params, Plan, Point, Var, View};
 use crate::parallel::with_threads;
 use crate::rng::Stream;
 use crate::simd::Isa;
@@ -154,6 +155,7 @@ struct Input {
 }
 
 type Reference = Box<dyn Fn(&[Array64]) -> Array64 + Send + Sync>;
+type Definition = Box<dyn for<'t> Fn(&[Var<'t>]) -> Var<'t> + Send + Sync>;
 
 /// An op with inputs to try it on and a reference to hold it against.
 #[must_use = "nothing is checked before `check` is called"]
@@ -161,6 +163,7 @@ pub struct Case {
     op: Box<dyn Op>,
     inputs: Vec<Input>,
     reference: Reference,
+    definition: Option<Definition>,
     /// Errors are measured against the largest number of a result, and against this where all are smaller.
     unit: f64,
     total: bool,
@@ -180,6 +183,7 @@ impl Case {
             op: Box::new(op),
             inputs: shapes.into_iter().map(input).collect(),
             reference: Box::new(reference),
+            definition: None,
             unit: 1e-30,
             total: false,
             passes_back: 1.0,
@@ -396,6 +400,20 @@ impl Case {
         self.op.backward(Point { inputs: &views, output: view, saved, grad: upstream }, &mut slots);
         Pass { output, gradients }
     }
+}
+
+/// Weights that have the numbers of these inputs, so that a tape tells their gradients.
+fn weights(inputs: &[Tensor]) -> (Params, Vec<Param>) {
+    let mut params = Params::new();
+    let mut root = Builder::new(&mut params, 0);
+    let new = |(i, x): (usize, &Tensor)| {
+        root.weight(&i.to_string(), x.shape(), Layout::same(x.shape()), Init::Constant(0.0))
+    };
+    let handles: Vec<Param> = inputs.iter().enumerate().map(new).collect();
+    for (&handle, x) in handles.iter().zip(inputs) {
+        params.get_mut(handle).copy_from_slice(x.data());
+    }
+    (params, handles)
 }
 
 /// What one forward and backward pass gave.

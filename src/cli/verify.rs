@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::names::shown;
-use crate::store::checkpoint::sha256_hex;
+use crate::store::digest::sha256_hex;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::{self, EpochMetrics};

@@ -8,7 +8,7 @@ use super::{Batch, LabelPredictor, Loss, Settings};
 use crate::autograd::{Builder, Params, Tape};
 
 /// A trunk and a class head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Classifier {
     image: [usize; 3],
     trunk: Trunk,

@@ -15,7 +15,7 @@ use crate::autograd::{Builder, Params, Tape, Var};
 use crate::tensor::Tensor;
 
 /// A trunk, a class head and a domain head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Dann {
     image: [usize; 3],
     trunk: Trunk,

@@ -21,8 +21,8 @@ impl LabelPredictor {
         classifier: &AuxiliaryClassifier,
         params: &Params,
     ) -> Self {
-        let mean = encoder.freeze_mean(Frozen::new(image), params);
-        LabelPredictor { network: classifier.freeze(mean, params) }
+        let stages = [&encoder.stages_to_mean(), classifier.stages()].concat();
+        LabelPredictor { network: Frozen::new(image, &stages, params) }
     }
 
     /// Predicts by the features of a model without latents.
@@ -32,8 +32,8 @@ impl LabelPredictor {
         head: &ClassifierHead,
         params: &Params,
     ) -> Self {
-        let features = trunk.freeze(Frozen::new(image), params);
-        LabelPredictor { network: head.freeze(features, params) }
+        let stages = [trunk.stages(), head.stages()].concat();
+        LabelPredictor { network: Frozen::new(image, &stages, params) }
     }
 
     /// How many numbers an image is.

@@ -2,7 +2,7 @@
 
 use super::{Conv, Features};
 use crate::autograd::{Builder, Init, Layout, Param, Params, Tape, Var};
-use crate::ops::Activation::{self, Relu};
+use crate::ops::Activation;
 use crate::ops::{EPSILON, Product, Statistics};
 use std::sync::Arc;
 
@@ -48,17 +48,13 @@ impl BatchNorm {
     /// but an unbiased variance of more rows. A single row, p(zy|y) of a single class, has the variance 0, as in PyTorch.
     #[track_caller]
     pub fn forward_repeated<'t>(&self, x: Var<'t>, activation: Activation, repeats: usize) -> Var<'t> {
-        let tape = x.tape();
-        let [gamma, beta] = [self.gamma, self.beta].map(|p| tape.param(p));
-        if !tape.is_training() {
-            return x.normalize([gamma, beta], [self.mean, self.variance].map(|p| tape.param(p)), activation);
-        }
-        if x.shape().rows() == 1 && repeats > 1 {
+        let (weights, statistics) = (self.weights(x.tape()), self.statistics(x.tape()));
+        if matches!(statistics, Statistics::OfBatch) && x.shape().rows() == 1 && repeats > 1 {
             // The op wants two rows. That they are two and not `repeats` leaves no trace: the variance is 0.
             let two = self.forward(x.gather_rows(Arc::from([0, 0])), activation);
             return two.gather_rows(Arc::from([0]));
         }
-        let y = x.batch_norm(gamma, beta, activation);
+        let y = x.batch_norm(weights, statistics, activation);
         self.observe(y, x.shape().rows() * repeats);
         y
     }
@@ -67,12 +63,8 @@ impl BatchNorm {
     /// height / 2, width / 2, channels); in training without holding the normalised image.
     #[track_caller]
     pub fn rectified_max_pool<'t>(&self, x: Var<'t>) -> Var<'t> {
-        let tape = x.tape();
-        if !tape.is_training() {
-            return self.forward(x, Relu).max_pool();
-        }
-        let [gamma, beta] = [self.gamma, self.beta].map(|p| tape.param(p));
-        let y = x.batch_norm_max_pool(gamma, beta);
+        let (weights, statistics) = (self.weights(x.tape()), self.statistics(x.tape()));
+        let y = x.batch_norm_max_pool(weights, statistics);
         self.observe(y, x.shape().rows());
         y
     }
@@ -87,43 +79,30 @@ impl BatchNorm {
         weight_and_bias: [Var<'t>; 2],
         labels: &Arc<[u32]>,
     ) -> Var<'t> {
-        let tape = x.tape();
-        if !tape.is_training() {
-            let [weight, bias] = weight_and_bias;
-            return self.forward(x, Relu).linear(weight, Some(bias)).cross_entropy(labels.clone()).sum();
-        }
-        let gamma_and_beta = [self.gamma, self.beta].map(|p| tape.param(p));
-        let y = x.batch_norm_linear_cross_entropy(gamma_and_beta, weight_and_bias, labels.clone());
+        let (weights, statistics) = (self.weights(x.tape()), self.statistics(x.tape()));
+        let y = x.batch_norm_linear_cross_entropy(weights, statistics, weight_and_bias, labels.clone());
         self.observe(y, x.shape().rows());
         y
     }
 
-    /// The end of a residual block: activation(times norm(h) + skip), without holding norm(h) or the sum.
+    /// The end of a residual block: activation(times norm(h) + r), without holding norm(h) or the sum. Of a block that
+    /// changes sizes r is normalised too, and one of half the height and width is taken for an image as large as h that has
+    /// zeros behind each of its pixels.
     #[track_caller]
-    pub fn residual<'t>(&self, h: Var<'t>, skip: Var<'t>, times: f32, activation: Activation) -> Var<'t> {
-        let (weights, statistics) = (self.weights(h.tape()), self.statistics(h.tape()));
-        let y = h.batch_norm_residual(weights, statistics, skip, times, activation);
-        self.observe(y, h.shape().rows());
-        y
-    }
-
-    /// The end of a residual block that changes sizes: activation(times norm(h) + `norm_of_r`(r)). An r of half the height
-    /// and width is taken for an image as large as h that has zeros behind each of its pixels.
-    #[track_caller]
-    pub fn residual_of_two<'t>(
+    pub fn residual<'t>(
         &self,
         h: Var<'t>,
-        norm_of_r: &BatchNorm,
         r: Var<'t>,
+        norm_of_r: Option<&BatchNorm>,
         times: f32,
         activation: Activation,
     ) -> Var<'t> {
-        let (norms, tape) = ([self, norm_of_r], h.tape());
-        let [weights, weights_of_r] = norms.map(|norm| norm.weights(tape));
-        let statistics = norms.map(|norm| norm.statistics(tape));
-        let y = h.batch_norm_pair(weights, r, weights_of_r, statistics, times, activation);
-        for (i, norm) in norms.into_iter().enumerate() {
-            norm.observe_at(y, i, h.shape().rows());
+        let (tape, rows) = (h.tape(), h.shape().rows());
+        let of_r = norm_of_r.map(|norm| (norm.weights(tape), norm.statistics(tape)));
+        let y = h.batch_norm_residual(self.weights(tape), self.statistics(tape), r, of_r, times, activation);
+        self.observe(y, rows);
+        if let Some(norm) = norm_of_r {
+            norm.observe_at(y, 1, rows);
         }
         y
     }
@@ -217,11 +196,11 @@ fn average(old: &[f32], x: &[f32], factor: f32, new: &mut [f32]) {
 mod tests {
     use super::*;
     use crate::autograd::{Engine, Gradients, Role};
-    use crate::nn::{Bias, ConvTranspose};
+    use crate::nn::{Bias, BlockConvolution, ConvTranspose};
     use crate::ops::Activation::{Identity, LeakyRelu};
     use crate::ops::{Conv2d, ConvTranspose2d};
     use crate::rng::Stream;
-    use crate::tensor::Tensor;
+    use crate::tensor::{Shape, Tensor};
 
     /// A first layer and a block of either kind: convolutions, the transposed convolution to twice the size.
     struct Layers {
@@ -267,17 +246,17 @@ mod tests {
             let x = self.first.1.after(&self.first.0, x, LeakyRelu);
             let [(conv1, norm1), (conv2, norm2)] = &self.same;
             let h = conv2.forward_normalized(norm1, conv1.forward(x), LeakyRelu);
-            let x = norm2.residual(h, x, TIMES, LeakyRelu);
+            let x = norm2.residual(h, x, None, TIMES, LeakyRelu);
             let [(conv1, norm1), (conv2, norm2)] = &self.up;
             let h = conv2.forward_normalized(norm1, conv1.forward(x), LeakyRelu);
-            norm2.residual_of_two(h, &self.skip.1, self.skip.0.forward(x), TIMES, Identity)
+            norm2.residual(h, self.skip.0.forward(x), Some(&self.skip.1), TIMES, Identity)
         }
 
         fn one_by_one<'t>(&self, x: Var<'t>) -> Var<'t> {
             let x = self.first.1.forward(self.first.0.forward(x), LeakyRelu);
             let [(conv1, norm1), (conv2, norm2)] = &self.same;
             let h = conv2.forward(norm1.forward(conv1.forward(x), LeakyRelu));
-            let x = (norm2.forward(h, Identity).scale(TIMES) + x).leaky_relu(0.01);
+            let x = (norm2.forward(h, Identity).scale(TIMES) + x).activate(LeakyRelu);
             let [(conv1, norm1), (conv2, norm2)] = &self.up;
             let h = conv2.forward(norm1.forward(conv1.forward(x), LeakyRelu));
             let skip = x.conv_transpose2d(x.tape().param(self.skip.0.weight), self.spread);
@@ -331,6 +310,89 @@ mod tests {
                         "{name} at {i}: {found}, expected {expected} of {largest}"
                     );
                 }
+            }
+        }
+    }
+
+    /// One row for each of many equal ones, against the whole batch in f64: value, gradients and running averages. A single
+    /// row is p(zy|y) of a single class.
+    #[test]
+    fn repeated_rows_equal_the_whole_batch() {
+        const COLUMNS: usize = 3;
+        for (rows, repeats) in [(1, 2), (1, 100), (2, 1), (2, 50), (7, 3)] {
+            let mut params = Params::new();
+            let mut root = Builder::new(&mut params, 0);
+            let shape = Shape::from([rows, COLUMNS]);
+            let x = root.weight("x", shape, Layout::same(shape), Init::Constant(0.0));
+            let norm = BatchNorm::new(&mut root.scope("norm"), COLUMNS, Features::Plain);
+            for (i, param) in params.handles().enumerate() {
+                Stream::new(4, "repeated", &[i as u64]).fill_uniform(0.2, 0.9, params.get_mut(param));
+            }
+            let mut weights = Tensor::zeros([rows * repeats, COLUMNS]);
+            Stream::new(5, "repeated", &[]).fill_uniform(-1.0, 1.0, weights.data_mut());
+
+            // (x - mean) / sd gamma + beta over all rows, activated; and the statistics.
+            let whole = |[x, gamma, beta]: &[Vec<f64>; 3]| {
+                let count = (rows * repeats) as f64;
+                let (mut y, mut statistics) = (vec![0.0; rows * repeats * COLUMNS], Vec::new());
+                for c in 0..COLUMNS {
+                    let column = || (0..rows * repeats).map(|r| x[r % rows * COLUMNS + c]);
+                    let mean = column().sum::<f64>() / count;
+                    let squares = column().map(|x| (x - mean).powi(2)).sum::<f64>();
+                    for (r, x) in column().enumerate() {
+                        let u = (x - mean) / (squares / count + f64::from(EPSILON)).sqrt();
+                        let z = gamma[c] * u + beta[c];
+                        y[r * COLUMNS + c] = if z > 0.0 { z } else { 0.01 * z };
+                    }
+                    statistics.push([mean, squares / (count - 1.0)]);
+                }
+                (y, statistics)
+            };
+            let inputs = [x, norm.gamma, norm.beta];
+            let wide = |param| params.get(param).iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+            let at = inputs.map(wide);
+            let loss = |at: &[Vec<f64>; 3]| -> f64 {
+                whole(at).0.iter().zip(weights.data()).map(|(y, &w)| y * f64::from(w)).sum()
+            };
+            let slope = |which: usize, i: usize| {
+                let moved = |by: f64| {
+                    let mut at = at.clone();
+                    at[which][i] += by;
+                    loss(&at)
+                };
+                (moved(1e-6) - moved(-1e-6)) / 2e-6
+            };
+
+            let (engine, mut gradients) = (Engine::new(), Gradients::new(&params));
+            let tape = Tape::train(&engine, &params);
+            let y = norm.forward_repeated(tape.param(x), LeakyRelu, repeats);
+            let every: Arc<[u32]> = (0..rows * repeats).map(|r| (r % rows) as u32).collect();
+            let y = y.gather_rows(every);
+            let found = y.read(<[f32]>::to_vec);
+            (y * tape.input(&weights)).sum().backward(&mut gradients);
+            drop(tape);
+
+            let near = |what: &str, found: &[f32], expected: &[f64], unit: f64| {
+                assert_eq!(found.len(), expected.len());
+                for (found, expected) in found.iter().zip(expected) {
+                    let error = (f64::from(*found) - expected).abs();
+                    let case = format!("{what} of {rows} rows {repeats} times");
+                    assert!(error < 1e-5 * unit, "{case}: {found}, expected {expected}");
+                }
+            };
+            let (y, statistics) = whole(&at);
+            near("y", &found, &y, 1.0);
+            // The gradient of beta is the largest: of a single row, and nearly of two, the others are 0.
+            let of_beta: Vec<f64> = (0..COLUMNS).map(|c| slope(2, c)).collect();
+            let unit = of_beta.iter().fold(1e-3_f64, |largest, slope| largest.max(slope.abs()));
+            for (which, param) in inputs.into_iter().enumerate() {
+                let expected: Vec<f64> = (0..at[which].len()).map(|i| slope(which, i)).collect();
+                near("a gradient", gradients.get(&params, param), &expected, unit);
+            }
+            for (which, param) in [norm.mean, norm.variance].into_iter().enumerate() {
+                let averages = wide(param).into_iter().zip(&statistics);
+                let expected: Vec<f64> = averages.map(|(old, new)| 0.9 * old + 0.1 * new[which]).collect();
+                near("a running average", gradients.get(&params, param), &expected, 1.0);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{BatchNorm, Bias};
 use crate::autograd::{Builder, Init, Layout, Param, Tape, Var};
-use crate::ops::{Activation, Conv2d, ConvTranspose2d, Product};
+use crate::ops::{Conv2d, ConvTranspose2d};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Conv {
     }
 
     /// -ln p of `levels`, in nats, summed over all pixels, where `next` makes of the outputs of this layer the parameters
-    /// of mixtures as in [`Var::logistic_mixture`]: in training without holding the parameters.
+    /// of mixtures as in [`Var::logistic_mixture`]: without holding the parameters.
     ///
     /// # Panics
     /// As `forward_through`.
@@ -83,11 +83,7 @@ impl Conv {
         levels: &Arc<[u32]>,
         channels: usize,
     ) -> Var<'t> {
-        let tape = x.tape();
-        if !tape.is_training() {
-            return self.forward_through(next, x).logistic_mixture(levels.clone(), channels).sum();
-        }
-        x.conv2d_logistic_mixture(self.composed(next, tape), self.settings, levels.clone(), channels)
+        x.conv2d_logistic_mixture(self.composed(next, x.tape()), self.settings, levels.clone(), channels)
     }
 
     /// The weights and the bias of this layer and the next as one.
@@ -100,17 +96,6 @@ impl Conv {
         let both = weight.reshape([kernel * kernel * inputs, between]).linear(next_weight, None);
         let bias = tape.param(bias).reshape([1, between]).linear(next_weight, Some(next_bias));
         [both.reshape([kernel, kernel, inputs, outputs]), bias.reshape([outputs])]
-    }
-}
-
-impl Conv {
-    /// The layer on activation(norm(x)), without holding that.
-    #[track_caller]
-    pub fn forward_normalized<'t>(&self, norm: &BatchNorm, x: Var<'t>, activation: Activation) -> Var<'t> {
-        if self.bias.is_some() {
-            return self.forward(norm.forward(x, activation));
-        }
-        norm.product(x, activation, x.tape().param(self.weight), Product::Plain(self.settings))
     }
 }
 
@@ -185,7 +170,7 @@ impl UpsampledConvTranspose {
 #[derive(Clone, Copy, Debug)]
 pub struct ConvTranspose {
     pub(super) weight: Param,
-    settings: ConvTranspose2d,
+    pub(super) settings: ConvTranspose2d,
 }
 
 impl ConvTranspose {
@@ -211,11 +196,5 @@ impl ConvTranspose {
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
         x.conv_transpose2d(x.tape().param(self.weight), self.settings)
-    }
-
-    /// The layer on activation(norm(x)), without holding that.
-    #[track_caller]
-    pub fn forward_normalized<'t>(&self, norm: &BatchNorm, x: Var<'t>, activation: Activation) -> Var<'t> {
-        norm.product(x, activation, x.tape().param(self.weight), Product::Transposed(self.settings))
     }
 }

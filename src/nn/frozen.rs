@@ -1,4 +1,4 @@
-//! Layers whose parameters no longer change, run one after the other without a tape.
+//! Stages whose parameters no longer change, run one after the other without a tape.
 //!
 //! Batch normalisation by running statistics is an affine map of each channel, so it is folded into the convolution
 //! before it:
@@ -12,7 +12,7 @@
 //! cache and nothing is allocated but scratch memory, once a thread. An image's outputs are the same bits whatever
 //! images stand beside it.
 
-use super::{BatchNorm, Conv, Linear};
+use super::{BatchNorm, Conv, Linear, Residual, Stage};
 use crate::autograd::Params;
 use crate::kernels::conv::direct::{PooledConvolution, pack, packed_len};
 use crate::kernels::conv::{Prepared, Windows, prepare, prepared_len};
@@ -115,6 +115,17 @@ struct Block {
 }
 
 impl Block {
+    #[track_caller]
+    fn new(input: [usize; 3], block: &Residual<Conv>, params: &Params) -> Self {
+        let Residual { branch: [(conv1, norm1), (conv2, norm2)], skip, times, activation } = block;
+        let first = Folded::new(input, conv1, norm1, 1.0, params);
+        let second = Folded::new(first.output(), conv2, norm2, f64::from(*times), params);
+        let skip = skip.as_ref().map(|(conv, norm)| Folded::new(input, conv, norm, 1.0, params));
+        let skipped = skip.as_ref().map_or(input, Folded::output);
+        assert_eq!(second.output(), skipped, "the two sides of a residual block");
+        Block { first, second, skip, activation: *activation }
+    }
+
     fn forward(&self, x: &[f32], count: usize, y: &mut [f32]) {
         with_scratch(self.first.outputs(count), |h| {
             self.first.forward(x, h);
@@ -142,115 +153,78 @@ fn windows([height, width, found]: [usize; 3], conv: &Conv, params: &Params) -> 
 }
 
 impl Frozen {
-    /// No layers yet, for images of (height, width, channels).
-    pub fn new(input: [usize; 3]) -> Self {
-        Frozen { input, output: input, layers: Vec::new(), wide: 0 }
-    }
-
-    /// Adds a convolution with its batch normalisation, a rectifier and 2x2 max pooling.
+    /// The stages with the present parameters, for images of (height, width, channels).
     ///
     /// # Panics
-    /// If the kernel does not fit into the image, or the layer has stride or padding.
+    /// If a stage cannot follow the one before it: a kernel does not fit into the image, the channels or features are others,
+    /// or a convolution before pooling has stride or padding.
     #[track_caller]
-    pub fn convolution(self, conv: &Conv, norm: &BatchNorm, params: &Params) -> Self {
-        let windows = windows(self.output, conv, params);
-        let (weight, bias) = folded(conv, norm, 1.0, params);
-        let outputs = bias.len();
-        let mut panels = Buffer::zeros(packed_len(windows.len(), outputs));
-        pack(&weight, outputs, &mut panels);
-        let (rows, columns) = PooledConvolution { windows, panels: &panels, bias: &bias }.output();
-        self.push(Kind::Pooled { windows, panels, bias }, [rows, columns, outputs])
-    }
-
-    /// Adds a convolution with its batch normalisation and an activation.
-    ///
-    /// # Panics
-    /// If the kernel does not fit into the image.
-    #[track_caller]
-    pub fn activated_convolution(
-        self,
-        conv: &Conv,
-        norm: &BatchNorm,
-        activation: Activation,
-        params: &Params,
-    ) -> Self {
-        let folded = Folded::new(self.output, conv, norm, 1.0, params);
-        let output = folded.output();
-        self.push(Kind::Convolution(folded, activation), output)
-    }
-
-    /// Adds a residual block, act(times norm2(conv2(act(norm1(conv1(x))))) + skip), where skip is x or, of a block that
-    /// changes sizes, the third convolution of x with its normalisation. x is what the layer before has activated.
-    ///
-    /// # Panics
-    /// If a kernel does not fit into the image, or the two sides of the sum differ in size.
-    #[track_caller]
-    pub fn residual(
-        self,
-        [first, second]: [(&Conv, &BatchNorm); 2],
-        skip: Option<(&Conv, &BatchNorm)>,
-        times: f32,
-        activation: Activation,
-        params: &Params,
-    ) -> Self {
-        let first = Folded::new(self.output, first.0, first.1, 1.0, params);
-        let second = Folded::new(first.output(), second.0, second.1, f64::from(times), params);
-        let skip = skip.map(|(conv, norm)| Folded::new(self.output, conv, norm, 1.0, params));
-        let (output, skipped) = (second.output(), skip.as_ref().map_or(self.output, Folded::output));
-        assert_eq!(output, skipped, "the two sides of a residual block");
-        let inner = first.outputs(1);
-        let mut network =
-            self.push(Kind::Residual(Box::new(Block { first, second, skip, activation })), output);
-        if inner > WIDE {
-            network.wide = network.layers.len();
+    pub fn new(input: [usize; 3], stages: &[Stage], params: &Params) -> Self {
+        let mut network = Frozen { input, output: input, layers: Vec::new(), wide: 0 };
+        for stage in stages {
+            network.add(stage, params);
         }
         network
     }
 
-    /// Adds a linear layer on all numbers of an image.
-    ///
-    /// # Panics
-    /// If it has another number of inputs.
     #[track_caller]
-    pub fn linear(self, linear: &Linear, params: &Params) -> Self {
+    fn add(&mut self, stage: &Stage, params: &Params) {
+        match stage {
+            Stage::ConvNormPool(conv, norm) => {
+                let windows = windows(self.output, conv, params);
+                let (weight, bias) = folded(conv, norm, 1.0, params);
+                let outputs = bias.len();
+                let mut panels = Buffer::zeros(packed_len(windows.len(), outputs));
+                pack(&weight, outputs, &mut panels);
+                let (rows, columns) = PooledConvolution { windows, panels: &panels, bias: &bias }.output();
+                self.push(Kind::Pooled { windows, panels, bias }, [rows, columns, outputs]);
+            }
+            Stage::ConvNormActivate(conv, norm, activation) => {
+                let folded = Folded::new(self.output, conv, norm, 1.0, params);
+                let output = folded.output();
+                self.push(Kind::Convolution(folded, *activation), output);
+            }
+            Stage::Residual(block) => {
+                let block = Block::new(self.output, block, params);
+                let (output, inner) = (block.second.output(), block.first.outputs(1));
+                self.push(Kind::Residual(Box::new(block)), output);
+                if inner > WIDE {
+                    self.wide = self.layers.len();
+                }
+            }
+            Stage::Linear(linear) => self.add_linear(linear, None, params),
+            Stage::LinearNormActivate(linear, norm, activation) => {
+                self.add_linear(linear, Some(norm), params);
+                self.push(Kind::Activation(*activation), self.output);
+            }
+            Stage::Activate(activation) => self.push(Kind::Activation(*activation), self.output),
+        }
+    }
+
+    /// Adds a linear layer on all numbers of an image, with its batch normalisation if there is one.
+    #[track_caller]
+    fn add_linear(&mut self, linear: &Linear, norm: Option<&BatchNorm>, params: &Params) {
         let shape = params.entry(linear.weight()).shape;
         let inputs: usize = self.output.iter().product();
         assert_eq!(shape.rows(), inputs, "the numbers of an image and the inputs of a linear layer");
+        let mut weight = Buffer::from(params.get(linear.weight()));
         let mut bias = Buffer::zeros(shape.columns());
         if let Some(given) = linear.bias {
             bias.copy_from_slice(params.get(given));
         }
-        let weight = Buffer::from(params.get(linear.weight()));
-        self.push(Kind::Linear { weight, bias }, [1, 1, shape.columns()])
-    }
-
-    /// Adds a linear layer with its batch normalisation.
-    ///
-    /// # Panics
-    /// If it has another number of inputs.
-    #[track_caller]
-    pub fn normalized_linear(mut self, linear: &Linear, norm: &BatchNorm, params: &Params) -> Self {
-        self = self.linear(linear, params);
-        if let Some(Layer { kind: Kind::Linear { weight, bias }, .. }) = self.layers.last_mut() {
-            fold(norm, 1.0, params, weight, bias);
+        if let Some(norm) = norm {
+            fold(norm, 1.0, params, &mut weight, &mut bias);
         }
-        self
+        self.push(Kind::Linear { weight, bias }, [1, 1, shape.columns()]);
     }
 
-    /// Adds an activation.
-    pub fn activation(self, activation: Activation) -> Self {
-        let output = self.output;
-        self.push(Kind::Activation(activation), output)
-    }
-
-    fn push(mut self, kind: Kind, output: [usize; 3]) -> Self {
+    fn push(&mut self, kind: Kind, output: [usize; 3]) {
         let outputs = output.iter().product();
         self.layers.push(Layer { kind, outputs });
         self.output = output;
         if outputs > WIDE {
             self.wide = self.layers.len();
         }
-        self
     }
 
     /// How many numbers an image is.
@@ -364,8 +338,8 @@ fn fold(norm: &BatchNorm, times: f64, params: &Params, weight: &mut [f32], bias:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autograd::{Builder, Engine, Role, Tape};
-    use crate::nn::{Bias, Features};
+    use crate::autograd::{Builder, Engine, Role, Tape, Var};
+    use crate::nn::{Bias, Features, forward};
     use crate::ops::Activation;
     use crate::rng::Stream;
     use crate::tensor::Tensor;
@@ -393,12 +367,14 @@ mod tests {
         let mut images = Tensor::zeros([23, 8, 13, 1]); // two whole blocks and a rest
         Stream::new(2, "frozen", &[]).fill_uniform(0.0, 1.0, images.data_mut());
 
-        let frozen = Frozen::new([8, 13, 1])
-            .convolution(&conv1, &norm1, &params)
-            .convolution(&conv2, &norm2, &params)
-            .normalized_linear(&linear1, &norm3, &params)
-            .activation(Activation::Relu)
-            .linear(&linear2, &params);
+        let stages = [
+            Stage::ConvNormPool(conv1, norm1),
+            Stage::ConvNormPool(conv2, norm2),
+            Stage::LinearNormActivate(linear1, norm3, Activation::Relu),
+            Stage::Activate(Activation::LeakyRelu),
+            Stage::Linear(linear2),
+        ];
+        let frozen = Frozen::new([8, 13, 1], &stages, &params);
         assert_eq!((frozen.inputs(), frozen.outputs()), (104, 4));
         let mut outputs = vec![f32::NAN; 23 * 4];
         frozen.forward(images.data(), &mut outputs);
@@ -407,12 +383,19 @@ mod tests {
         let tape = Tape::inference(&engine, &params);
         let h = norm1.forward(conv1.forward(tape.input(&images)), Activation::Relu).max_pool();
         let h = norm2.forward(conv2.forward(h), Activation::Relu).max_pool().reshape([23, 36]);
-        let expected = linear2.forward(norm3.forward(linear1.forward(h), Activation::Relu));
+        let h = norm3.forward(linear1.forward(h), Activation::Relu).activate(Activation::LeakyRelu);
+        equal(&outputs, linear2.forward(h), 1e-5);
+        equal(&outputs, forward(&stages, tape.input(&images)), 1e-5);
+    }
+
+    /// What comes out without a tape is within a share of the largest number of what comes out of one.
+    fn equal(outputs: &[f32], expected: Var<'_>, share: f32) {
         expected.read(|expected| {
             let largest = expected.iter().fold(0.0, |l: f32, x| l.max(x.abs()));
             assert!(largest > 0.1, "nothing comes out");
+            assert_eq!(outputs.len(), expected.len());
             for (i, (y, e)) in outputs.iter().zip(expected).enumerate() {
-                assert!((y - e).abs() < 1e-5 * largest, "output {i}: {y}, expected {e}");
+                assert!((y - e).abs() < share * largest, "output {i}: {y}, expected {e}");
             }
         });
     }
@@ -442,14 +425,15 @@ mod tests {
         let mut images = Tensor::zeros([13, 26, 21, 3]); // a whole group and a rest
         Stream::new(2, "frozen", &[]).fill_uniform(0.0, 1.0, images.data_mut());
 
-        fn of((conv, norm): &(Conv, BatchNorm)) -> (&Conv, &BatchNorm) {
-            (conv, norm)
-        }
-        let frozen = Frozen::new([26, 21, 3])
-            .activated_convolution(&first.0, &first.1, LEAKY, &params)
-            .residual([of(&a), of(&b)], None, 0.1, LEAKY, &params)
-            .residual([of(&c), of(&d)], Some(of(&skip)), 0.1, LEAKY, &params)
-            .linear(&linear, &params);
+        let residual =
+            |branch, skip| Stage::Residual(Residual { branch, skip, times: 0.1, activation: LEAKY });
+        let stages = [
+            Stage::ConvNormActivate(first.0, first.1, LEAKY),
+            residual([a, b], None),
+            residual([c, d], Some(skip)),
+            Stage::Linear(linear),
+        ];
+        let frozen = Frozen::new([26, 21, 3], &stages, &params);
         assert_eq!(frozen.wide, 2, "26 x 21 x 32 numbers are many, 13 x 11 x 18 are not");
         let mut outputs = vec![f32::NAN; 13 * 4];
         frozen.forward(images.data(), &mut outputs);
@@ -458,17 +442,12 @@ mod tests {
         let tape = Tape::inference(&engine, &params);
         let x = first.1.forward(first.0.forward(tape.input(&images)), LEAKY);
         let h = b.1.forward(b.0.forward(a.1.forward(a.0.forward(x), LEAKY)), Activation::Identity);
-        let x = (h.scale(0.1) + x).leaky_relu(0.01);
+        let x = (h.scale(0.1) + x).activate(LEAKY);
         let h = d.1.forward(d.0.forward(c.1.forward(c.0.forward(x), LEAKY)), Activation::Identity);
         let skipped = skip.1.forward(skip.0.forward(x), Activation::Identity);
-        let x = (h.scale(0.1) + skipped).leaky_relu(0.01);
-        linear.forward(x.reshape([13, 13 * 11 * 18])).read(|expected| {
-            let largest = expected.iter().fold(0.0, |l: f32, x| l.max(x.abs()));
-            assert!(largest > 0.1, "nothing comes out");
-            for (i, (y, e)) in outputs.iter().zip(expected).enumerate() {
-                assert!((y - e).abs() < 2e-5 * largest, "output {i}: {y}, expected {e}");
-            }
-        });
+        let x = (h.scale(0.1) + skipped).activate(LEAKY);
+        equal(&outputs, linear.forward(x.reshape([13, 13 * 11 * 18])), 2e-5);
+        equal(&outputs, forward(&stages, tape.input(&images)), 2e-5);
     }
 
     #[test]
@@ -476,6 +455,6 @@ mod tests {
     fn outputs_of_other_images_are_refused() {
         let mut params = Params::new();
         let linear = Linear::new(&mut Builder::new(&mut params, 0), 4, 2, Bias::With, Features::Plain);
-        Frozen::new([2, 2, 1]).linear(&linear, &params).forward(&[0.0; 12], &mut [0.0; 4]);
+        Frozen::new([2, 2, 1], &[Stage::Linear(linear)], &params).forward(&[0.0; 12], &mut [0.0; 4]);
     }
 }

@@ -2,14 +2,18 @@
 //!
 //! A layer owns no numbers. `new` asks a [`Builder`](crate::autograd::Builder) for parameters under the names of the
 //! published model and states how the published file orders them; `forward` records ops on the tape of its input.
-//! [`Frozen`] layers are the exception: they hold numbers, and run without a tape.
+//! A network is a list of [`Stage`]s. [`Frozen`] is made of such a list, holds numbers, and runs without a tape.
 
 mod batch_norm;
 mod conv;
 mod frozen;
 mod linear;
+mod residual;
+mod stage;
 
 pub use batch_norm::BatchNorm;
 pub use conv::{Conv, ConvTranspose, PointwiseConv, UpsampledConvTranspose};
 pub use frozen::Frozen;
 pub use linear::{Bias, Features, Linear};
+pub use residual::{BlockConvolution, Residual, Size};
+pub use stage::{Stage, forward};

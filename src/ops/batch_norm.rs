@@ -1,26 +1,36 @@
-//! Batch normalisation by the statistics of the batch, with an optional rectifier, which may be leaky.
+//! Batch normalisation by the statistics of the batch or by given ones, with an optional rectifier, which may be leaky.
 //!
 //! Over the rows r of column c (for images: over all pixels of a channel), with R rows:
 //!
 //! ```text
-//! m = (1/R) sum x,   v = (1/R) sum (x - m)^2,   u = (x - m) / sqrt(v + eps),   y = act(gamma u + beta)
+//! m = (1/R) sum x,   v = (1/R) sum (x - m)^2,   or both given
+//! u = (x - m) / sqrt(v + eps),   y = act(gamma u + beta)
 //!
 //! g = dy as act passes it back: where y > 0, elsewhere none of it or, if leaky, a hundredth
 //! dbeta = sum g,   dgamma = sum g u,   dx = gamma / sqrt(v + eps) (g - dbeta / R - u dgamma / R)
 //! ```
 //!
-//! Ioffe, Szegedy: "Batch normalization", ICML 2015. The rectifier is folded in because both are bound by memory.
+//! Given statistics are numbers that do not change: of dx the first term is left then. Ioffe, Szegedy: "Batch
+//! normalization", ICML 2015. The rectifier is folded in because both are bound by memory.
 
-use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
-use crate::kernels::norm::{self, Activation, Affine, Coefficients, ThroughStatistics};
+use super::statistics::{Normalization, Statistics};
+use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity};
+use crate::kernels::norm::{self, Activation};
 use crate::parallel::with_scratch;
 use crate::tensor::Shape;
 
-/// eps, which keeps the division by the standard deviation finite. PyTorch's default, used by the published models.
-pub(crate) const EPSILON: f32 = 1e-5;
+#[derive(Clone, Debug)]
+struct BatchNorm {
+    statistics: Statistics,
+    activation: Activation,
+}
 
-#[derive(Clone, Copy, Debug)]
-struct BatchNorm(Activation);
+impl BatchNorm {
+    fn normalization<'a>(&'a self, inputs: &[View<'a>], saved: &'a [f32]) -> Normalization<'a> {
+        let [gamma, beta] = [1, 2].map(|i| inputs[i].data);
+        Normalization { statistics: &self.statistics, saved, gamma, beta, times: 1.0 }
+    }
+}
 
 impl Op for BatchNorm {
     fn name(&self) -> &'static str {
@@ -29,179 +39,88 @@ impl Op for BatchNorm {
 
     fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch> {
         let [x, gamma, beta] = arity(inputs)?;
-        let columns = x.columns();
-        require!(x.rank() >= 2 && x.rows() >= 2, "x needs at least 2 rows to have a variance");
-        require!(
-            gamma.sizes() == [columns] && beta.sizes() == [columns],
-            "gamma and beta must have {columns} numbers"
-        );
-        Ok(Plan::saving(x, 2 * columns))
+        self.statistics.check(x, [gamma, beta])?;
+        Ok(Plan::saving(x, 2 * x.columns()))
     }
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
-        let [x, gamma, beta] = [0, 1, 2].map(|i| inputs[i].data);
-        let columns = gamma.len();
-        let (mean, variance) = saved.split_at_mut(columns);
-        norm::mean_and_variance(x, mean, variance);
-        with_scratch(columns, |scale| {
-            scales(gamma, variance, scale);
-            norm::affine(x, Affine { mean, scale, shift: beta }, self.0, output);
+        let x = inputs[0].data;
+        self.statistics.write(x, saved);
+        let norm = self.normalization(inputs, saved);
+        with_scratch(2 * norm.columns(), |memory| {
+            norm::affine(x, norm.affine(memory), self.activation, output);
         });
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
-        let [x, gamma] = [0, 1].map(|i| at.inputs[i].data);
-        let (y, dy) = (at.output.data, at.grad);
-        let columns = gamma.len();
-        let (mean, variance) = at.saved.split_at(columns);
-        let rows = x.len() / columns;
+        let (x, y, dy) = (at.inputs[0].data, at.output.data, at.grad);
+        let norm = self.normalization(at.inputs, at.saved);
+        let columns = norm.columns();
         let [dx, dgamma, dbeta] = gradients else { panic!("{} gradients of three inputs", gradients.len()) };
         with_scratch(5 * columns, |scratch| {
-            let (sums, coefficients) = scratch.split_at_mut(2 * columns);
-            norm::gradient_sums(x, y, dy, mean, self.0, sums);
-            let (plain, weighted) = sums.split_at(columns);
-            if let Some(dgamma) = dgamma {
-                gradient_of_gamma(weighted, variance, 1.0, dgamma);
-            }
-            if let Some(dbeta) = dbeta {
-                dbeta.copy_from_slice(plain);
-            }
+            let (sums, memory) = scratch.split_at_mut(2 * columns);
+            norm::gradient_sums(x, y, dy, norm.mean(), self.activation, sums);
+            norm.parameter_gradients(sums, dgamma, dbeta);
             if let Some(dx) = dx {
-                let coefficients =
-                    Gradient { mean, variance, gamma, sums }.coefficients(rows, 1.0, coefficients);
-                norm::input_gradient(x, y, dy, self.0, coefficients, dx);
+                let coefficients = norm.coefficients(sums, x.len() / columns, memory);
+                norm::input_gradient(x, y, dy, self.activation, coefficients, dx);
             }
         });
     }
 }
 
-/// 1 / sqrt(v + eps), in f64: an error here would be one of all numbers of a column.
-pub(super) fn one_over_sd(variance: f32) -> f64 {
-    1.0 / (f64::from(variance) + f64::from(EPSILON)).sqrt()
-}
-
-/// What u is multiplied by: gamma / sqrt(v + eps).
-pub(super) fn scales(gamma: &[f32], variance: &[f32], scale: &mut [f32]) {
-    for ((scale, gamma), variance) in scale.iter_mut().zip(gamma).zip(variance) {
-        *scale = (f64::from(*gamma) * one_over_sd(*variance)) as f32;
-    }
-}
-
-/// dgamma, with all gradients `times` what they would be.
-pub(super) fn gradient_of_gamma(weighted: &[f32], variance: &[f32], times: f32, dgamma: &mut [f32]) {
-    for ((dgamma, weighted), variance) in dgamma.iter_mut().zip(weighted).zip(variance) {
-        *dgamma = (f64::from(times * weighted) * one_over_sd(*variance)) as f32;
-    }
-}
-
-/// What dx depends on, by column: the statistics, gamma, and the sums of g and of g (x - mean).
-pub(super) struct Gradient<'a> {
-    pub(super) mean: &'a [f32],
-    pub(super) variance: &'a [f32],
-    pub(super) gamma: &'a [f32],
-    pub(super) sums: &'a [f32],
-}
-
-impl<'a> Gradient<'a> {
-    /// a of the numbers that give `times` dx, by column.
-    pub(super) fn scale(&self, times: f32, gradient: &mut [f32]) {
-        scales(self.gamma, self.variance, gradient);
-        gradient.iter_mut().for_each(|gradient| *gradient *= times);
-    }
-
-    /// b and c of these numbers, from a and in memory for two a column.
-    pub(super) fn through_statistics(
-        self,
-        rows: usize,
-        gradient: &[f32],
-        memory: &'a mut [f32],
-    ) -> ThroughStatistics<'a> {
-        let Gradient { mean, variance, sums, .. } = self;
-        let (columns, rows) = (gradient.len(), rows as f32);
-        let (plain, weighted) = sums.split_at(columns);
-        let (input, constant) = memory.split_at_mut(columns);
-        for c in 0..columns {
-            let one_over_sd = one_over_sd(variance[c]);
-            // dgamma first, whose size is that of g.
-            let dgamma = f64::from(weighted[c]) * one_over_sd;
-            input[c] = (-f64::from(gradient[c]) * one_over_sd * (dgamma / f64::from(rows))) as f32;
-            constant[c] = -gradient[c] * plain[c] / rows;
-        }
-        ThroughStatistics { mean, input, constant }
-    }
-
-    /// The numbers that give `times` dx, in memory for three a column.
-    pub(super) fn coefficients(self, rows: usize, times: f32, memory: &'a mut [f32]) -> Coefficients<'a> {
-        let (gradient, rest) = memory.split_at_mut(self.gamma.len());
-        self.scale(times, gradient);
-        let statistics = Some(self.through_statistics(rows, gradient, rest));
-        Coefficients { gradient, statistics }
-    }
-}
-
 impl<'t> Var<'t> {
-    /// Every column of x (..., columns) brought to mean beta and standard deviation gamma over the rows, then the
+    /// Every column of x (..., columns) less its mean and over its standard deviation, times gamma plus beta, then the
     /// activation. What it saved ([`Var::read_saved`]) are the means, then the biased variances.
     #[track_caller]
-    pub fn batch_norm(self, gamma: Var<'t>, beta: Var<'t>, activation: Activation) -> Var<'t> {
-        self.tape().apply(BatchNorm(activation), &[self, gamma, beta])
+    pub fn batch_norm(
+        self,
+        [gamma, beta]: [Var<'t>; 2],
+        statistics: Statistics,
+        activation: Activation,
+    ) -> Var<'t> {
+        self.tape().apply(BatchNorm { statistics, activation }, &[self, gamma, beta])
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes, maximum};
+    use crate::autograd::gradcheck::{Case, EDGE_SIZES, Sizes};
+    use crate::ops::EPSILON;
+    use crate::ops::statistics::tests::{given, normalized};
     use crate::rng::Stream;
 
-    pub(in crate::ops) fn reference(
-        activation: Activation,
-        x: &Array64,
-        gamma: &Array64,
-        beta: &Array64,
-    ) -> Array64 {
-        let (rows, columns) = (x.shape.rows(), x.shape.columns());
-        let mut y = x.clone();
-        for c in 0..columns {
-            let column = || (0..rows).map(|r| x.data[r * columns + c]);
-            let mean = column().sum::<f64>() / rows as f64;
-            let variance = column().map(|x| (x - mean).powi(2)).sum::<f64>() / rows as f64;
-            for r in 0..rows {
-                let u = (x.data[r * columns + c] - mean) / (variance + f64::from(EPSILON)).sqrt();
-                let z = gamma.data[c] * u + beta.data[c];
-                y.data[r * columns + c] = activated(activation, z);
-            }
-        }
-        y
-    }
-
-    pub(in crate::ops) fn activated(activation: Activation, z: f64) -> f64 {
-        match activation {
-            Activation::Identity => z,
-            Activation::Relu => maximum(z, 0.0),
-            Activation::LeakyRelu => maximum(z, 0.01 * z),
-        }
-    }
-
-    fn case(x: impl Into<Shape>, activation: Activation) -> Case {
+    fn case_by(x: impl Into<Shape>, statistics: Statistics, activation: Activation) -> Case {
         let x = x.into();
         let columns = [x.columns()].into();
-        Case::new(BatchNorm(activation), [x, columns, columns], move |x| {
-            reference(activation, &x[0], &x[1], &x[2])
+        let op = BatchNorm { statistics: statistics.clone(), activation };
+        Case::new(op, [x, columns, columns], move |x| {
+            normalized(&statistics, activation, &x[0], &x[1], &x[2])
         })
         .between(1, 0.5, 1.5)
         .between(2, -0.5, 0.5)
     }
 
+    fn case(x: impl Into<Shape>, activation: Activation) -> Case {
+        case_by(x, Statistics::OfBatch, activation)
+    }
+
     pub(in crate::ops) fn cases() -> Vec<Case> {
-        let edges = EDGE_SIZES
-            .into_iter()
-            .flat_map(|n| [case([7, n], Activation::Relu), case([n + 2, 3], Activation::Identity)]);
+        let edges = EDGE_SIZES.into_iter().flat_map(|n| {
+            [
+                case([7, n], Activation::Relu),
+                case([n + 2, 3], Activation::Identity),
+                case_by([7, n], given(n), Activation::LeakyRelu),
+                case_by([n, 3], given(3), Activation::Identity),
+            ]
+        });
         let others = [
             case([3, 5, 4, 16], Activation::Relu),
             case([3, 5, 4, 16], Activation::LeakyRelu),
             case([9, 33], Activation::LeakyRelu),
             case([600, 17], Activation::Identity),
+            case_by([3, 5, 4, 16], given(16), Activation::LeakyRelu),
             // Means far from zero, where a careless variance (mean square less squared mean) cancels.
             case([300, 4], Activation::Identity).between(0, 10.0, 10.5),
         ];
@@ -210,7 +129,17 @@ pub(super) mod tests {
 
     /// Without the rectifier, whose kink a random input would sometimes hit.
     pub(in crate::ops) fn random(sizes: &mut Sizes) -> Case {
-        case([sizes.next(3, 300), sizes.next(1, 40)], Activation::Identity)
+        let x = [sizes.next(3, 300), sizes.next(1, 40)];
+        let statistics = if sizes.next(0, 1) == 0 { given(x[1]) } else { Statistics::OfBatch };
+        case_by(x, statistics, Activation::Identity)
+    }
+
+    /// Not in the table: a rectifier that holds back numbers lets NaN and its gradient through.
+    #[test]
+    fn given_statistics_with_a_rectifier_equal_the_reference() {
+        for n in EDGE_SIZES {
+            assert_eq!(case_by([7, n], given(n), Activation::Relu).check(3), Ok(()));
+        }
     }
 
     /// The output and the gradients of x and gamma, for x (rows, columns) of this spread; and all of them in f64.
@@ -226,7 +155,7 @@ pub(super) mod tests {
         let inputs = [&x[..], &gamma, &beta];
         let views = [0, 1, 2].map(|i| View { shape: shapes[i], data: inputs[i] });
         let (mut y, mut saved) = (vec![f32::NAN; x.len()], vec![f32::NAN; 2 * columns]);
-        let op = BatchNorm(Activation::Identity);
+        let op = BatchNorm { statistics: Statistics::OfBatch, activation: Activation::Identity };
         op.forward(&views, &mut y, &mut saved);
         let (mut dx, mut dgamma) = (vec![f32::NAN; x.len()], vec![f32::NAN; columns]);
         let output = View { shape: shapes[0], data: &y };
@@ -275,5 +204,47 @@ pub(super) mod tests {
     fn a_variance_beyond_f32_is_not_hidden() {
         let [[y, dx, dgamma], _] = at_a_spread(1e20);
         assert!(y.iter().chain(&dx).chain(&dgamma).all(|x| x.is_nan()), "{y:?} {dx:?} {dgamma:?}");
+    }
+
+    /// The gradients of x and gamma for rows of two columns.
+    fn gradients(activation: Activation, x: &[f32], dy: &[f32]) -> [Vec<f32>; 2] {
+        let two = Shape::from([2]);
+        let inputs = [x, &[1.5, 0.5], &[0.25, 0.5]];
+        let shapes = [[x.len() / 2, 2].into(), two, two];
+        let views: Vec<View<'_>> =
+            inputs.into_iter().zip(shapes).map(|(data, shape)| View { shape, data }).collect();
+        let statistics = Statistics::Given { mean: [0.0, 0.5].into(), variance: [3.0, 0.75].into() };
+        let op = BatchNorm { statistics, activation };
+        let (mut y, mut saved) = (vec![0.0; x.len()], vec![0.0; 4]);
+        op.forward(&views, &mut y, &mut saved);
+        let (mut dx, mut dgamma) = (vec![0.0; x.len()], vec![0.0; 2]);
+        let at = Point { inputs: &views, output: View { shape: shapes[0], data: &y }, saved: &saved, grad: dy };
+        op.backward(at, &mut [Some(&mut dx), Some(&mut dgamma), None]);
+        [dx, dgamma]
+    }
+
+    /// dx = gamma / sqrt(variance + eps) g, whatever x is; g = dy where PyTorch's rectifiers pass it back: at NaN as it
+    /// is, or a hundredth of it if leaky.
+    #[test]
+    fn rows_that_are_no_numbers_have_the_gradient_of_others_and_leave_it_alone() {
+        let x = [0.5, 1.0, f32::NAN, 1.0, f32::INFINITY, 1.0, f32::NEG_INFINITY, 1.0];
+        let dy = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        for (activation, of_nan, of_minus_infinity) in [
+            (Activation::Identity, 1.0, 1.0),
+            (Activation::Relu, 1.0, 0.0),
+            (Activation::LeakyRelu, 0.01, 0.01),
+        ] {
+            let [dx, dgamma] = gradients(activation, &x, &dy);
+            let passed = [1.0, 1.0, of_nan, 1.0, 1.0, 1.0, of_minus_infinity, 1.0];
+            for (i, &dx) in dx.iter().enumerate() {
+                let scale = [1.5 / 3.00001_f64.sqrt(), 0.5 / 0.75001_f64.sqrt()][i % 2];
+                let expected = scale * f64::from(dy[i]) * passed[i];
+                assert!(
+                    (f64::from(dx) - expected).abs() <= 1e-6,
+                    "{activation:?}: dx {i} is {dx}, not {expected}"
+                );
+            }
+            assert!(dgamma[0].is_nan() && dgamma[1].is_finite(), "{activation:?}: {dgamma:?}");
+        }
     }
 }

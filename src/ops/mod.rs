@@ -1,4 +1,5 @@
-//! Differentiable operations, one file each: equation, forward, backward, f64 reference, cases.
+//! Differentiable operations, one file each: equation, forward, backward, f64 reference, cases. Those in [`fused`] do the
+//! work of several.
 //!
 //! Adding one is a file here and a word in the table below. A file of the table must have `cases()` (fixed shapes,
 //! chosen for their edges) and `random(sizes)` (any shape); without them the tests do not compile. What is checked for
@@ -9,36 +10,31 @@ mod elementwise;
 mod rows_of_logits;
 mod statistics;
 
-/// Declares the modules of the ops, and for tests the table of their cases.
+/// Declares the modules of ops, and for tests the table of their cases.
 macro_rules! ops {
     ($($name:ident),* $(,)?) => {
         $(mod $name;)*
 
         #[cfg(test)]
-        const TABLE: &[tests::Row] = &[
-            $(tests::Row { name: stringify!($name), cases: $name::tests::cases, random: $name::tests::random }),*
-        ];
+        pub(in crate::ops) const TABLE: &[crate::ops::tests::Row] = &[$(crate::ops::tests::Row {
+            name: stringify!($name),
+            cases: $name::tests::cases,
+            random: $name::tests::random,
+        }),*];
     };
 }
 
 ops! {
+    activate,
     add,
     batch_norm,
-    batch_norm_conv2d,
-    batch_norm_linear_cross_entropy,
-    batch_norm_max_pool,
-    batch_norm_pair,
-    batch_norm_residual,
     concat,
     conv2d,
-    conv2d_batch_norm,
-    conv2d_logistic_mixture,
     conv_transpose2d,
     cross_entropy,
     div,
     exp,
     gather_rows,
-    leaky_relu,
     linear,
     ln,
     log_softmax,
@@ -47,8 +43,6 @@ ops! {
     mul,
     normal_kl,
     normal_log_prob,
-    normalize,
-    relu,
     reverse_gradient,
     scale,
     shift,
@@ -57,20 +51,21 @@ ops! {
     sum,
     sum_columns,
     to_channels_first,
-    upsampled_conv_transpose2d,
 }
 
-pub use crate::kernels::norm::{Activation, LEAK};
-pub(crate) use batch_norm::EPSILON;
-pub use batch_norm_conv2d::Product;
+mod fused;
+
+pub use crate::kernels::norm::Activation;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use elementwise::{Each, ElementWise};
+pub use fused::Product;
+pub(crate) use statistics::EPSILON;
 pub use statistics::Statistics;
 
 #[cfg(test)]
 mod tests {
-    use super::TABLE;
+    use super::{TABLE, fused};
     use crate::autograd::gradcheck::{Case, Sizes};
     use proptest::prelude::*;
 
@@ -80,11 +75,24 @@ mod tests {
         pub(super) random: fn(&mut Sizes) -> Case,
     }
 
-    /// Runs one check over all fixed cases of all rows, and reports every row that fails.
+    /// All ops, plain and fused.
+    fn rows() -> impl Iterator<Item = &'static Row> {
+        TABLE.iter().chain(fused::TABLE)
+    }
+
+    /// Runs one check over all fixed cases of all ops, and reports every one that fails.
     fn over_the_table(check: impl Fn(Case, u64) -> Result<(), String>) -> usize {
+        over(rows(), check)
+    }
+
+    /// The same of some ops.
+    fn over(
+        rows: impl IntoIterator<Item = &'static Row>,
+        check: impl Fn(Case, u64) -> Result<(), String>,
+    ) -> usize {
         let mut count = 0;
         let mut failures = Vec::new();
-        for row in TABLE {
+        for row in rows {
             for (i, case) in (row.cases)().into_iter().enumerate() {
                 count += 1;
                 if let Err(failure) = check(case, i as u64) {
@@ -99,7 +107,12 @@ mod tests {
     #[test]
     fn every_op_equals_its_reference_forward_and_backward_with_the_same_bits_everywhere() {
         let count = over_the_table(|case, seed| case.check(seed));
-        println!("{count} fixed cases of {} ops", TABLE.len());
+        println!("{count} fixed cases of {} ops", rows().count());
+    }
+
+    #[test]
+    fn every_fused_op_equals_its_definition_by_other_ops() {
+        over(fused::TABLE, |case, seed| case.check_definition(seed));
     }
 
     #[test]
@@ -110,7 +123,7 @@ mod tests {
     /// Ops of which a NaN may also reach what does not depend on it, or does so by less than a rounding.
     const MAY_SPREAD_NAN: &[(&str, &str)] = &[
         ("batch_norm_conv2d", "as conv2d"),
-        ("batch_norm_linear_cross_entropy", "as normalize"),
+        ("batch_norm_linear_cross_entropy", "a rectifier that holds back numbers lets NaN through"),
         ("conv2d", "the zeros of a border are multiplied, and Winograd's tiles hold several pixels"),
         ("conv2d_batch_norm", "as conv2d"),
         ("conv2d_logistic_mixture", "as conv2d"),
@@ -118,7 +131,6 @@ mod tests {
         ("cross_entropy", "probabilities beyond the last digit of their sum"),
         ("log_softmax", "as cross_entropy"),
         ("logistic_mixture", "as cross_entropy"),
-        ("normalize", "a rectifier that holds back numbers lets NaN and its gradient through"),
         ("softplus", "a slope of 1 but for less than a rounding"),
         ("upsampled_conv_transpose2d", "taps are summed before they are multiplied, and as conv2d"),
     ];
@@ -126,7 +138,7 @@ mod tests {
     #[test]
     fn nan_goes_through_every_op_to_what_depends_on_it() {
         let mut failures = Vec::new();
-        for row in TABLE {
+        for row in rows() {
             let exactly = MAY_SPREAD_NAN.iter().all(|(name, _)| *name != row.name);
             let (mut in_outputs, mut in_gradients) = (0, 0);
             for (i, case) in (row.cases)().into_iter().enumerate() {
@@ -147,7 +159,7 @@ mod tests {
 
     #[test]
     fn inputs_that_hold_no_numbers_are_refused_by_every_op() {
-        for row in TABLE {
+        for row in rows() {
             let case = (row.cases)().swap_remove(0);
             for emptied in case.shapes_with_a_size_of_0() {
                 let refusal = case.plan(&emptied).expect_err(row.name).0;
@@ -159,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_op_holds_on_random_shapes() {
-        for row in TABLE {
+        for row in rows() {
             proptest!(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() },
                 |(sizes in proptest::collection::vec(any::<u16>(), 8), seed in any::<u32>())| {
                     let case = (row.random)(&mut Sizes(sizes));
@@ -167,6 +179,6 @@ mod tests {
                 }
             );
         }
-        println!("32 random cases of each of {} ops", TABLE.len());
+        println!("32 random cases of each of {} ops", rows().count());
     }
 }

@@ -6,7 +6,7 @@
 mod rows;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use diva::ops::Activation;
+use diva::ops::{Activation, Statistics};
 use diva_benches::labels;
 use std::sync::{Arc, LazyLock};
 
@@ -28,7 +28,7 @@ fn ops(criterion: &mut Criterion) {
         ("add", vec![image.into(); 2], elements, |v| v[0] + v[1]),
         ("max_pool", vec![image.into()], elements, |v| v[0].max_pool()),
         ("batch_norm_relu", vec![image.into(), [128].into(), [128].into()], elements, |v| {
-            v[0].batch_norm(v[1], v[2], Activation::Relu)
+            v[0].batch_norm([v[1], v[2]], Statistics::OfBatch, Activation::Relu)
         }),
         ("log_softmax", vec![[BATCH, 256].into()], BATCH * 256, |v| v[0].log_softmax()),
         ("normal_log_prob", vec![latent.into(); 3], BATCH * 64, |v| v[0].normal_log_prob(v[1], v[2])),
@@ -39,7 +39,10 @@ fn ops(criterion: &mut Criterion) {
             "batch_norm_linear_cross_entropy",
             vec![[PIXELS, 256].into(), [256].into(), [256].into(), [256, 256].into(), [256].into()],
             PIXELS * 256,
-            |v| v[0].batch_norm_linear_cross_entropy([v[1], v[2]], [v[3], v[4]], LEVELS.clone()),
+            |v| {
+                let (norm, layer) = ([v[1], v[2]], [v[3], v[4]]);
+                v[0].batch_norm_linear_cross_entropy(norm, Statistics::OfBatch, layer, LEVELS.clone())
+            },
         ),
     ];
     rows::time(criterion, "ops", rows);

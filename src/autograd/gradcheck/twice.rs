@@ -1,9 +1,7 @@
 //! A variable that is used twice.
 
-use super::{Case, Pass, direction};
-use crate::autograd::{
-    Builder, Engine, Gradients, Init, Layout, Mismatch, Op, Params, Plan, Point, Tape, View,
-};
+use super::{Case, Pass, direction, weights};
+use crate::autograd::{Engine, Gradients, Mismatch, Op, Plan, Point, Tape, View};
 use crate::tensor::Shape;
 
 impl Case {
@@ -21,16 +19,7 @@ impl Case {
             [direction(seed, "first", plan.output.len()), direction(seed, "second", plan.output.len())];
         let separate: Vec<Pass> = upstreams.iter().map(|g| self.run(plan, &inputs, g, &all)).collect();
 
-        let mut params = Params::new();
-        let mut root = Builder::new(&mut params, 0);
-        let handles: Vec<_> = (inputs.iter().enumerate())
-            .map(|(i, x)| {
-                root.weight(&i.to_string(), x.shape(), Layout::same(x.shape()), Init::Constant(0.0))
-            })
-            .collect();
-        for (&handle, x) in handles.iter().zip(&inputs) {
-            params.get_mut(handle).copy_from_slice(x.data());
-        }
+        let (params, handles) = weights(&inputs);
         let engine = Engine::new();
         let mut gradients = Gradients::new(&params);
         {

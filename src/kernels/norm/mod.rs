@@ -192,7 +192,7 @@ pub const LEAK: f32 = 0.01;
 impl Activation {
     /// y
     #[inline(always)]
-    pub(super) fn of<S: Simd>(self, s: S, z: S::V) -> S::V {
+    pub fn of<S: Simd>(self, s: S, z: S::V) -> S::V {
         match self {
             Activation::Identity => z,
             Activation::Relu => s.max(s.splat(0.0), z),
@@ -203,7 +203,7 @@ impl Activation {
     /// The gradient of z, from y and its gradient. Where y is NaN that is dy, of the leaky one a hundredth of it, as in
     /// PyTorch.
     #[inline(always)]
-    pub(super) fn passed<S: Simd>(self, s: S, y: S::V, dy: S::V) -> S::V {
+    pub fn passed<S: Simd>(self, s: S, y: S::V, dy: S::V) -> S::V {
         let zero = s.splat(0.0);
         match self {
             Activation::Identity => dy,

@@ -44,8 +44,10 @@ impl Diva {
     pub fn loss<'t>(&self, tape: &'t Tape<'t>, batch: &Batch, noise: &Noise, weights: Weights) -> Loss<'t> {
         let x = tape.input(&batch.images);
         let sample = |q: Normal<'t>, noise: &Tensor| (q, q.sample(tape.input(noise)));
-        let of_domain = self.domain.map(|latent| (latent, sample(latent.encoder.forward(x), &noise.domain)));
-        let of_residual = self.residual.map(|encoder| sample(encoder.forward(x), &noise.residual));
+        let of_domain = self.domain.as_ref();
+        let of_domain = of_domain.map(|latent| (latent, sample(latent.encoder.forward(x), &noise.domain)));
+        let of_residual = self.residual.as_ref();
+        let of_residual = of_residual.map(|encoder| sample(encoder.forward(x), &noise.residual));
         let (q_zy, zy) = sample(self.class.encoder.forward(x), &noise.class);
 
         let zd = of_domain.map(|(_, (_, zd))| zd);
@@ -185,6 +187,52 @@ mod tests {
                     let near = (f64::from(found) - expected).abs() <= 2e-6 * expected.abs() + 1e-42;
                     assert!(near, "{what}: slope {c} is {found:e}, expected {expected:e}");
                 }
+            }
+        }
+    }
+
+    /// Of a single class nothing is left to be summed out: the loss without classes is the loss with them, whose prior is
+    /// evaluated on the whole batch.
+    #[test]
+    fn of_one_class_the_loss_is_the_same_whether_it_is_known_or_not() {
+        let settings = Settings {
+            kind: ModelKind::Diva,
+            networks: Networks::Lenet,
+            image: [SIDE, SIDE, 1],
+            encoder_width: 0.05,
+            decoder_width: 0.05,
+            latent: 3,
+            domains: 2,
+            classes: 1,
+            logits: LogitLayout::PerPixel,
+            kl: Kl::Sampled,
+            prior_y: vec![1.0],
+        };
+        let mut params = Params::new();
+        let diva = Diva::new(&mut Builder::new(&mut params, 4), settings);
+        let mut images = Tensor::zeros([2, SIDE, SIDE, 1]);
+        Stream::new(1, "images", &[]).fill_uniform(0.0, 1.0, images.data_mut());
+        let levels: Arc<[u32]> = images.data().iter().map(|x| (255.0 * x) as u32).collect();
+        let of = |classes: Option<Arc<[u32]>>| {
+            let (images, levels) = (images.clone(), levels.clone());
+            let batch = Batch { images, levels, domains: [0, 1].into(), classes };
+            let (engine, mut gradients) = (Engine::new(), Gradients::new(&params));
+            let tape = Tape::train(&engine, &params);
+            let weights = Weights { beta: 1.0, alpha_d: 2.0, alpha_y: 3.0 };
+            let loss = diva.loss(&tape, &batch, &Noise::of_step(1, 1, 2, 3), weights);
+            let terms: Vec<f32> = loss.terms.iter().map(|(_, term)| *term).collect();
+            loss.total.backward(&mut gradients);
+            let of_params = params.handles().map(|param| gradients.get(&params, param).to_vec());
+            std::iter::once(terms).chain(of_params).collect::<Vec<_>>()
+        };
+        let (known, unknown) = (of(Some([0; 2].into())), of(None));
+        let names = params.handles().map(|param| params.entry(param).name.as_str());
+        for ((name, found), expected) in std::iter::once("terms").chain(names).zip(&unknown).zip(&known) {
+            // In front of the prior's normalisation stands what rounding leaves of 0, over the root of epsilon.
+            let largest = expected.iter().fold(10.0_f32, |largest, x| largest.max(x.abs()));
+            for (found, expected) in found.iter().zip(expected) {
+                let error = (found - expected).abs();
+                assert!(error <= 1e-5 * largest, "{name}: {found}, expected {expected}");
             }
         }
     }

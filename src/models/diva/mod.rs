@@ -34,7 +34,7 @@ pub struct Diva {
 }
 
 /// A latent that belongs to a label: zd to the domain, zy to the class.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct LabelLatent {
     /// p(z|label)
     prior: ConditionalPrior,
@@ -94,13 +94,14 @@ impl Diva {
     /// The domain logits of images, from the mean of q(zd|x): (batch, domains); nothing without zd.
     #[track_caller]
     pub fn domain_logits<'t>(&self, images: Var<'t>) -> Option<Var<'t>> {
-        Some(self.domain?.logits_of_mean(images))
+        Some(self.domain.as_ref()?.logits_of_mean(images))
     }
 
     /// q(z|x) of each latent that there is, in the order in which the decoder takes them.
-    fn encoders(&self) -> impl Iterator<Item = (Latent, Encoder)> {
-        let [domain, class] = [self.domain, Some(self.class)].map(|latent| Some(latent?.encoder));
-        let all = [(Latent::Domain, domain), (Latent::Residual, self.residual), (Latent::Class, class)];
+    fn encoders(&self) -> impl Iterator<Item = (Latent, &Encoder)> {
+        let [domain, class] = [self.domain.as_ref(), Some(&self.class)].map(|of| Some(&of?.encoder));
+        let residual = self.residual.as_ref();
+        let all = [(Latent::Domain, domain), (Latent::Residual, residual), (Latent::Class, class)];
         all.into_iter().filter_map(|(latent, encoder)| Some((latent, encoder?)))
     }
 
@@ -111,7 +112,7 @@ impl Diva {
 
     /// What predicts domains with the present parameters, by zd; nothing without zd.
     pub fn domain_predictor(&self, params: &Params) -> Option<LabelPredictor> {
-        Some(self.domain?.predictor(self.settings.image, params))
+        Some(self.domain.as_ref()?.predictor(self.settings.image, params))
     }
 }
 
@@ -126,7 +127,7 @@ impl LatentVariableModel for Diva {
 
     fn labels(&self, latent: Latent) -> Option<usize> {
         match latent {
-            Latent::Domain => self.domain.map(|_| self.settings.domains),
+            Latent::Domain => self.domain.as_ref().map(|_| self.settings.domains),
             Latent::Class => Some(self.settings.classes),
             Latent::Residual | Latent::Single => None,
         }
@@ -137,7 +138,7 @@ impl LatentVariableModel for Diva {
     }
 
     fn prior<'t>(&self, tape: &'t Tape<'t>, latent: Latent, labels: &Arc<[u32]>) -> Normal<'t> {
-        match (latent, self.domain) {
+        match (latent, &self.domain) {
             (Latent::Domain, Some(domain)) => domain.prior.forward(tape, labels),
             (Latent::Class, _) => self.class.prior.forward(tape, labels),
             (Latent::Residual, _) if self.residual.is_some() => {

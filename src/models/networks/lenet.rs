@@ -2,10 +2,10 @@
 //! categorical over 256 grey levels for every pixel.
 
 use super::super::argmax;
-use super::scaled;
-use crate::autograd::{Builder, Params, Var};
+use super::{Trunk, scaled};
+use crate::autograd::{Builder, Var};
 use crate::config::LogitLayout;
-use crate::nn::{BatchNorm, Bias, Conv, Features, Frozen, Linear, PointwiseConv, UpsampledConvTranspose};
+use crate::nn::{BatchNorm, Features, PointwiseConv, Stage, UpsampledConvTranspose};
 use crate::ops::Activation::Relu;
 use std::sync::Arc;
 
@@ -15,59 +15,20 @@ pub const SIDE: usize = 28;
 /// Grey levels of a pixel: what the decoder gives logits for.
 pub const LEVELS: usize = 256;
 
-/// Two convolutions, each with batch normalisation, rectifier and pooling: an image becomes a vector of features.
-#[derive(Clone, Copy, Debug)]
-pub struct Trunk {
-    conv1: Conv,
-    norm1: BatchNorm,
-    conv2: Conv,
-    norm2: BatchNorm,
-    channels: usize,
-}
-
-impl Trunk {
-    /// The layers, of which the last has int(64 width) channels.
-    pub fn new(builder: &mut Builder<'_>, width: f64) -> Self {
-        let (a, b) = (scaled(32, width), scaled(64, width));
-        Trunk {
-            conv1: Conv::new(&mut builder.scope("0"), 1, a, 5, Bias::Without),
-            norm1: BatchNorm::new(&mut builder.scope("1"), a, Features::Plain),
-            conv2: Conv::new(&mut builder.scope("4"), a, b, 5, Bias::Without),
-            norm2: BatchNorm::new(&mut builder.scope("5"), b, Features::Plain),
-            channels: b,
-        }
-    }
-
-    /// The number of features of an image.
-    pub fn features(&self) -> usize {
-        16 * self.channels
-    }
-
-    /// How a layer sees these features: as an image of 4 x 4 pixels.
-    pub fn layout(&self) -> Features {
-        Features::FromImage { channels: self.channels }
-    }
-
-    /// x (batch, 28, 28, 1) to (batch, features).
-    #[track_caller]
-    pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
-        let h = self.norm1.rectified_max_pool(self.conv1.forward(x)); // 12 x 12
-        let h = self.norm2.rectified_max_pool(self.conv2.forward(h)); // 4 x 4
-        let [batch, ..] = h.shape().image().expect("pooling gives images");
-        h.reshape([batch, self.features()])
-    }
-
-    /// Adds the layers, with the present parameters, to a network of images (28, 28, 1).
-    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
-        network.convolution(&self.conv1, &self.norm1, params).convolution(&self.conv2, &self.norm2, params)
-    }
+/// Two convolutions, each with batch normalisation, rectifier and pooling; the last has int(64 width) channels.
+pub fn trunk(builder: &mut Builder<'_>, width: f64) -> Trunk {
+    let (a, b) = (scaled(32, width), scaled(64, width));
+    let stages = vec![
+        Stage::conv_norm_pool(builder, ["0", "1"], [1, a], 5), // 12 x 12
+        Stage::conv_norm_pool(builder, ["4", "5"], [a, b], 5), // 4 x 4
+    ];
+    Trunk { stages, output: [4, 4, b] }
 }
 
 /// p(x|z): a linear layer to a 4x4 image, two up-sampled transposed convolutions, and 256 logits a pixel.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
-    linear: Linear,
-    norm: BatchNorm,
+    first: Stage,
     conv1: UpsampledConvTranspose,
     norm1: BatchNorm,
     conv2: UpsampledConvTranspose,
@@ -82,8 +43,7 @@ impl Decoder {
         let [a, b, c] = [64, 128, 256].map(|channels| scaled(channels, width));
         let image = Features::ToImage { channels: a };
         Decoder {
-            linear: Linear::new(&mut builder.scope("fc1.0"), latents, 16 * a, Bias::Without, image),
-            norm: BatchNorm::new(&mut builder.scope("fc1.1"), 16 * a, image),
+            first: Stage::linear_norm_activate(builder, ["fc1.0", "fc1.1"], [latents, 16 * a], image, Relu),
             conv1: UpsampledConvTranspose::new(&mut builder.scope("de1.0"), a, b, 5),
             norm1: BatchNorm::new(&mut builder.scope("de1.1"), b, Features::Plain),
             conv2: UpsampledConvTranspose::new(&mut builder.scope("de2.0"), b, c, 5),
@@ -136,8 +96,7 @@ impl Decoder {
     /// What the last normalisation sees: (batch, 28, 28, channels).
     #[track_caller]
     fn features<'t>(&self, z: Var<'t>) -> Var<'t> {
-        let h = self.norm.forward(self.linear.forward(z), Relu);
-        let h = h.reshape([z.shape().rows(), 4, 4, self.channels]);
+        let h = self.first.forward(z).reshape([z.shape().rows(), 4, 4, self.channels]);
         let h = self.norm1.forward(self.conv1.forward(h), Relu); // 12 x 12
         self.conv2.forward(h) // 28 x 28
     }

@@ -1,5 +1,7 @@
 //! The networks, layer by layer, under their published names: what the models are made of.
 //!
+//! What predicts is a list of stages, which a tape reads in training and [`Frozen`](crate::nn::Frozen) without one.
+//!
 //! There are two families, [`lenet`] for digits and [`resnet`] for cells. What stands on top of them is the same for both but
 //! for the activation.
 
@@ -7,10 +9,10 @@ pub mod lenet;
 pub mod resnet;
 
 use super::{Batch, Settings};
-use crate::autograd::{Builder, Params, Tape, Var};
+use crate::autograd::{Builder, Tape, Var};
 use crate::config::{LogitLayout, Networks};
-use crate::nn::{BatchNorm, Bias, Features, Frozen, Linear};
-use crate::ops::{Activation, LEAK};
+use crate::nn::{self, BatchNorm, Bias, Features, Linear, Stage};
+use crate::ops::Activation;
 use crate::prob::Normal;
 use std::sync::Arc;
 
@@ -27,14 +29,6 @@ fn activation(networks: Networks) -> Activation {
     match networks {
         Networks::Lenet => Activation::Relu,
         Networks::Resnet => Activation::LeakyRelu,
-    }
-}
-
-fn activate(x: Var<'_>, activation: Activation) -> Var<'_> {
-    match activation {
-        Activation::Identity => x,
-        Activation::Relu => x.relu(),
-        Activation::LeakyRelu => x.leaky_relu(LEAK),
     }
 }
 
@@ -64,13 +58,11 @@ impl GaussianHead {
 }
 
 /// What turns an image into a vector of features.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "handles of parameters, of which a model has a handful")]
-pub enum Trunk {
-    /// Convolutions and pooling, of 28 x 28 grey pixels.
-    Lenet(lenet::Trunk),
-    /// Residual blocks, of images of any size.
-    Resnet(resnet::Trunk),
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    stages: Vec<Stage>,
+    /// (rows, columns, channels) of the small image that the features are.
+    output: [usize; 3],
 }
 
 impl Trunk {
@@ -78,47 +70,35 @@ impl Trunk {
     pub fn new(builder: &mut Builder<'_>, settings: &Settings) -> Self {
         let width = settings.encoder_width;
         match settings.networks {
-            Networks::Lenet => Trunk::Lenet(lenet::Trunk::new(builder, width)),
-            Networks::Resnet => Trunk::Resnet(resnet::Trunk::new(builder, width, settings.image)),
+            Networks::Lenet => lenet::trunk(builder, width),
+            Networks::Resnet => resnet::trunk(builder, width, settings.image),
         }
     }
 
     /// The number of features of an image.
     pub fn features(&self) -> usize {
-        match self {
-            Trunk::Lenet(trunk) => trunk.features(),
-            Trunk::Resnet(trunk) => trunk.features(),
-        }
+        self.output.iter().product()
     }
 
     /// How a layer sees these features: as a small image.
     pub fn layout(&self) -> Features {
-        match self {
-            Trunk::Lenet(trunk) => trunk.layout(),
-            Trunk::Resnet(trunk) => trunk.layout(),
-        }
+        Features::FromImage { channels: self.output[2] }
     }
 
     /// x (batch, height, width, channels) to (batch, features).
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
-        match self {
-            Trunk::Lenet(trunk) => trunk.forward(x),
-            Trunk::Resnet(trunk) => trunk.forward(x),
-        }
+        nn::forward(&self.stages, x).reshape([x.shape().sizes()[0], self.features()])
     }
 
-    /// Adds the layers, with the present parameters, to a network of images.
-    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
-        match self {
-            Trunk::Lenet(trunk) => trunk.freeze(network, params),
-            Trunk::Resnet(trunk) => trunk.freeze(network, params),
-        }
+    /// From an image to its features.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
     }
 }
 
 /// q(z|x): a trunk and a Gaussian head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Encoder {
     trunk: Trunk,
     head: GaussianHead,
@@ -141,15 +121,14 @@ impl Encoder {
         self.head.forward(self.trunk.forward(x))
     }
 
-    /// Adds the layers to the mean, with the present parameters, to a network of images.
-    pub fn freeze_mean(&self, network: Frozen, params: &Params) -> Frozen {
-        self.trunk.freeze(network, params).linear(&self.head.mean, params)
+    /// From an image to the mean.
+    pub fn stages_to_mean(&self) -> Vec<Stage> {
+        [self.trunk.stages(), &[Stage::Linear(self.head.mean)]].concat()
     }
 }
 
 /// p(x|z), from all latents together.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "handles of parameters, of which a model has a handful")]
+#[derive(Clone, Debug)]
 pub enum Decoder {
     /// A categorical over the grey levels of 28 x 28 pixels.
     Lenet(lenet::Decoder, LogitLayout),
@@ -244,26 +223,26 @@ impl ConditionalPrior {
 /// q(label|z): an activation and a linear layer of logits.
 #[derive(Clone, Copy, Debug)]
 pub struct AuxiliaryClassifier {
-    activation: Activation,
-    linear: Linear,
+    stages: [Stage; 2],
 }
 
 impl AuxiliaryClassifier {
     /// A classifier of `labels` labels from `latent` dimensions.
     pub fn new(builder: &mut Builder<'_>, settings: &Settings, latent: usize, labels: usize) -> Self {
-        let linear = Linear::new(&mut builder.scope("fc1"), latent, labels, Bias::With, Features::Plain);
-        AuxiliaryClassifier { activation: activation(settings.networks), linear }
+        let activation = activation(settings.networks);
+        let stages = [Stage::Activate(activation), Stage::linear(builder, "fc1", [latent, labels])];
+        AuxiliaryClassifier { stages }
     }
 
     /// z (batch, latent) to logits (batch, labels).
     #[track_caller]
     pub fn forward<'t>(&self, z: Var<'t>) -> Var<'t> {
-        self.linear.forward(activate(z, self.activation))
+        nn::forward(&self.stages, z)
     }
 
-    /// Adds the classifier, with the present parameters, to a network that ends in z.
-    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
-        network.activation(self.activation).linear(&self.linear, params)
+    /// From z to the logits.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
     }
 }
 
@@ -271,10 +250,7 @@ impl AuxiliaryClassifier {
 /// layer of logits.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassifierHead {
-    hidden: Linear,
-    norm: BatchNorm,
-    activation: Activation,
-    linear: Linear,
+    stages: [Stage; 2],
 }
 
 impl ClassifierHead {
@@ -286,36 +262,32 @@ impl ClassifierHead {
         hidden: usize,
         labels: usize,
     ) -> Self {
-        let features = trunk.features();
+        let (sizes, activation) = ([trunk.features(), hidden], activation(settings.networks));
+        let names = ["fc1.0", "fc1.1"];
         ClassifierHead {
-            hidden: Linear::new(&mut builder.scope("fc1.0"), features, hidden, Bias::Without, trunk.layout()),
-            norm: BatchNorm::new(&mut builder.scope("fc1.1"), hidden, Features::Plain),
-            activation: activation(settings.networks),
-            linear: Linear::new(&mut builder.scope("fc2"), hidden, labels, Bias::With, Features::Plain),
+            stages: [
+                Stage::linear_norm_activate(builder, names, sizes, trunk.layout(), activation),
+                Stage::linear(builder, "fc2", [hidden, labels]),
+            ],
         }
     }
 
     /// Features (batch, features) to logits (batch, labels).
     #[track_caller]
     pub fn forward<'t>(&self, features: Var<'t>) -> Var<'t> {
-        self.linear.forward(self.hidden(features))
+        nn::forward(&self.stages, features)
     }
 
     /// The same with half of the hidden features left out and the others doubled: those where `keep` (batch, hidden) is
     /// 0 and those where it is 2 (Srivastava et al.: "Dropout", JMLR 2014).
     #[track_caller]
     pub fn forward_with_dropout<'t>(&self, features: Var<'t>, keep: Var<'t>) -> Var<'t> {
-        self.linear.forward(self.hidden(features) * keep)
+        let [hidden, logits] = &self.stages;
+        logits.forward(hidden.forward(features) * keep)
     }
 
-    #[track_caller]
-    fn hidden<'t>(&self, features: Var<'t>) -> Var<'t> {
-        self.norm.forward(self.hidden.forward(features), self.activation)
-    }
-
-    /// Adds the layers, with the present parameters, to a network that ends in the features.
-    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
-        let hidden = network.normalized_linear(&self.hidden, &self.norm, params);
-        hidden.activation(self.activation).linear(&self.linear, params)
+    /// From features to the logits.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
     }
 }

@@ -1,19 +1,15 @@
 //! The networks for images of any size, such as cells: residual blocks with batch normalisation and leaky rectifiers, and a
 //! mixture of discretised logistics for every pixel.
 //!
-//! A block begins by activating what it is given, so that each block here hands on what is already activated:
-//!
-//! ```text
-//! a = act(x)        y = 0.1 norm(conv(act(norm(conv(a))))) + skip(a)        skip(a) = a, or norm(conv1x1(a)) where the size changes
-//! ```
-//!
 //! Sides are divided by 16 on the way to the latents, and multiplied by 16 on the way back.
 
-use super::scaled;
-use crate::autograd::{Builder, Params, Var};
-use crate::nn::{BatchNorm, Bias, Conv, ConvTranspose, Features, Frozen, Linear, PointwiseConv};
+use super::{Trunk, scaled};
+use crate::autograd::{Builder, Var};
+use crate::nn::{
+    Bias, BlockConvolution, Conv, ConvTranspose, Features, PointwiseConv, Residual, Size, Stage,
+};
 use crate::ops::Activation::LeakyRelu;
-use crate::ops::{Conv2d, ConvTranspose2d};
+use crate::ops::Conv2d;
 use crate::prob::LogisticMixture;
 use std::sync::Arc;
 
@@ -29,202 +25,46 @@ const BEFORE_LAST: usize = 100;
 /// The weight of a block's convolutions beside its skip.
 const BRANCH: f32 = 0.1;
 
-/// A residual block.
-#[derive(Clone, Copy, Debug)]
-struct Residual {
-    conv1: Convolution,
-    norm1: BatchNorm,
-    conv2: Convolution,
-    norm2: BatchNorm,
-    /// Where the size changes.
-    skip: Option<(Convolution, BatchNorm)>,
+/// Residual blocks one after the other, each with its numbers of channels.
+fn blocks<'a, C: BlockConvolution>(
+    builder: &'a mut Builder<'_>,
+    list: &'a [(Size, usize, usize)],
+) -> impl Iterator<Item = Residual<C>> + 'a {
+    list.iter().zip(1..).map(|(&(size, inputs, outputs), number)| {
+        let scope = &mut builder.scope(&format!("rn{number}"));
+        Residual::new(scope, size, [inputs, outputs], BRANCH, LeakyRelu)
+    })
 }
 
-/// A convolution without bias, or a transposed one.
-#[derive(Clone, Copy, Debug)]
-enum Convolution {
-    Plain(Conv),
-    Transposed(ConvTranspose),
-}
-
-/// What a block does to the size of images, and with which convolutions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Halves it.
-    Down,
-    /// Keeps it.
-    Same,
-    /// Doubles it, by transposed convolutions.
-    Up,
-    /// Keeps it, by transposed convolutions.
-    SameTransposed,
-}
-
-impl Convolution {
-    /// 3 x 3 pixels.
-    fn new(builder: &mut Builder<'_>, [inputs, outputs]: [usize; 2], kind: Kind, resizes: bool) -> Self {
-        let stride = if resizes { 2 } else { 1 };
-        match kind {
-            Kind::Down | Kind::Same => {
-                let settings = Conv2d { stride, padding: 1 };
-                Convolution::Plain(Conv::strided(builder, inputs, outputs, 3, settings, Bias::Without))
-            }
-            Kind::Up | Kind::SameTransposed => {
-                let settings = ConvTranspose2d { stride, padding: 1, output_padding: stride - 1 };
-                Convolution::Transposed(ConvTranspose::new(builder, inputs, outputs, 3, settings))
-            }
-        }
-    }
-
-    /// The skip of a block that changes sizes: 1 x 1 pixels, every second pixel of the larger image. Going up, the zeros
-    /// between the pixels are left to [`BatchNorm::residual_of_two`].
-    fn skip(builder: &mut Builder<'_>, [inputs, outputs]: [usize; 2], kind: Kind) -> Self {
-        match kind {
-            Kind::Down | Kind::Same => {
-                let settings = Conv2d { stride: 2, padding: 0 };
-                Convolution::Plain(Conv::strided(builder, inputs, outputs, 1, settings, Bias::Without))
-            }
-            Kind::Up | Kind::SameTransposed => {
-                let settings = ConvTranspose2d { stride: 1, padding: 0, output_padding: 0 };
-                Convolution::Transposed(ConvTranspose::new(builder, inputs, outputs, 1, settings))
-            }
-        }
-    }
-
-    #[track_caller]
-    fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
-        match self {
-            Convolution::Plain(conv) => conv.forward(x),
-            Convolution::Transposed(conv) => conv.forward(x),
-        }
-    }
-
-    /// Of x normalised and activated, without holding that.
-    #[track_caller]
-    fn forward_normalized<'t>(&self, norm: &BatchNorm, x: Var<'t>) -> Var<'t> {
-        match self {
-            Convolution::Plain(conv) => conv.forward_normalized(norm, x, LeakyRelu),
-            Convolution::Transposed(conv) => conv.forward_normalized(norm, x, LeakyRelu),
-        }
-    }
-
-    /// The layer itself, where it is no transposed one.
-    #[track_caller]
-    fn plain(&self) -> &Conv {
-        match self {
-            Convolution::Plain(conv) => conv,
-            Convolution::Transposed(_) => panic!("a transposed convolution where a plain one is needed"),
-        }
-    }
-}
-
-impl Residual {
-    fn new(builder: &mut Builder<'_>, kind: Kind, inputs: usize, outputs: usize) -> Self {
-        let resizes = matches!(kind, Kind::Down | Kind::Up);
-        let conv1 = Convolution::new(&mut builder.scope("conv1"), [inputs, outputs], kind, resizes);
-        let conv2 = Convolution::new(&mut builder.scope("conv2"), [outputs; 2], kind, false);
-        let skip =
-            resizes.then(|| Convolution::skip(&mut builder.scope("conv_residual"), [inputs, outputs], kind));
-        let mut norm = |name: &str| BatchNorm::new(&mut builder.scope(name), outputs, Features::Plain);
-        Residual {
-            conv1,
-            norm1: norm("bn1"),
-            conv2,
-            norm2: norm("bn2"),
-            skip: skip.map(|conv| (conv, norm("bn_residual"))),
-        }
-    }
-
-    /// From activated images to activated images.
-    #[track_caller]
-    fn forward<'t>(&self, a: Var<'t>) -> Var<'t> {
-        let h = self.conv2.forward_normalized(&self.norm1, self.conv1.forward(a));
-        match &self.skip {
-            None => self.norm2.residual(h, a, BRANCH, LeakyRelu),
-            Some((conv, norm)) => self.norm2.residual_of_two(h, norm, conv.forward(a), BRANCH, LeakyRelu),
-        }
-    }
-
-    /// Adds the block, of plain convolutions, with the present parameters to a network.
-    fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
-        let branch = [(self.conv1.plain(), &self.norm1), (self.conv2.plain(), &self.norm2)];
-        let skip = self.skip.as_ref().map(|(conv, norm)| (conv.plain(), norm));
-        network.residual(branch, skip, BRANCH, LeakyRelu, params)
-    }
-}
-
-/// A convolution and seven residual blocks: an image becomes a vector of features.
-#[derive(Clone, Copy, Debug)]
-pub struct Trunk {
-    conv: Conv,
-    norm: BatchNorm,
-    blocks: [Residual; 7],
-    channels: usize,
-    /// Pixels that are left.
-    pixels: usize,
-}
-
-impl Trunk {
-    /// The layers for images of (height, width, channels); the last has int(64 width) channels.
-    ///
-    /// # Panics
-    /// If a side of the images is no multiple of 16.
-    #[track_caller]
-    pub fn new(builder: &mut Builder<'_>, width: f64, image: [usize; 3]) -> Self {
-        let (a, b) = (scaled(32, width), scaled(64, width));
-        let [rows, columns] = shrunk(image);
-        let padded = Conv2d { stride: 1, padding: 1 };
-        let conv = Conv::strided(&mut builder.scope("conv1"), image[2], a, 3, padded, Bias::Without);
-        let norm = BatchNorm::new(&mut builder.scope("bn1"), a, Features::Plain);
-        let mut number = 0;
-        let blocks = [
-            (Kind::Down, a, a),
-            (Kind::Same, a, a),
-            (Kind::Down, a, b),
-            (Kind::Same, b, b),
-            (Kind::Down, b, b),
-            (Kind::Same, b, b),
-            (Kind::Down, b, b),
-        ]
-        .map(|(kind, inputs, outputs)| {
-            number += 1;
-            Residual::new(&mut builder.scope(&format!("rn{number}")), kind, inputs, outputs)
-        });
-        Trunk { conv, norm, blocks, channels: b, pixels: rows * columns }
-    }
-
-    /// The number of features of an image.
-    pub fn features(&self) -> usize {
-        self.pixels * self.channels
-    }
-
-    /// How a layer sees these features: as an image of a sixteenth of each side.
-    pub fn layout(&self) -> Features {
-        Features::FromImage { channels: self.channels }
-    }
-
-    /// x (batch, height, width, channels) to (batch, features).
-    #[track_caller]
-    pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
-        let first = self.norm.after(&self.conv, x, LeakyRelu);
-        let last = self.blocks.iter().fold(first, |a, block| block.forward(a));
-        last.reshape([x.shape().image().expect("a network of images")[0], self.features()])
-    }
-
-    /// Adds the layers, with the present parameters, to a network of images.
-    pub fn freeze(&self, network: Frozen, params: &Params) -> Frozen {
-        let first = network.activated_convolution(&self.conv, &self.norm, LeakyRelu, params);
-        self.blocks.iter().fold(first, |network, block| block.freeze(network, params))
-    }
+/// A convolution and seven residual blocks, for images of (height, width, channels); the last has int(64 width) channels.
+///
+/// # Panics
+/// If a side of the images is no multiple of 16.
+#[track_caller]
+pub fn trunk(builder: &mut Builder<'_>, width: f64, image: [usize; 3]) -> Trunk {
+    use Size::{Changed as Halved, Same};
+    let (a, b) = (scaled(32, width), scaled(64, width));
+    let [rows, columns] = shrunk(image);
+    let mut stages = vec![Stage::conv_norm_activate(builder, ["conv1", "bn1"], [image[2], a], LeakyRelu)];
+    let list = [
+        (Halved, a, a),
+        (Same, a, a),
+        (Halved, a, b),
+        (Same, b, b),
+        (Halved, b, b),
+        (Same, b, b),
+        (Halved, b, b),
+    ];
+    stages.extend(blocks(builder, &list).map(Stage::Residual));
+    Trunk { stages, output: [rows, columns, b] }
 }
 
 /// p(x|z): a linear layer to a small image, eight residual blocks and two convolutions to the parameters of a mixture of
 /// discretised logistics for every pixel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
-    linear: Linear,
-    norm: BatchNorm,
-    blocks: [Residual; 8],
+    first: Stage,
+    blocks: Vec<Residual<ConvTranspose>>,
     conv: Conv,
     parameters: PointwiseConv,
     /// (rows, columns, channels) of the small image.
@@ -240,31 +80,31 @@ impl Decoder {
     /// If a side of the images is no multiple of 16.
     #[track_caller]
     pub fn new(builder: &mut Builder<'_>, width: f64, latents: usize, image: [usize; 3]) -> Self {
+        use Size::{Changed as Doubled, Same};
         let (a, b) = (scaled(64, width), scaled(32, width));
         let [rows, columns] = shrunk(image);
-        let (first, channels) = (Features::ToImage { channels: a }, image[2]);
-        let features = rows * columns * a;
-        let linear = Linear::new(&mut builder.scope("fc1.0"), latents, features, Bias::Without, first);
-        let norm = BatchNorm::new(&mut builder.scope("fc1.1"), features, first);
-        let mut number = 0;
-        let blocks = [
-            (Kind::SameTransposed, a, a),
-            (Kind::Up, a, a),
-            (Kind::SameTransposed, a, a),
-            (Kind::Up, a, b),
-            (Kind::SameTransposed, b, b),
-            (Kind::Up, b, b),
-            (Kind::SameTransposed, b, b),
-            (Kind::Up, b, b),
-        ]
-        .map(|(kind, inputs, outputs)| {
-            number += 1;
-            Residual::new(&mut builder.scope(&format!("rn{number}")), kind, inputs, outputs)
-        });
+        let (features, channels) = (rows * columns * a, image[2]);
+        let first = Stage::linear_norm_activate(
+            builder,
+            ["fc1.0", "fc1.1"],
+            [latents, features],
+            Features::ToImage { channels: a },
+            LeakyRelu,
+        );
+        let list = [
+            (Same, a, a),
+            (Doubled, a, a),
+            (Same, a, a),
+            (Doubled, a, b),
+            (Same, b, b),
+            (Doubled, b, b),
+            (Same, b, b),
+            (Doubled, b, b),
+        ];
+        let blocks = blocks(builder, &list).collect();
         let padded = Conv2d { stride: 1, padding: 1 };
         Decoder {
-            linear,
-            norm,
+            first,
             blocks,
             conv: Conv::strided(&mut builder.scope("conv1"), b, BEFORE_LAST, 3, padded, Bias::With),
             parameters: PointwiseConv::new(&mut builder.scope("conv2"), BEFORE_LAST, parameters(channels)),
@@ -297,8 +137,7 @@ impl Decoder {
     #[track_caller]
     fn last<'t>(&self, z: Var<'t>) -> Var<'t> {
         let [rows, columns, channels] = self.small;
-        let first = self.norm.forward(self.linear.forward(z), LeakyRelu);
-        let first = first.reshape([z.shape().rows(), rows, columns, channels]);
+        let first = self.first.forward(z).reshape([z.shape().rows(), rows, columns, channels]);
         self.blocks.iter().fold(first, |a, block| block.forward(a))
     }
 }

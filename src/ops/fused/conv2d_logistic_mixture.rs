@@ -10,16 +10,28 @@
 //! step. As dy is a single number, the forward pass can go there and back for a few images at a time, with dy = 1: the
 //! parameters become their gradient where they lie, and no more of them are held than of those few images.
 
-use super::Conv2d;
-use super::logistic_mixture::Levels;
 use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity};
 use crate::kernels::conv;
 use crate::kernels::logistic_mixture::{Mixture, losses_leaving_gradient};
 use crate::kernels::norm::column_sums;
+use crate::ops::Conv2d;
+use crate::ops::logistic_mixture::Levels;
 use crate::parallel::{self, with_scratch};
 use crate::simd::slice;
 use crate::tensor::Shape;
 use std::sync::Arc;
+
+/// What the op equals.
+#[cfg(test)]
+fn definition<'t>(
+    x: Var<'t>,
+    [w, b]: [Var<'t>; 2],
+    conv: Conv2d,
+    levels: Arc<[u32]>,
+    channels: usize,
+) -> Var<'t> {
+    x.conv2d(w, Some(b), conv).logistic_mixture(levels, channels).sum()
+}
 
 /// 32 MiB of parameters: some twenty images of 64x64 pixels.
 const ROOM: usize = 1 << 23;
@@ -122,11 +134,11 @@ impl<'t> Var<'t> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::conv2d::tests::reference;
-    use super::super::logistic_mixture::tests::{levels, losses};
+pub(in crate::ops) mod tests {
     use super::*;
     use crate::autograd::gradcheck::{Array64, Case, Sizes};
+    use crate::ops::conv2d::tests::reference;
+    use crate::ops::logistic_mixture::tests::{levels, losses};
 
     fn case(x: [usize; 4], kernel: usize, components: usize, channels: usize, conv: Conv2d) -> Case {
         let outputs = components * if channels == 1 { 3 } else { 10 };
@@ -140,6 +152,7 @@ pub(super) mod tests {
             levels: Levels { levels: drawn.clone(), channels },
             room: 2 * pixels * outputs,
         };
+        let of_definition = drawn.clone();
         Case::new(op, shapes, move |x| {
             let theta = reference(conv, &x[0], &x[1], Some(&x[2]));
             Array64::new([], vec![losses(&theta.data, &drawn, channels).data.iter().sum()])
@@ -148,6 +161,7 @@ pub(super) mod tests {
         // Parameters of a size that rounding them does little: log-scales of -5 would make a hundred times of it.
         .between(1, -0.25 / weights, 0.25 / weights)
         .between(2, -0.25, 0.25)
+        .defined_by(move |x| definition(x[0], [x[1], x[2]], conv, of_definition.clone(), channels))
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {

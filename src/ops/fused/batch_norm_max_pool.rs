@@ -10,13 +10,18 @@
 //! and from g on as in `batch_norm.rs`. An odd last row or column is left out of y, but counts in the statistics and
 //! has a gradient through them. z is never held: the backward pass finds the largest pixels from x.
 
-use super::batch_norm::{Gradient, gradient_of_gamma, scales};
-use super::max_pool::image;
 use crate::autograd::{Mismatch, Op, Plan, Point, Var, View, arity, require};
-use crate::kernels::norm::{self, Affine};
 use crate::kernels::norm_pool::Images;
+use crate::ops::Activation::Relu;
+use crate::ops::max_pool::image;
+use crate::ops::statistics::{Normalization, Statistics};
 use crate::parallel::with_scratch;
 use crate::tensor::Shape;
+
+/// What the op equals.
+fn definition<'t>(x: Var<'t>, weights: [Var<'t>; 2], statistics: Statistics) -> Var<'t> {
+    x.batch_norm(weights, statistics, Relu).max_pool()
+}
 
 #[derive(Clone, Copy, Debug)]
 struct BatchNormMaxPool;
@@ -32,78 +37,73 @@ impl Op for BatchNormMaxPool {
             return Err(Mismatch("x must be (batch, height, width, channels)".into()));
         };
         require!(height >= 2 && width >= 2, "an image of {height} x {width} has no 2 x 2 block");
-        require!(
-            gamma.sizes() == [channels] && beta.sizes() == [channels],
-            "gamma and beta must have {channels} numbers"
-        );
+        Statistics::OfBatch.check(x, [gamma, beta])?;
         Ok(Plan::saving([batch, height / 2, width / 2, channels], 2 * channels))
     }
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
-        let [x, gamma, beta] = [0, 1, 2].map(|i| inputs[i].data);
-        let (mean, variance) = saved.split_at_mut(gamma.len());
-        norm::mean_and_variance(x, mean, variance);
-        with_scratch(gamma.len(), |scale| {
-            scales(gamma, variance, scale);
-            let affine = Affine { mean, scale, shift: beta };
-            Images { x, size: image(inputs[0].shape), affine }.rectified_max_pool(output);
+        let x = inputs[0].data;
+        Statistics::OfBatch.write(x, saved);
+        let norm = normalization(inputs, saved);
+        with_scratch(2 * norm.columns(), |memory| {
+            let size = image(inputs[0].shape);
+            Images { x, size, affine: norm.affine(memory) }.rectified_max_pool(output);
         });
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
-        let [x, gamma, beta] = [0, 1, 2].map(|i| at.inputs[i].data);
-        let (y, dy) = (at.output.data, at.grad);
-        let channels = gamma.len();
-        let (mean, variance) = at.saved.split_at(channels);
-        let rows = x.len() / channels;
+        let (x, y, dy) = (at.inputs[0], at.output.data, at.grad);
+        let norm = normalization(at.inputs, at.saved);
+        let channels = norm.columns();
         let [dx, dgamma, dbeta] = gradients else { panic!("{} gradients of three inputs", gradients.len()) };
-        with_scratch(5 * channels, |scratch| {
-            let (scale, scratch) = scratch.split_at_mut(channels);
-            let (sums, coefficients) = scratch.split_at_mut(2 * channels);
-            scales(gamma, variance, scale);
-            let affine = Affine { mean, scale, shift: beta };
-            let images = Images { x, size: image(at.inputs[0].shape), affine };
+        with_scratch(7 * channels, |scratch| {
+            let (memory, rest) = scratch.split_at_mut(2 * channels);
+            let (sums, memory_of_coefficients) = rest.split_at_mut(2 * channels);
+            let images = Images { x: x.data, size: image(x.shape), affine: norm.affine(memory) };
             images.gradient_sums(y, dy, sums);
-            let (plain, weighted) = sums.split_at(channels);
-            if let Some(dgamma) = dgamma {
-                gradient_of_gamma(weighted, variance, 1.0, dgamma);
-            }
-            if let Some(dbeta) = dbeta {
-                dbeta.copy_from_slice(plain);
-            }
+            norm.parameter_gradients(sums, dgamma, dbeta);
             if let Some(dx) = dx {
-                let through =
-                    Gradient { mean, variance, gamma, sums }.through_statistics(rows, scale, coefficients);
-                images.input_gradient(y, dy, scale, through, dx);
+                let coefficients = norm.coefficients(sums, x.shape.rows(), memory_of_coefficients);
+                let through = coefficients.statistics.expect("statistics of the batch depend on x");
+                images.input_gradient(y, dy, coefficients.gradient, through, dx);
             }
         });
     }
 }
 
+/// By the statistics of the batch, which were saved.
+fn normalization<'a>(inputs: &[View<'a>], saved: &'a [f32]) -> Normalization<'a> {
+    let [gamma, beta] = [1, 2].map(|i| inputs[i].data);
+    Normalization { statistics: &Statistics::OfBatch, saved, gamma, beta, times: 1.0 }
+}
+
 impl<'t> Var<'t> {
-    /// Every channel of x (batch, height, width, channels) brought to mean beta and standard deviation gamma over all
-    /// pixels, rectified, and the largest of every 2x2 block of that: (batch, height / 2, width / 2, channels). What
-    /// it saved ([`Var::read_saved`]) are the means, then the biased variances.
+    /// Every channel of x (batch, height, width, channels) batch-normalised with gamma and beta, rectified, and the largest
+    /// of every 2x2 block of that: (batch, height / 2, width / 2, channels). By given statistics nothing is trained that
+    /// would have to be held, and it is one op after the other. What it saved ([`Var::read_saved`]) by those of the batch are
+    /// the means, then the biased variances.
     #[track_caller]
-    pub fn batch_norm_max_pool(self, gamma: Var<'t>, beta: Var<'t>) -> Var<'t> {
-        self.tape().apply(BatchNormMaxPool, &[self, gamma, beta])
+    pub fn batch_norm_max_pool(self, [gamma, beta]: [Var<'t>; 2], statistics: Statistics) -> Var<'t> {
+        match statistics {
+            Statistics::OfBatch => self.tape().apply(BatchNormMaxPool, &[self, gamma, beta]),
+            Statistics::Given { .. } => definition(self, [gamma, beta], statistics),
+        }
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::ops) mod tests {
     use super::*;
     use crate::autograd::gradcheck::{Array64, Case, Sizes, maximum};
     use crate::autograd::{Builder, Engine, Gradients, Init, Layout, Params, Tape};
-    use crate::ops::Activation::Relu;
-    use crate::ops::batch_norm::tests::reference;
+    use crate::ops::statistics::tests::normalized;
     use crate::rng::Stream;
 
     /// Of both signs of gamma: with a negative one the smallest x of a block counts.
     fn case(x: [usize; 4]) -> Case {
         let channels = [x[3]].into();
         Case::new(BatchNormMaxPool, [x.into(), channels, channels], move |inputs| {
-            let z = reference(Relu, &inputs[0], &inputs[1], &inputs[2]);
+            let z = normalized(&Statistics::OfBatch, Relu, &inputs[0], &inputs[1], &inputs[2]);
             Array64::build([x[0], x[1] / 2, x[2] / 2, x[3]], |[n, i, j, c]| {
                 let corners = [(0, 0), (0, 1), (1, 0), (1, 1)];
                 corners.map(|(p, q)| z.at([n, 2 * i + p, 2 * j + q, c])).into_iter().fold(0.0, maximum)
@@ -112,6 +112,7 @@ pub(super) mod tests {
         .distinct(0)
         .not_near_zero(1, -1.0, 1.0, 0.5)
         .between(2, -0.5, 0.5)
+        .defined_by(|x| definition(x[0], [x[1], x[2]], Statistics::OfBatch))
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {
@@ -180,11 +181,11 @@ pub(super) mod tests {
         let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         for x in [[3, 8, 6, 16], [4, 7, 5, 33], [9, 24, 24, 20], [1, 2, 2, 7]] {
             let (y, saved, gradients) = results(x, |x, gamma, beta| {
-                let y = x.batch_norm_max_pool(gamma, beta);
+                let y = x.batch_norm_max_pool([gamma, beta], Statistics::OfBatch);
                 (y, y.read_saved(<[f32]>::to_vec))
             });
             let (expected_y, expected_saved, expected_gradients) = results(x, |x, gamma, beta| {
-                let z = x.batch_norm(gamma, beta, Relu);
+                let z = x.batch_norm([gamma, beta], Statistics::OfBatch, Relu);
                 (z.max_pool(), z.read_saved(<[f32]>::to_vec))
             });
             assert_eq!(bits(&y), bits(&expected_y), "{x:?}");

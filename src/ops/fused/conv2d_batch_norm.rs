@@ -10,13 +10,26 @@
 //! once for the sums that the gradient of c depends on, once for that gradient, which goes on to w (and to x, where a
 //! weight lies behind it) and is never held either.
 
-use super::Conv2d;
-use super::statistics::{Normalization, Statistics};
-use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
+use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity};
 use crate::kernels::conv::{self, Windows};
 use crate::kernels::norm::{self, Activation, Coefficients};
+use crate::ops::Conv2d;
+use crate::ops::statistics::{Normalization, Statistics};
 use crate::parallel::{self, with_scratch};
 use crate::tensor::Shape;
+
+/// What the op equals.
+#[cfg(test)]
+fn definition<'t>(
+    x: Var<'t>,
+    w: Var<'t>,
+    settings: Conv2d,
+    weights: [Var<'t>; 2],
+    statistics: Statistics,
+    activation: Activation,
+) -> Var<'t> {
+    x.conv2d(w, None, settings).batch_norm(weights, statistics, activation)
+}
 
 #[derive(Clone, Debug)]
 struct Conv2dBatchNorm {
@@ -94,13 +107,8 @@ impl Op for Conv2dBatchNorm {
     fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch> {
         let [x, w, gamma, beta] = arity(inputs)?;
         let plan = self.settings.plan(&[x, w])?;
-        let columns = plan.output.columns();
-        require!(
-            gamma.sizes() == [columns] && beta.sizes() == [columns],
-            "gamma and beta must have {columns} numbers"
-        );
-        self.statistics.check(plan.output.rows(), columns)?;
-        Ok(Plan { saved: 2 * columns, ..plan })
+        self.statistics.check(plan.output, [gamma, beta])?;
+        Ok(Plan { saved: 2 * plan.output.columns(), ..plan })
     }
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
@@ -125,7 +133,7 @@ impl Op for Conv2dBatchNorm {
         };
         with_scratch(5 * columns, |scratch| {
             let (sums, memory) = scratch.split_at_mut(2 * columns);
-            layer.gradient_sums(&at.saved[..columns], sums);
+            layer.gradient_sums(norm.mean(), sums);
             norm.parameter_gradients(sums, dgamma, dbeta);
             let coefficients = norm.coefficients(sums, rows, memory);
             if let Some(dw) = dw {
@@ -166,10 +174,9 @@ impl<'t> Var<'t> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::ops) mod tests {
     use super::*;
     use crate::autograd::gradcheck::{Case, Sizes};
-    use crate::ops::batch_norm::tests::activated;
     use crate::ops::conv2d;
     use crate::ops::statistics::tests::{given, normalized};
 
@@ -182,15 +189,16 @@ pub(super) mod tests {
         activation: Activation,
     ) -> Case {
         let op = Conv2dBatchNorm { settings, statistics: statistics.clone(), activation };
-        let columns = [outputs].into();
+        let (columns, by) = ([outputs].into(), statistics.clone());
         Case::new(op, [x.into(), [kernel, kernel, x[3], outputs].into(), columns, columns], move |x| {
             let c = conv2d::tests::reference(settings, &x[0], &x[1], None);
-            let mut y = normalized(&statistics, &c, &x[2], &x[3]);
-            y.data.iter_mut().for_each(|y| *y = activated(activation, *y));
-            y
+            normalized(&by, activation, &c, &x[2], &x[3])
         })
         .between(2, 0.5, 1.5)
         .between(3, -0.5, 0.5)
+        .defined_by(move |x| {
+            definition(x[0], x[1], settings, [x[2], x[3]], statistics.clone(), activation)
+        })
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {

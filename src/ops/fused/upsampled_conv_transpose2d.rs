@@ -8,7 +8,27 @@
 
 use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
 use crate::kernels::conv::upsampled::Upsampled;
+#[cfg(test)]
+use crate::ops::ConvTranspose2d;
 use crate::tensor::Shape;
+
+/// What the op equals. A pixel becomes four by a transposed convolution of 2 x 2 pixels, every channel by itself; the weights
+/// have inputs and outputs the other way round.
+#[cfg(test)]
+fn definition<'t>(x: Var<'t>, w: Var<'t>) -> Var<'t> {
+    let [kernel, _, inputs, outputs] = w.shape().image().expect("the weights of a convolution");
+    let four = x.tape().constant([2, 2, inputs, inputs], |weights| {
+        weights.fill(0.0);
+        for tap in weights.chunks_exact_mut(inputs * inputs) {
+            tap.iter_mut().step_by(inputs + 1).for_each(|weight| *weight = 1.0);
+        }
+    });
+    let upsampled =
+        x.conv_transpose2d(four, ConvTranspose2d { stride: 2, padding: 0, output_padding: 0 });
+    let w = w.reshape([kernel * kernel, inputs, 1, outputs]).to_channels_first();
+    let w = w.reshape([kernel, kernel, outputs, inputs]);
+    upsampled.conv_transpose2d(w, ConvTranspose2d { stride: 1, padding: 0, output_padding: 0 })
+}
 
 #[derive(Clone, Copy, Debug)]
 struct UpsampledConvTranspose2d;
@@ -77,7 +97,7 @@ impl<'t> Var<'t> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::ops) mod tests {
     use super::*;
     use crate::autograd::gradcheck::{Array64, Case, Sizes};
 
@@ -109,6 +129,7 @@ pub(super) mod tests {
     fn case(x: [usize; 4], kernel: usize, outputs: usize) -> Case {
         let shapes = [x.into(), [kernel, kernel, x[3], outputs].into()];
         Case::new(UpsampledConvTranspose2d, shapes, |x| reference(&x[0], &x[1]))
+            .defined_by(|x| definition(x[0], x[1]))
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {

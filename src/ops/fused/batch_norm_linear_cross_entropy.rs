@@ -11,14 +11,26 @@
 //! classes this is the end of the decoder and its likelihood. Neither h nor the logits are ever held, and the forward
 //! pass computes the gradients up to the factor dy, a single number (`kernels/linear_softmax.rs`).
 
-use super::batch_norm::{Gradient, gradient_of_gamma, scales};
 use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
 use crate::kernels::linear_softmax::{Gradients, Layer};
-use crate::kernels::norm::{self, Affine};
+use crate::kernels::norm;
+use crate::ops::Activation::Relu;
+use crate::ops::statistics::{Normalization, Statistics};
 use crate::parallel::with_scratch;
 use crate::simd::slice;
 use crate::tensor::Shape;
 use std::sync::Arc;
+
+/// What the op equals.
+fn definition<'t>(
+    x: Var<'t>,
+    weights: [Var<'t>; 2],
+    statistics: Statistics,
+    [w, b]: [Var<'t>; 2],
+    labels: Arc<[u32]>,
+) -> Var<'t> {
+    x.batch_norm(weights, statistics, Relu).linear(w, Some(b)).cross_entropy(labels).sum()
+}
 
 #[derive(Clone)]
 struct BatchNormLinearCrossEntropy(Arc<[u32]>);
@@ -33,8 +45,7 @@ impl std::fmt::Debug for BatchNormLinearCrossEntropy {
 /// What the forward pass leaves behind the draft of dx (g for dy = 1): the statistics, two sums for each column, and the
 /// gradients of w and b for dy = 1.
 struct Saved<T> {
-    mean: T,
-    variance: T,
+    statistics: T,
     sums: T,
     w: T,
     b: T,
@@ -43,12 +54,11 @@ struct Saved<T> {
 impl<T> Saved<T> {
     /// Cuts `memory` with a function that splits a slice in two.
     fn cut(memory: T, inputs: usize, classes: usize, split: impl Fn(T, usize) -> (T, T)) -> Self {
-        let (mean, rest) = split(memory, inputs);
-        let (variance, rest) = split(rest, inputs);
+        let (statistics, rest) = split(memory, 2 * inputs);
         let (sums, rest) = split(rest, 2 * inputs);
         let (w, rest) = split(rest, inputs * classes);
         let (b, _) = split(rest, classes);
-        Saved { mean, variance, sums, w, b }
+        Saved { statistics, sums, w, b }
     }
 }
 
@@ -60,18 +70,13 @@ impl Op for BatchNormLinearCrossEntropy {
     fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch> {
         let [x, gamma, beta, w, b] = arity(inputs)?;
         require!(x.rank() == 2 && w.rank() == 2, "x and w must be matrices");
-        require!(x.rows() >= 2, "x needs at least 2 rows to have a variance");
         require!(x.columns() == w.rows(), "x has {} columns, w has {} rows", x.columns(), w.rows());
-        let columns = x.columns();
-        require!(
-            gamma.sizes() == [columns] && beta.sizes() == [columns],
-            "gamma and beta must have {columns} numbers"
-        );
+        Statistics::OfBatch.check(x, [gamma, beta])?;
         require!(b.sizes() == [w.columns()], "b must have {} numbers", w.columns());
         require!(x.rows() == self.0.len(), "{} rows for {} labels", x.rows(), self.0.len());
         let largest = self.0.iter().max().copied().unwrap_or(0) as usize;
         require!(largest < w.columns(), "label {largest} with {} classes", w.columns());
-        let saved = x.len() + 4 * columns + w.len() + b.len();
+        let saved = x.len() + 4 * x.columns() + w.len() + b.len();
         Ok(Plan { draft: true, ..Plan::saving(Shape::SCALAR, saved) })
     }
 
@@ -79,11 +84,11 @@ impl Op for BatchNormLinearCrossEntropy {
         let [x, gamma, beta, w, b] = [0, 1, 2, 3, 4].map(|i| inputs[i].data);
         let (draft, saved) = saved.split_at_mut(x.len());
         let saved = Saved::cut(saved, gamma.len(), b.len(), <[f32]>::split_at_mut);
-        norm::mean_and_variance(x, saved.mean, saved.variance);
-        with_scratch(gamma.len() + self.0.len(), |scratch| {
-            let (scale, losses) = scratch.split_at_mut(gamma.len());
-            scales(gamma, saved.variance, scale);
-            let affine = Affine { mean: saved.mean, scale, shift: beta };
+        Statistics::OfBatch.write(x, saved.statistics);
+        let norm = normalization([gamma, beta], saved.statistics, 1.0);
+        with_scratch(2 * gamma.len() + self.0.len(), |scratch| {
+            let (memory, losses) = scratch.split_at_mut(2 * gamma.len());
+            let affine = norm.affine(memory);
             let mut gradients = Gradients { normalized: draft, sums: saved.sums, w: saved.w, b: saved.b };
             Layer { affine, w, b, labels: &self.0 }.losses_and_gradients(x, losses, &mut gradients);
             output[0] = slice::sum_f64(losses) as f32;
@@ -91,24 +96,21 @@ impl Op for BatchNormLinearCrossEntropy {
     }
 
     fn backward(&self, at: Point<'_>, gradients: &mut [Option<&mut [f32]>]) {
-        let [x, gamma, classes] = [at.inputs[0].data, at.inputs[1].data, at.inputs[4].data];
+        let [x, gamma, beta, classes] = [0, 1, 2, 4].map(|i| at.inputs[i].data);
         let (columns, dy) = (gamma.len(), at.grad[0]);
         let saved = Saved::cut(at.saved, columns, classes.len(), <[f32]>::split_at);
-        let (mean, variance, sums) = (saved.mean, saved.variance, saved.sums);
+        let norm = normalization([gamma, beta], saved.statistics, dy);
         let [dx, dgamma, dbeta, dw, db] = gradients else {
             panic!("{} gradients of five inputs", gradients.len())
         };
         if let Some(dx) = dx {
             with_scratch(3 * columns, |memory| {
                 let rows = x.len() / columns;
-                let coefficients = Gradient { mean, variance, gamma, sums }.coefficients(rows, dy, memory);
-                norm::finish_input_gradient(x, coefficients, dx);
+                norm::finish_input_gradient(x, norm.coefficients(saved.sums, rows, memory), dx);
             });
         }
-        if let Some(dgamma) = dgamma {
-            gradient_of_gamma(&sums[columns..], variance, dy, dgamma);
-        }
-        for (slot, ready) in [(dbeta, &sums[..columns]), (dw, saved.w), (db, saved.b)] {
+        norm.parameter_gradients(saved.sums, dgamma, dbeta);
+        for (slot, ready) in [(dw, saved.w), (db, saved.b)] {
             if let Some(slot) = slot {
                 slot.iter_mut().zip(ready).for_each(|(to, from)| *to = dy * from);
             }
@@ -128,42 +130,46 @@ impl Op for BatchNormLinearCrossEntropy {
     }
 }
 
+/// By the statistics of the batch, which were saved, and a factor.
+fn normalization<'a>([gamma, beta]: [&'a [f32]; 2], saved: &'a [f32], times: f32) -> Normalization<'a> {
+    Normalization { statistics: &Statistics::OfBatch, saved, gamma, beta, times }
+}
+
 impl<'t> Var<'t> {
     /// The sum over the rows of the cross-entropy, in nats, of the logits h w + b with the labels, where h is x
     /// (rows, inputs) batch-normalised with gamma and beta (inputs) and rectified; w is (inputs, classes), b (classes).
-    /// What it saved ([`Var::read_saved`]) begins with the means, then the biased variances.
+    /// By given statistics nothing is trained, no gradient needs to be ready, and it is one op after the other. What it saved
+    /// ([`Var::read_saved`]) by those of the batch begins with the means, then the biased variances.
     #[track_caller]
     pub fn batch_norm_linear_cross_entropy(
         self,
         [gamma, beta]: [Var<'t>; 2],
+        statistics: Statistics,
         [weight, bias]: [Var<'t>; 2],
         labels: impl Into<Arc<[u32]>>,
     ) -> Var<'t> {
-        let op = BatchNormLinearCrossEntropy(labels.into());
-        self.tape().apply(op, &[self, gamma, beta, weight, bias])
+        let labels = labels.into();
+        match statistics {
+            Statistics::OfBatch => {
+                let op = BatchNormLinearCrossEntropy(labels);
+                self.tape().apply(op, &[self, gamma, beta, weight, bias])
+            }
+            Statistics::Given { .. } => definition(self, [gamma, beta], statistics, [weight, bias], labels),
+        }
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::ops) mod tests {
     use super::*;
-    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes, labels, maximum};
-    use crate::ops::EPSILON;
+    use crate::autograd::gradcheck::{Array64, Case, EDGE_SIZES, Sizes, labels};
+    use crate::ops::statistics::tests::normalized;
 
     /// The loss of every row.
     fn reference(x: &[Array64], labels: &[u32], [rows, inputs, classes]: [usize; 3]) -> Array64 {
-        let mut h = vec![vec![0.0; inputs]; rows];
-        for c in 0..inputs {
-            let column: Vec<f64> = (0..rows).map(|r| x[0].at([r, c])).collect();
-            let mean = column.iter().sum::<f64>() / rows as f64;
-            let variance = column.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / rows as f64;
-            for (h, v) in h.iter_mut().zip(&column) {
-                let u = (v - mean) / (variance + f64::from(EPSILON)).sqrt();
-                h[c] = maximum(x[1].at([c]) * u + x[2].at([c]), 0.0);
-            }
-        }
+        let h = normalized(&Statistics::OfBatch, Relu, &x[0], &x[1], &x[2]);
         let loss = |r: usize| {
-            let logit = |c: usize| x[4].at([c]) + (0..inputs).map(|i| h[r][i] * x[3].at([i, c])).sum::<f64>();
+            let logit = |c: usize| x[4].at([c]) + (0..inputs).map(|i| h.at([r, i]) * x[3].at([i, c])).sum::<f64>();
             let logits: Vec<f64> = (0..classes).map(logit).collect();
             let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = logits.iter().map(|l| (l - largest).exp()).sum();
@@ -181,8 +187,12 @@ pub(super) mod tests {
             [inputs, classes].into(),
             [classes].into(),
         ];
-        let op = BatchNormLinearCrossEntropy(labels.clone());
-        Case::new(op, shapes, move |x| reference(x, &labels, [rows, inputs, classes])).total()
+        let (op, of_rows) = (BatchNormLinearCrossEntropy(labels.clone()), labels.clone());
+        Case::new(op, shapes, move |x| reference(x, &of_rows, [rows, inputs, classes])).total().defined_by(
+            move |x| {
+                definition(x[0], [x[1], x[2]], Statistics::OfBatch, [x[3], x[4]], labels.clone())
+            },
+        )
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {

@@ -10,13 +10,30 @@
 //! from. Here it is never held: each thread makes the part that it is about to multiply, in its cache, forward and again
 //! for dw; and the sign of z, which is all that g needs, is found from x.
 
-use super::statistics::{Normalization, Statistics};
-use super::{Conv2d, ConvTranspose2d};
-use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity, require};
+use crate::autograd::{Mismatch, MultiplyAdds, Op, Pass, Plan, Point, Var, View, arity};
 use crate::kernels::conv::{self, Images};
 use crate::kernels::norm::{self, Activation};
+use crate::ops::statistics::{Normalization, Statistics};
+use crate::ops::{Conv2d, ConvTranspose2d};
 use crate::parallel::with_scratch;
 use crate::tensor::Shape;
+
+/// What the op equals.
+#[cfg(test)]
+fn definition<'t>(
+    x: Var<'t>,
+    weights: [Var<'t>; 2],
+    statistics: Statistics,
+    activation: Activation,
+    w: Var<'t>,
+    product: Product,
+) -> Var<'t> {
+    let z = x.batch_norm(weights, statistics, activation);
+    match product {
+        Product::Plain(settings) => z.conv2d(w, None, settings),
+        Product::Transposed(settings) => z.conv_transpose2d(w, settings),
+    }
+}
 
 /// What an image is multiplied by its weights in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +99,9 @@ impl Op for BatchNormConv2d {
 
     fn plan(&self, inputs: &[Shape]) -> Result<Plan, Mismatch> {
         let [x, gamma, beta, w] = arity(inputs)?;
-        let columns = x.columns();
-        require!(
-            gamma.sizes() == [columns] && beta.sizes() == [columns],
-            "gamma and beta must have {columns} numbers"
-        );
-        self.statistics.check(x.rows(), columns)?;
+        self.statistics.check(x, [gamma, beta])?;
         let plan = self.product.as_op().plan(&[x, w])?;
-        Ok(Plan { saved: 2 * columns, ..plan })
+        Ok(Plan { saved: 2 * x.columns(), ..plan })
     }
 
     fn forward(&self, inputs: &[View<'_>], output: &mut [f32], saved: &mut [f32]) {
@@ -167,10 +179,9 @@ impl<'t> Var<'t> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::ops) mod tests {
     use super::*;
-    use crate::autograd::gradcheck::{Array64, Case, Sizes};
-    use crate::ops::batch_norm::tests::activated;
+    use crate::autograd::gradcheck::{Case, Sizes};
     use crate::ops::statistics::tests::{given, normalized};
     use crate::ops::{conv_transpose2d, conv2d};
 
@@ -183,15 +194,13 @@ pub(super) mod tests {
         activation: Activation,
     ) -> Case {
         let op = BatchNormConv2d { statistics: statistics.clone(), activation, product };
-        let columns = Shape::from([x[3]]);
+        let (columns, by) = (Shape::from([x[3]]), statistics.clone());
         let w = match product {
             Product::Plain(_) => [kernel, kernel, x[3], outputs],
             Product::Transposed(_) => [kernel, kernel, outputs, x[3]],
         };
         Case::new(op, [x.into(), columns, columns, w.into()], move |x| {
-            let z = normalized(&statistics, &x[0], &x[1], &x[2]);
-            let data = z.data.iter().map(|&z| activated(activation, z)).collect();
-            let z = Array64::new(z.shape, data);
+            let z = normalized(&by, activation, &x[0], &x[1], &x[2]);
             match product {
                 Product::Plain(op) => conv2d::tests::reference(op, &z, &x[3], None),
                 Product::Transposed(op) => conv_transpose2d::tests::reference(op, &z, &x[3]),
@@ -199,6 +208,9 @@ pub(super) mod tests {
         })
         .between(1, 0.5, 1.5)
         .between(2, -0.5, 0.5)
+        .defined_by(move |x| {
+            definition(x[0], [x[1], x[2]], statistics.clone(), activation, x[3], product)
+        })
     }
 
     fn plain(stride: usize, padding: usize) -> Product {
@@ -224,6 +236,7 @@ pub(super) mod tests {
             // Where windows would be read as they lie, were they not normalised first.
             case([2, 10, 12, 2], 3, 6, plain(1, 0), batch(), LeakyRelu),
             case([2, 4, 5, 18], 3, 7, plain(1, 1), given(18), LeakyRelu),
+            case([2, 4, 5, 3], 3, 7, plain(1, 1), given(3), Relu),
         ]
     }
 
