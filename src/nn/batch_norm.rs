@@ -1,9 +1,8 @@
 //! Batch normalisation with running statistics.
 
-use super::{Conv, Features};
+use super::Features;
 use crate::autograd::{Builder, Init, Layout, Param, Params, Tape, Var};
-use crate::ops::Activation;
-use crate::ops::{EPSILON, Product, Statistics};
+use crate::ops::{Activation, Conv2d, EPSILON, Product, Statistics};
 use std::sync::Arc;
 
 /// How much of a new batch enters the running statistics: PyTorch's default, used by the published models.
@@ -107,16 +106,17 @@ impl BatchNorm {
         y
     }
 
-    /// activation(norm(conv(x))), without holding conv(x): for a first layer of images of few channels.
+    /// activation(norm(x * weight)), without holding the convolution: for a first layer of images of few channels.
     #[track_caller]
-    pub fn after<'t>(&self, conv: &Conv, x: Var<'t>, activation: Activation) -> Var<'t> {
-        let tape = x.tape();
-        if conv.bias.is_some() {
-            return self.forward(conv.forward(x), activation);
-        }
-        let weight = tape.param(conv.weight);
-        let y =
-            x.conv2d_batch_norm(weight, conv.settings, self.weights(tape), self.statistics(tape), activation);
+    pub(super) fn of_conv2d<'t>(
+        &self,
+        x: Var<'t>,
+        weight: Var<'t>,
+        settings: Conv2d,
+        activation: Activation,
+    ) -> Var<'t> {
+        let (weights, statistics) = (self.weights(x.tape()), self.statistics(x.tape()));
+        let y = x.conv2d_batch_norm(weight, settings, weights, statistics, activation);
         self.observe(y, y.shape().rows());
         y
     }
@@ -196,9 +196,9 @@ fn average(old: &[f32], x: &[f32], factor: f32, new: &mut [f32]) {
 mod tests {
     use super::*;
     use crate::autograd::{Engine, Gradients, Role};
-    use crate::nn::{Bias, BlockConvolution, ConvTranspose};
+    use crate::nn::{Bias, BlockConvolution, Conv, ConvTranspose};
     use crate::ops::Activation::{Identity, LeakyRelu};
-    use crate::ops::{Conv2d, ConvTranspose2d};
+    use crate::ops::ConvTranspose2d;
     use crate::rng::Stream;
     use crate::tensor::{Shape, Tensor};
 
@@ -243,7 +243,7 @@ mod tests {
         }
 
         fn fused<'t>(&self, x: Var<'t>) -> Var<'t> {
-            let x = self.first.1.after(&self.first.0, x, LeakyRelu);
+            let x = self.first.0.forward_then(&self.first.1, x, LeakyRelu);
             let [(conv1, norm1), (conv2, norm2)] = &self.same;
             let h = conv2.forward_normalized(norm1, conv1.forward(x), LeakyRelu);
             let x = norm2.residual(h, x, None, TIMES, LeakyRelu);

@@ -2,7 +2,7 @@
 
 use super::{BatchNorm, Bias};
 use crate::autograd::{Builder, Init, Layout, Param, Tape, Var};
-use crate::ops::{Conv2d, ConvTranspose2d};
+use crate::ops::{Activation, Conv2d, ConvTranspose2d};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
@@ -52,6 +52,15 @@ impl Conv {
         let tape = x.tape();
         let bias = self.bias.map(|bias| tape.param(bias));
         x.conv2d(tape.param(self.weight), bias, self.settings)
+    }
+
+    /// activation(norm(conv(x))), without holding conv(x) where the layer has no bias.
+    #[track_caller]
+    pub fn forward_then<'t>(&self, norm: &BatchNorm, x: Var<'t>, activation: Activation) -> Var<'t> {
+        match self.bias {
+            Some(_) => norm.forward(self.forward(x), activation),
+            None => norm.of_conv2d(x, x.tape().param(self.weight), self.settings, activation),
+        }
     }
 
     /// What `next` makes of the outputs of this layer. With nothing between them the two are one convolution:

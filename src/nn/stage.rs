@@ -78,7 +78,7 @@ impl Stage {
     pub fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
         match self {
             Stage::ConvNormPool(conv, norm) => norm.rectified_max_pool(conv.forward(x)),
-            Stage::ConvNormActivate(conv, norm, activation) => norm.after(conv, x, *activation),
+            Stage::ConvNormActivate(conv, norm, activation) => conv.forward_then(norm, x, *activation),
             Stage::Residual(block) => block.forward(x),
             Stage::Linear(linear) => linear.forward(flat(x)),
             Stage::LinearNormActivate(linear, norm, activation) => {

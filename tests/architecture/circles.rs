@@ -2,9 +2,6 @@
 
 use super::{Source, breaches_in};
 
-/// Files that may use each other, until one of them has what both need.
-const CIRCLES_ALLOWED: &[[&str; 2]] = &[["nn/batch_norm.rs", "nn/conv.rs"]];
-
 impl Source {
     /// What is shown here of other modules' items, `pub use`: its name here, and its path.
     fn shown(&self) -> Vec<(String, Vec<String>)> {
@@ -68,12 +65,7 @@ pub(super) fn breaches(sources: &[Source], found: &mut Vec<String>) {
             let mut files: Vec<usize> = source.used().into_iter().filter_map(&file_of).collect();
             files.retain(|&file| {
                 let (here, there) = (&source.module, &sources[file].module);
-                let is_allowed = |pair: &&[&str; 2]| {
-                    pair.contains(&source.path.as_str()) && pair.contains(&sources[file].path.as_str())
-                };
-                !here.starts_with(there)
-                    && !there.starts_with(here)
-                    && !CIRCLES_ALLOWED.iter().any(|pair| is_allowed(&pair))
+                !here.starts_with(there) && !there.starts_with(here)
             });
             files
         })
