@@ -264,45 +264,56 @@ impl Case {
     /// # Errors
     /// Which one failed and how.
     pub fn check(&self, seed: u64) -> Result<(), String> {
-        let label = self.label();
-        let fail = |what: &str, how: String| Err(format!("{label}: {what}: {how}"));
         let shapes: Vec<Shape> = self.inputs.iter().map(|i| i.shape).collect();
-        let plan = match self.op.plan(&shapes) {
-            Ok(plan) => plan,
-            Err(mismatch) => return fail("plan", mismatch.0),
-        };
+        let plan =
+            self.op.plan(&shapes).map_err(|mismatch| format!("{}: plan: {}", self.label(), mismatch.0))?;
         let inputs = self.draw(seed);
         let wide: Vec<Array64> = inputs
             .iter()
             .map(|t| Array64::new(t.shape(), t.data().iter().map(|&x| f64::from(x)).collect()))
             .collect();
         let upstream = direction(seed, "upstream", plan.output.len());
+        let result = self.run(plan, &inputs, &upstream, &vec![true; inputs.len()]);
+        self.check_values(plan, &wide, &result)
+            .and_then(|scale| self.check_slopes(seed, &wide, &upstream, scale, &result))
+            .and_then(|()| self.check_bits(plan, &inputs, &upstream, &result))
+            .map_err(|how| format!("{}: {how}", self.label()))
+    }
 
-        // 1 and 5: forward.
-        let mut expected = (self.reference)(&wide);
+    /// 1 and 5: the output. The largest of its numbers.
+    fn check_values(&self, plan: Plan, wide: &[Array64], result: &Pass) -> Result<f64, String> {
+        let mut expected = (self.reference)(wide);
         if self.total {
             expected = Array64::new(Shape::SCALAR, vec![expected.data.iter().sum()]);
         }
         if expected.shape != plan.output {
-            return fail("plan", format!("output {}, the reference has {}", plan.output, expected.shape));
+            return Err(format!("plan: output {}, the reference has {}", plan.output, expected.shape));
         }
-        let all = vec![true; inputs.len()];
-        let result = self.run(plan, &inputs, &upstream, &all);
         let scale = expected.data.iter().fold(self.unit, |largest: f64, x| largest.max(x.abs()));
         for (i, (&got, &want)) in result.output.iter().zip(&expected.data).enumerate() {
             let error = (f64::from(got) - want).abs();
             if error.is_nan() || error > TOLERANCE * scale {
-                return fail("forward", format!("element {i} is {got}, the reference says {want}"));
+                return Err(format!("forward: element {i} is {got}, the reference says {want}"));
             }
         }
+        Ok(scale)
+    }
 
-        // 2: backward against the central difference of the reference, one input at a time.
+    /// 2: the gradients against the central difference of the reference, one input at a time.
+    fn check_slopes(
+        &self,
+        seed: u64,
+        wide: &[Array64],
+        upstream: &[f32],
+        scale: f64,
+        result: &Pass,
+    ) -> Result<(), String> {
         for (k, input) in self.inputs.iter().enumerate() {
             let Some(gradient) = &result.gradients[k] else {
-                return fail("backward", format!("no gradient {k}"));
+                return Err(format!("backward: no gradient {k}"));
             };
             if let Some(i) = gradient.iter().position(|g| !g.is_finite()) {
-                return fail("backward", format!("gradient {k} is {} at {i}", gradient[i]));
+                return Err(format!("backward: gradient {k} is {} at {i}", gradient[i]));
             }
             for trial in 0..3 {
                 // Dense directions see every element at once; a single one shows where an index is wrong.
@@ -318,7 +329,7 @@ impl Case {
                 };
                 let h = 1e-5;
                 let moved = |sign: f64| {
-                    let mut wide = wide.clone();
+                    let mut wide = wide.to_vec();
                     for (x, s) in wide[k].data.iter_mut().zip(&step) {
                         *x += sign * h * s;
                     }
@@ -337,48 +348,49 @@ impl Case {
                 let noise = 1e-11 / h * scale * 1e-3;
                 let room = TOLERANCE * (mass.max(terms) + largest) + noise;
                 if (slope - ours).abs().is_nan() || (slope - ours).abs() > room {
-                    return fail(
-                        "backward",
-                        format!("input {k}, direction {trial}: {ours}, the reference says {slope}"),
-                    );
+                    return Err(format!(
+                        "backward: input {k}, direction {trial}: {ours}, the reference says {slope}"
+                    ));
                 }
             }
         }
+        Ok(())
+    }
 
-        // 3: instruction sets.
+    /// 3, 4 and 6: the same bits on every instruction set, with every number of threads, and of each gradient alone.
+    fn check_bits(
+        &self,
+        plan: Plan,
+        inputs: &[Tensor],
+        upstream: &[f32],
+        result: &Pass,
+    ) -> Result<(), String> {
+        let all = vec![true; inputs.len()];
+        let same = |other: &Pass, how: String| match result.difference(other) {
+            Some(difference) => Err(format!("{how}: {difference}")),
+            None => Ok(()),
+        };
         {
             let _guard = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
             let before = Isa::current();
             for &isa in Isa::supported() {
                 isa.choose();
-                let other = self.run(plan, &inputs, &upstream, &all);
+                let other = self.run(plan, inputs, upstream, &all);
                 before.choose();
-                if let Some(difference) = result.difference(&other) {
-                    return fail(&format!("on {}", isa.name()), difference);
-                }
+                same(&other, format!("on {}", isa.name()))?;
             }
         }
-
-        // 4: threads.
         for threads in [1, 2, 3, 4, 7] {
-            let other = with_threads(threads, || self.run(plan, &inputs, &upstream, &all));
-            if let Some(difference) = result.difference(&other) {
-                return fail(&format!("on {threads} threads"), difference);
-            }
+            let other = with_threads(threads, || self.run(plan, inputs, upstream, &all));
+            same(&other, format!("on {threads} threads"))?;
         }
-
-        // 6: each input alone.
-        if inputs.len() > 1 {
-            for k in 0..inputs.len() {
-                let alone: Vec<bool> = (0..inputs.len()).map(|i| i == k).collect();
-                let mut other = self.run(plan, &inputs, &upstream, &alone);
-                for (i, gradient) in result.gradients.iter().enumerate().filter(|&(i, _)| i != k) {
-                    other.gradients[i].clone_from(gradient);
-                }
-                if let Some(difference) = result.difference(&other) {
-                    return fail(&format!("with the gradient of input {k} alone"), difference);
-                }
+        for k in (0..inputs.len()).filter(|_| inputs.len() > 1) {
+            let alone: Vec<bool> = (0..inputs.len()).map(|i| i == k).collect();
+            let mut other = self.run(plan, inputs, upstream, &alone);
+            for (i, gradient) in result.gradients.iter().enumerate().filter(|&(i, _)| i != k) {
+                other.gradients[i].clone_from(gradient);
             }
+            same(&other, format!("with the gradient of input {k} alone"))?;
         }
         Ok(())
     }

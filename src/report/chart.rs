@@ -59,7 +59,7 @@ impl Chart {
     /// Adds a line through points `[x, y]` in the given order, above the lines before it.
     ///
     /// A point with a value that is not finite (or beyond 1e300) is not drawn; among pixels it leaves a gap, and a point
-    /// without neighbours is a dot. A series without a name is not in the legend.
+    /// without neighbours is a dot, and a series without a name is not in the legend.
     #[must_use]
     pub fn series(mut self, name: impl Into<String>, colour: Colour, points: Vec<[f64; 2]>) -> Self {
         self.series.push(Series { name: name.into(), colour, points, marks: vec![] });

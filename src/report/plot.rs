@@ -74,7 +74,7 @@ impl Chart {
 
     fn layout(&self) -> PlotLayout {
         let mut legend = Vec::new();
-        for series in self.series.iter().filter(|series| !series.name.trim().is_empty()) {
+        for series in self.series.iter().filter(|series| !series.name.is_empty()) {
             legend.push((Paragraph::new(&series.name, text::width(NAME_LETTERS)), series.colour));
         }
         let names = [

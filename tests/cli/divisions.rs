@@ -121,7 +121,7 @@ fn a_run_keeps_its_division_whatever_becomes_of_its_folder() {
 fn forget_division(here: &Folder) {
     let mut result: Value = serde_json::from_slice(&here.read("run/result.json")).unwrap();
     for seal in ["division_sha256", "result_sha256"] {
-        result.as_object_mut().unwrap().remove(seal).unwrap();
+        result.as_object_mut().unwrap().remove(seal);
     }
     fs::write(here.join("run/result.json"), result.to_string()).unwrap();
 }

@@ -25,7 +25,9 @@ fn with_weights(here: &Folder, from: &str, to: &str, change: impl Fn(&str, f32) 
     let path = here.join(&format!("{to}/result.json"));
     let sha256 = |run: &str| sha256_hex(&here.read(&format!("{run}/best.safetensors")));
     let result = text(&fs::read(&path).unwrap()).replace(&sha256(from), &sha256(to));
-    fs::write(&path, result).unwrap();
+    let mut result: Value = serde_json::from_str(&result).unwrap();
+    result.as_object_mut().unwrap().remove("result_sha256");
+    fs::write(&path, result.to_string()).unwrap();
 }
 
 fn change_weights(from: &Path, to: &Path, change: impl Fn(&str, f32) -> f32) {

@@ -169,7 +169,7 @@ fn a_run_without_a_limit_marks_nothing_and_says_so() {
         let output = here.run(&[&["predict", "run", "one.png"], arguments].concat());
         assert!(output.status.success());
         let said = text(&output.stderr);
-        let start = "diva: no image is marked as unlike the training images: there is no run/unlike.json";
+        let start = "diva: no image is marked as unlike the training images: run/unlike.json is gone: result.json knows one";
         assert!(said.starts_with(start) && said.lines().count() == 1, "{said}");
         let out = text(&output.stdout);
         assert!(!out.contains("unlike") && !out.contains("elbo"), "{out}");

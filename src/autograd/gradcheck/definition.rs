@@ -6,7 +6,6 @@ use crate::tensor::Shape;
 
 impl Case {
     /// The op equals what this makes of its inputs by other ops.
-    #[must_use]
     pub fn defined_by(
         mut self,
         definition: impl for<'t> Fn(&[Var<'t>]) -> Var<'t> + Send + Sync + 'static,

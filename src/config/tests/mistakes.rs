@@ -197,10 +197,10 @@ fn every_mistake_in_a_file_has_its_sentence() {
     // What is wrong with a key alone names its file; what is wrong with several need not be of the file.
     let first = of_file(rows[0].0).unwrap_err();
     assert_eq!(first, Error::request(format!("run.toml: {}", rows[0].1)));
-    assert_refused(&rows, |text| of_file(text).map(drop).map_err(without_file));
+    assert_refused(&rows, |text| of_file(text).map(drop).map_err(|error| without_file(&error)));
 }
 
-fn without_file(error: Error) -> Error {
+fn without_file(error: &Error) -> Error {
     let sentence = error.to_string();
     Error::request(sentence.strip_prefix("run.toml: ").unwrap_or(&sentence))
 }

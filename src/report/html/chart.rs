@@ -81,8 +81,7 @@ pub fn svg(chart: &Chart) -> String {
         }
     }
     svg += "</svg>\n";
-    let named = series.iter().filter(|series| !series.name.trim().is_empty());
-    svg + &legend(named.map(|series| (series.name.as_str(), series.colour)))
+    svg + &legend(series.iter().map(|series| (series.name.as_str(), series.colour)))
 }
 
 /// A scatter plot of points with labels: square, without axes, as the directions of such a plot have no unit. `sheet` is
