@@ -218,7 +218,8 @@ pub(super) mod tests {
         let (mut y, mut saved) = (vec![0.0; x.len()], vec![0.0; 4]);
         op.forward(&views, &mut y, &mut saved);
         let (mut dx, mut dgamma) = (vec![0.0; x.len()], vec![0.0; 2]);
-        let at = Point { inputs: &views, output: View { shape: shapes[0], data: &y }, saved: &saved, grad: dy };
+        let at =
+            Point { inputs: &views, output: View { shape: shapes[0], data: &y }, saved: &saved, grad: dy };
         op.backward(at, &mut [Some(&mut dx), Some(&mut dgamma), None]);
         [dx, dgamma]
     }

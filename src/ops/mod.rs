@@ -1,4 +1,4 @@
-//! Differentiable operations, one file each: equation, forward, backward, f64 reference, cases. Those in [`fused`] do the
+//! Differentiable operations, one file each: equation, forward, backward, f64 reference, cases. Those in `fused` do the
 //! work of several.
 //!
 //! Adding one is a file here and a word in the table below. A file of the table must have `cases()` (fixed shapes,

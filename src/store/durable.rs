@@ -39,7 +39,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// a link is refused.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_own(path: &Path, bytes: &[u8]) -> Result<()> {
     own(path).and_then(|()| put(path, bytes)).map_err(|cause| Error::writing(path, &cause))
 }

@@ -208,9 +208,7 @@ pub(in crate::ops) mod tests {
         })
         .between(1, 0.5, 1.5)
         .between(2, -0.5, 0.5)
-        .defined_by(move |x| {
-            definition(x[0], [x[1], x[2]], statistics.clone(), activation, x[3], product)
-        })
+        .defined_by(move |x| definition(x[0], [x[1], x[2]], statistics.clone(), activation, x[3], product))
     }
 
     fn plain(stride: usize, padding: usize) -> Product {

@@ -169,7 +169,8 @@ pub(in crate::ops) mod tests {
     fn reference(x: &[Array64], labels: &[u32], [rows, inputs, classes]: [usize; 3]) -> Array64 {
         let h = normalized(&Statistics::OfBatch, Relu, &x[0], &x[1], &x[2]);
         let loss = |r: usize| {
-            let logit = |c: usize| x[4].at([c]) + (0..inputs).map(|i| h.at([r, i]) * x[3].at([i, c])).sum::<f64>();
+            let logit =
+                |c: usize| x[4].at([c]) + (0..inputs).map(|i| h.at([r, i]) * x[3].at([i, c])).sum::<f64>();
             let logits: Vec<f64> = (0..classes).map(logit).collect();
             let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = logits.iter().map(|l| (l - largest).exp()).sum();
@@ -189,9 +190,7 @@ pub(in crate::ops) mod tests {
         ];
         let (op, of_rows) = (BatchNormLinearCrossEntropy(labels.clone()), labels.clone());
         Case::new(op, shapes, move |x| reference(x, &of_rows, [rows, inputs, classes])).total().defined_by(
-            move |x| {
-                definition(x[0], [x[1], x[2]], Statistics::OfBatch, [x[3], x[4]], labels.clone())
-            },
+            move |x| definition(x[0], [x[1], x[2]], Statistics::OfBatch, [x[3], x[4]], labels.clone()),
         )
     }
 

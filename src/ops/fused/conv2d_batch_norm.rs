@@ -196,9 +196,7 @@ pub(in crate::ops) mod tests {
         })
         .between(2, 0.5, 1.5)
         .between(3, -0.5, 0.5)
-        .defined_by(move |x| {
-            definition(x[0], x[1], settings, [x[2], x[3]], statistics.clone(), activation)
-        })
+        .defined_by(move |x| definition(x[0], x[1], settings, [x[2], x[3]], statistics.clone(), activation))
     }
 
     pub(in crate::ops) fn cases() -> Vec<Case> {

@@ -23,8 +23,7 @@ fn definition<'t>(x: Var<'t>, w: Var<'t>) -> Var<'t> {
             tap.iter_mut().step_by(inputs + 1).for_each(|weight| *weight = 1.0);
         }
     });
-    let upsampled =
-        x.conv_transpose2d(four, ConvTranspose2d { stride: 2, padding: 0, output_padding: 0 });
+    let upsampled = x.conv_transpose2d(four, ConvTranspose2d { stride: 2, padding: 0, output_padding: 0 });
     let w = w.reshape([kernel * kernel, inputs, 1, outputs]).to_channels_first();
     let w = w.reshape([kernel, kernel, outputs, inputs]);
     upsampled.conv_transpose2d(w, ConvTranspose2d { stride: 1, padding: 0, output_padding: 0 })
