@@ -66,7 +66,8 @@ impl<const TAPS: usize, const TILE: usize> Kernel for EvaluateImages<'_, TAPS, T
                             s.splat(0.0)
                         }
                     },
-                    interpolate_transposed,
+                    #[inline(always)]
+                    |s, numbers| interpolate_transposed(s, numbers),
                     0..POINTS,
                     #[inline(always)]
                     |p, q, value| {
@@ -101,7 +102,8 @@ impl<const TAPS: usize, const TILE: usize> Kernel for EvaluateImagesTransposed<'
                     s,
                     #[inline(always)]
                     |p, q| load(s, self.values, ((p * POINTS + q) * count + tile) * channels + c),
-                    interpolate,
+                    #[inline(always)]
+                    |s, numbers| interpolate(s, numbers),
                     padding.saturating_sub(left)..width + padding - left,
                     #[inline(always)]
                     |i, j, pixel| {
@@ -147,7 +149,8 @@ impl<const TAPS: usize, const TILE: usize> Kernel for Outputs<'_, TAPS, TILE> {
                     s,
                     #[inline(always)]
                     |p, q| load(s, self.products, ((p * POINTS + q) * count + tile) * columns + o),
-                    evaluate_transposed::<S, TILE>,
+                    #[inline(always)]
+                    |s, numbers| evaluate_transposed::<S, TILE>(s, numbers),
                     0..width - left,
                     #[inline(always)]
                     |i, j, number| {
@@ -207,7 +210,8 @@ impl<const TAPS: usize, const TILE: usize> Kernel for OutputsTransposed<'_, TAPS
                             s.splat(0.0)
                         }
                     },
-                    evaluate::<S, TILE>,
+                    #[inline(always)]
+                    |s, numbers| evaluate::<S, TILE>(s, numbers),
                     0..POINTS,
                     #[inline(always)]
                     |p, q, product| store(s, product, self.products, (p * POINTS + q) * pair + place),
@@ -237,7 +241,8 @@ impl<const TAPS: usize> Kernel for EvaluateWeights<'_, TAPS> {
             s,
             #[inline(always)]
             |u, v| load_some(s, &self.w[(u * TAPS + v) * of_tap + self.from..][..self.count]),
-            values_of_weights::<S, TAPS>,
+            #[inline(always)]
+            |s, numbers| values_of_weights::<S, TAPS>(s, numbers),
             0..POINTS,
             #[inline(always)]
             |p, q, value| store(s, value, self.weights, (p * POINTS + q) * self.of_pair + self.to),
@@ -262,7 +267,8 @@ impl<const TAPS: usize> Kernel for EvaluateWeightsTransposed<'_, TAPS> {
             s,
             #[inline(always)]
             |p, q| load(s, self.weights, (p * POINTS + q) * of_tap + self.at),
-            evaluate_weights_transposed::<S, TAPS>,
+            #[inline(always)]
+            |s, numbers| evaluate_weights_transposed::<S, TAPS>(s, numbers),
             0..TAPS,
             #[inline(always)]
             |u, v, tap| store(s, tap, self.dw, (u * TAPS + v) * of_tap + self.at),

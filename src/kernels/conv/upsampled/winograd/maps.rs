@@ -133,7 +133,8 @@ impl Kernel for EvaluateImages<'_> {
                             s.splat(0.0)
                         }
                     },
-                    evaluate::<S, TILE>,
+                    #[inline(always)]
+                    |s, numbers| evaluate::<S, TILE>(s, numbers),
                     0..POINTS,
                     #[inline(always)]
                     |p, q, value| {
@@ -169,7 +170,8 @@ impl Kernel for EvaluateImagesTransposed<'_> {
                     s,
                     #[inline(always)]
                     |q, p| load(s, self.values, ((p * POINTS + q) * rows + row) * inputs + c),
-                    evaluate_transposed::<S, TILE>,
+                    #[inline(always)]
+                    |s, numbers| evaluate_transposed::<S, TILE>(s, numbers),
                     0..height - top,
                     #[inline(always)]
                     |j, i, pixel| {
@@ -209,7 +211,8 @@ impl Kernel for Interpolate<'_> {
                     s,
                     #[inline(always)]
                     |i, j| load(s, self.products, self.map.place(i, j, row) + lane),
-                    interpolate_phases,
+                    #[inline(always)]
+                    |s, numbers| interpolate_phases(s, numbers),
                     0..width - 2 * left,
                     #[inline(always)]
                     |i, j, number| {
@@ -262,7 +265,8 @@ impl Kernel for InterpolateTransposed<'_> {
                             s.splat(0.0)
                         }
                     },
-                    interpolate_phases_transposed,
+                    #[inline(always)]
+                    |s, numbers| interpolate_phases_transposed(s, numbers),
                     0..PRODUCTS,
                     #[inline(always)]
                     |i, j, product| store(s, product, self.products, self.map.place(i, j, row) + lane),
@@ -292,7 +296,8 @@ impl Kernel for EvaluateWeights<'_> {
             s,
             #[inline(always)]
             |r, c| load(s, self.w, self.from + (r * TAPS + c) * self.step),
-            evaluate_taps,
+            #[inline(always)]
+            |s, numbers| evaluate_taps(s, numbers),
             0..PRODUCTS,
             #[inline(always)]
             |i, j, value| store(s, value, self.weights, self.map.place(i, j, self.row) + self.lane),
@@ -321,7 +326,8 @@ impl Kernel for EvaluateWeightsTransposed<'_> {
             s,
             #[inline(always)]
             |j, i| load(s, self.weights, self.map.place(i, j, self.row) + self.lane),
-            evaluate_taps_transposed,
+            #[inline(always)]
+            |s, numbers| evaluate_taps_transposed(s, numbers),
             0..TAPS,
             #[inline(always)]
             |c, r, tap| store(s, tap, self.dw, self.to + (r * TAPS + c) * self.step),
