@@ -9,6 +9,7 @@ use diva::store::digest::sha256_hex;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 const FILES: [&str; 6] = [
@@ -230,4 +231,36 @@ fn every_kind_of_model_trains_to_the_same_bytes_and_answers() {
         }
     }
     assert!(interrupted > 0, "no run was stopped before its end");
+}
+
+/// tests/fixtures/earlier holds a run of one epoch as the program left it before its rooms were changed (207de87).
+#[test]
+fn a_run_of_an_earlier_program_is_finished_repeated_and_gone_on_from() {
+    let here = Folder::new();
+    let settings = [
+        "data.per_class=2",
+        "train.batch=20",
+        "model.latent=2",
+        "model.width=0.03125",
+        "data.domains=[0,30,75]",
+    ];
+    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let train = |out, epochs, more: &[&'static str]| {
+        here.succeed(
+            &[&["train", "--preset", "quick", "--out", out, "--set", epochs], &settings[..], more].concat(),
+        )
+    };
+    fs::create_dir(here.join("earlier")).unwrap();
+    for name in FILES {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/earlier").join(name);
+        fs::copy(from, here.join("earlier").join(name)).unwrap();
+    }
+    assert!(
+        train("earlier", "train.epochs=1", &["--resume"])
+            .starts_with("earlier is finished: 1 epochs are done")
+    );
+    assert!(here.succeed(&["verify", "earlier"]).ends_with("repeats\n"));
+    train("earlier", "train.epochs=3", &["--resume"]);
+    train("now", "train.epochs=3", &[]);
+    assert_same_run(&here, "earlier", "now");
 }

@@ -1,8 +1,7 @@
 //! The networks for grey images of 28 x 28 pixels, such as digits: 5x5 convolutions, pooling, up-sampling, and a
 //! categorical over 256 grey levels for every pixel.
 
-use super::super::argmax;
-use super::{Trunk, scaled};
+use super::{Trunk, argmax, scaled};
 use crate::autograd::{Builder, Var};
 use crate::config::LogitLayout;
 use crate::nn::{BatchNorm, Features, PointwiseConv, Stage, UpsampledConvTranspose};

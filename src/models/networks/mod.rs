@@ -291,3 +291,10 @@ impl ClassifierHead {
         &self.stages
     }
 }
+
+/// The index of the largest logit of every row of `columns`: the predicted label, the lowest of equals.
+pub fn argmax(logits: &[f32], columns: usize) -> impl Iterator<Item = u32> {
+    let largest =
+        move |row: &[f32]| (0..columns).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+    logits.chunks_exact(columns).map(move |row| largest(row) as u32)
+}
