@@ -41,12 +41,13 @@ fn is_figure(text: &str) -> bool {
 
 /// Whether a character only stands where it is put, and is seen there. The others move the cursor, clear a screen, end a line, turn
 /// the direction of all that follows or are not seen at all: control characters (C0, DEL, C1), line and paragraph separators,
-/// Unicode's format characters (general category Cf) and those that are ignored where they are not known
+/// Unicode's format characters (general category Cf), spaces that look like another (Z) and those that are ignored where they are not known
 /// (Default_Ignorable_Code_Point).
 pub fn is_plain(character: char) -> bool {
     let is_unseen = matches!(
         character,
-        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' // spaces
+            | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
             | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
@@ -179,7 +180,7 @@ mod tests {
     /// The tables of another crate, which has them from Unicode's own.
     #[test]
     fn what_is_not_seen_is_what_unicode_says() {
-        let class = r"[\p{Cf}\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]";
+        let class = r"[[\p{Cf}\p{Cc}\p{Z}\p{Default_Ignorable_Code_Point}]--[ ]]";
         let hir = regex_syntax::parse(class).unwrap();
         let regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) = hir.kind() else {
             panic!("{hir:?}")

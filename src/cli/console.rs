@@ -3,7 +3,7 @@
 use super::percent;
 use crate::autograd::Params;
 use crate::error::Result;
-use crate::names::printable;
+use crate::names::{printable, printable_name};
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::durable;
@@ -194,10 +194,11 @@ pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, se
         _ => format!("loss {:8.4}", metrics.loss),
     };
     format!(
-        "epoch {:3}/{epochs}  {terms}  accuracy {} (training domains), {} ({test_domain}){}",
+        "epoch {:3}/{epochs}  {terms}  accuracy {} (training domains), {} ({}){}",
         metrics.epoch,
         percent(metrics.train_accuracy),
         percent(metrics.test_accuracy),
+        printable_name(test_domain),
         if selected { "  selected" } else { "" }
     )
 }
@@ -253,8 +254,8 @@ impl Watcher for Console {
                 .as_ref()
                 .map_or(String::new(), |data| format!(" and {} without class", data.len())),
             split.domain_names.len(),
-            split.domain_names.join(", "),
-            split.test_domain,
+            split.domain_names.iter().map(|name| printable_name(name)).collect::<Vec<_>>().join(", "),
+            printable_name(&split.test_domain),
             trainer.state().params.trained()
         ));
         let done = trainer.state().progress.epochs;

@@ -8,7 +8,7 @@ use crate::experiments::sweep::folder::JobState;
 use crate::experiments::sweep::table::collect;
 use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
 use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
-use crate::names::{at_left, terminal_width};
+use crate::names::{at_left, printable_name, terminal_width};
 use crate::report::run_pictures;
 use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
@@ -110,7 +110,11 @@ impl Selection {
                 Ok(JobState::Failed(why)) => format!("failed: {why}"),
                 Ok(JobState::Done(result, _)) => {
                     done += 1;
-                    format!("done: {} ({})", percent(result.test_accuracy), result.test_domain)
+                    format!(
+                        "done: {} ({})",
+                        percent(result.test_accuracy),
+                        printable_name(&result.test_domain)
+                    )
                 }
                 Err(error) => {
                     let words = format!("unusable: {error}");
@@ -232,7 +236,7 @@ impl Supervisor for Desk {
                 "done, epoch {} selected: {} ({})",
                 result.selected.epoch,
                 percent(result.test_accuracy),
-                result.test_domain
+                printable_name(&result.test_domain)
             ),
             News::LeftToOthers(who) => format!("left to others: {who}"),
             News::Failed(error) => format!("failed: {error}"),

@@ -3,7 +3,7 @@
 use super::console::{Console, give_up, seconds_since_1970};
 use super::{DataArguments, percent, say, say_lines};
 use crate::error::Result;
-use crate::names::printable_toml;
+use crate::names::{printable_name, printable_toml};
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::lock::Lock;
@@ -104,7 +104,7 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
     });
     say(&format!(
         "unseen domain {}: {} recognised{disjoint}{area}",
-        result.test_domain,
+        printable_name(&result.test_domain),
         percent(result.test_accuracy)
     ))?;
     if let Some(share) = result.test_commonest_class_share {

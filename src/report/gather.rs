@@ -86,7 +86,7 @@ fn read_progress(report: &mut RunReport, files: &RunFolder) -> Result<()> {
     let result = if files.result().exists() { Some(metrics::read_result(&files.result())?) } else { None };
     report.metrics =
         if files.metrics().exists() { metrics::read_recorded_epochs(files)? } else { Vec::new() };
-    if let Some(result) = result.as_ref().filter(|_| !report.metrics.is_empty()) {
+    if let Some(result) = &result {
         seals::check_result(result, &report.metrics, &report.config).map_err(|what| {
             let path = shown(files.result());
             Error::request(format!("cannot report {}: {path} is not its result: {what}", report.name))

@@ -109,7 +109,7 @@ pub fn sync_entries(folder: &Path) -> Result<()> {
 /// Cuts a file of lines back to its first `keep` lines, atomically and durably.
 ///
 /// A line is complete when its line break is there; a torn last line is dropped. A file that does not exist
-/// has no lines. A file that already is what it should be is not touched.
+/// has no lines. A file that already is what it should be is not touched, if it can grow; a link to one is replaced.
 ///
 /// # Errors
 /// [`Error::Request`] if the file cannot be read or has fewer complete lines than `keep`, [`Error::Work`] if
@@ -126,7 +126,13 @@ pub fn truncate_lines(path: &Path, keep: usize) -> Result<()> {
         _ => ends().nth(keep - 1),
     };
     match end {
-        Some(end) if end == bytes.len() => Ok(()),
+        // It will grow, and no link is followed then.
+        Some(end) if end == bytes.len() && !path.is_symlink() => match path.exists() {
+            true => {
+                in_force().open(path, Purpose::Grow).map(drop).map_err(|cause| Error::writing(path, &cause))
+            }
+            false => Ok(()),
+        },
         Some(end) => write_own(path, &bytes[..end]),
         None => Err(Error::request(format!(
             "cannot cut {} back to {keep} lines: it has {} complete ones",

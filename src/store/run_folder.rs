@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::store::durable;
-use crate::store::lock::Lock;
+use crate::store::lock::{LOCK, Lock};
 
 mod unnamed;
 
@@ -42,7 +42,8 @@ const OF_A_RUN: [&str; 6] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG];
 /// If it is, through whatever links.
 pub fn refuse_file_of_a_run(path: &Path) -> Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let is_of_a_run = UNDER_THE_LOCK.iter().any(|name| target.file_name() == Some(OsStr::new(name)));
+    let is_named = |name: &str| target.file_name() == Some(OsStr::new(name));
+    let is_of_a_run = UNDER_THE_LOCK.into_iter().chain([LOCK]).any(is_named);
     let beside = |name| target.with_file_name(name).exists();
     if is_of_a_run && (beside(CHECKPOINT) || beside(CONFIG)) {
         return Err(Error::request(format!(
@@ -124,14 +125,15 @@ impl RunFolder {
         OF_A_RUN.iter().any(|name| self.path.join(name).exists())
     }
 
-    /// Refuses a folder in which a file could not be put at last: neither one of a run nor one of `others`, because something
-    /// else has its name. Changes nothing.
+    /// Refuses what [`RunFolder::prepare`] would, and a folder in which a file could not be put at last: neither one of a run nor
+    /// one of `others`, because something else has its name. Changes nothing, so that it can be asked before images are read.
     ///
     /// # Errors
-    /// A request error that names the file and what is there.
-    pub fn refuse_no_files(&self, others: impl IntoIterator<Item = String>) -> Result<()> {
+    /// As [`RunFolder::prepare`]; a request error that names the file and what is there.
+    pub fn refuse_at_once(&self, resume: bool, others: impl IntoIterator<Item = String>) -> Result<()> {
         let files = UNDER_THE_LOCK.into_iter().map(String::from).chain(others);
-        files.into_iter().try_for_each(|name| durable::refuse_no_file(&self.path.join(name)))
+        files.into_iter().try_for_each(|name| durable::refuse_no_file(&self.path.join(name)))?;
+        self.decide(&self.look()?, resume).map(drop)
     }
 
     /// Makes the folder ready to be trained in and keeps other processes out of it as long as the lock lives.

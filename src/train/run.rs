@@ -90,7 +90,7 @@ pub fn train(
     options: Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
-    folder.refuse_no_files(watcher.files())?;
+    folder.refuse_at_once(options.resume, watcher.files())?;
     let asked = options.as_written.then(|| config.clone());
     let found = sources::find(config)?;
     if let Some(asked) = asked.filter(|asked| asked.data != found.config.data) {
@@ -106,8 +106,9 @@ pub fn train(
     let (config, images) = found.read(Some(sources::beside(folder.path())), division)?;
     watcher.images_read();
     let config = recorded::from_anywhere(config);
-    // Before memory is taken for a model: another configuration may need more than there is.
-    if goes_on {
+    // Before memory is taken for a model: another configuration may need more than there is. One without a checkpoint is that of a
+    // run that was killed before its first, or somebody's own.
+    if options.resume {
         refuse_another(folder, &config)?;
     }
     // What cannot be trained leaves no folder behind.

@@ -195,7 +195,10 @@ fn of_another_run(folder: &RunFolder, result: &RunResult) -> Result<Option<Strin
     let configuration = sha256_hex(Note::read(&folder.checkpoint())?.configuration.as_bytes());
     let is_of_another =
         result.configuration_sha256.as_ref().is_some_and(|of_result| *of_result != configuration)
-            || folder.metrics().exists() && !metrics::is_recorded(folder, &result.checkpoint_sha256);
+            || metrics::read_metrics(&folder.metrics()).is_ok_and(|lines| {
+                // Lines that cannot be read tell nothing, and none tell as much.
+                !lines.is_empty() && lines.iter().all(|line| line.state_sha256 != result.checkpoint_sha256)
+            });
     let (path, RunResult { seed, test_domain, .. }) = (folder.result(), result);
     Ok(is_of_another.then(|| {
         let path = path.display();
@@ -255,6 +258,11 @@ pub fn check_result(
         (
             "test_accuracy is not that of the selected epoch",
             result.test_accuracy == result.selected.test_accuracy,
+        ),
+        (
+            "configuration_sha256 is not that of config.toml",
+            (result.configuration_sha256.as_ref())
+                .is_none_or(|sealed| *sealed == sha256_hex(config.identity().as_bytes())),
         ),
         ("seed is not that of config.toml", result.seed == config.seed),
         ("test_domain is not that of config.toml", result.test_domain == test_domain),

@@ -108,6 +108,12 @@ fn a_run_whose_images_are_gone_keeps_its_curves() {
     ];
     page(&here, &["other"], &notices);
     fs::remove_file(here.join("other/metrics.jsonl")).unwrap();
+    here.refuse(
+        &["report", "other"],
+        2,
+        &["result.json is not its result: it is of 2 epochs, metrics.jsonl has 0"],
+    );
+    fs::remove_file(here.join("other/result.json")).unwrap();
     page(&here, &["other"], &["No epoch of its training is recorded", "What each latent knows"]);
 }
 

@@ -470,3 +470,43 @@ fn the_limit_of_unlike_images_is_verified_with_the_rest() {
     fs::write(here.join("run/unlike.json"), unlike).unwrap();
     here.succeed(&["verify", "run"]);
 }
+
+/// The fault: a result and the lines that it is of, both of a run of another learning rate, were believed.
+#[test]
+fn a_result_with_its_lines_of_another_configuration_is_refused() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    here.succeed(&train("other", &["--set", "train.learning_rate=0.02"]));
+    for name in ["result.json", "metrics.jsonl"] {
+        fs::copy(here.join("other").join(name), here.join("run").join(name)).unwrap();
+    }
+    let what = "run/result.json is not its result: configuration_sha256 is not that of config.toml";
+    here.refuse(&["report", "run"], 2, &["cannot report run: ", what]);
+}
+
+/// The fault: that lines could not be added to a link was found when an epoch was over, and its weights were in place.
+#[cfg(unix)]
+#[test]
+fn lines_behind_a_link_are_gone_on_from_in_a_file_of_their_own() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    let lines = here.read("run/metrics.jsonl");
+    fs::rename(here.join("run/metrics.jsonl"), here.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(here.join("elsewhere"), here.join("run/metrics.jsonl")).unwrap();
+    here.succeed(&train("run", &GO_ON));
+    assert_eq!(here.read("elsewhere"), lines);
+    assert!(
+        here.read("run/metrics.jsonl").starts_with(&lines) && !here.join("run/metrics.jsonl").is_symlink()
+    );
+}
+
+/// The fault: a configuration of somebody's own, in a folder without a run, was written over.
+#[test]
+fn a_configuration_without_a_run_is_not_replaced_by_another() {
+    let here = Folder::new();
+    fs::create_dir(here.join("mine")).unwrap();
+    fs::write(here.join("mine/config.toml"), "preset = \"quick\"\nseed = 7\n").unwrap();
+    here.refuse(&train("mine", &["--resume"]), 2, &["cannot continue mine: "]);
+    assert_eq!(text(&here.read("mine/config.toml")), "preset = \"quick\"\nseed = 7\n");
+    assert_eq!(here.names("mine"), ["config.toml"]);
+}
