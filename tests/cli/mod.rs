@@ -20,6 +20,7 @@ mod locks;
 mod names;
 #[cfg(unix)]
 mod nasty;
+mod overwritten;
 mod probabilities;
 mod report;
 mod runs;
