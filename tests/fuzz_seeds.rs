@@ -33,7 +33,7 @@ const TARGETS: [(&str, Target); 14] = [
     ("weights", (targets::weights, "file parts")),
     ("batch", (targets::batch, "file parts")),
     ("checkpoint", (targets::checkpoint, "best far file parts sealed")),
-    ("division", (targets::division, "columns-moved file no-lines nothing quoted")),
+    ("division", (targets::division, "columns-moved file quoted")),
     ("metrics", (targets::metrics, "drawn huge-drawn lines near-drawn nothing one-drawn result unlike")),
     ("tables", (targets::tables, "directions formulas lines markup nothing plain scripts")),
     ("page", (targets::page, "directions formulas lines markup nothing plain scripts")),

@@ -127,7 +127,14 @@ impl Division {
                 path.display()
             ))
         })?;
-        Ok(Division { rows })
+        // Every run trains on some. A table of which no line, or only a part, is left is not that of a run.
+        match rows.iter().any(|row| row.role == Role::Training) {
+            true => Ok(Division { rows }),
+            false => Err(Error::request(format!(
+                "cannot read {}: it names no training image, expected a line for each image of the run",
+                path.display()
+            ))),
+        }
     }
 
     /// Reads a `division.csv`.

@@ -192,3 +192,17 @@ fn digits_of_another_list_are_noticed() {
     let more = ["--resume", "--set", "data.subset_file=subset.txt", "--set", "train.epochs=4"];
     here.refuse(&super::train("run", &more), 2, &["cannot continue from run/checkpoint.safetensors: "]);
 }
+
+/// The fault: "train.batch = 6 is more than the 0 training images".
+#[test]
+fn a_division_without_an_image_is_named() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    here.succeed(&train("run", "train.epochs=1", &CLASSIFIER));
+    for table in ["", "file,sha256,domain,class,group,role\n"] {
+        fs::write(here.join("run/division.csv"), table).unwrap();
+        let resume = train("run", "train.epochs=2", &[&CLASSIFIER[..], &["--resume"]].concat());
+        here.refuse(&resume, 2, &["division.csv"]);
+        assert_eq!(text(&here.read("run/division.csv")), table);
+    }
+}

@@ -69,6 +69,21 @@ fn what_is_no_table_is_refused_with_its_line() {
     }
 }
 
+/// The fault: nothing was trained on then, and the size of a batch was blamed.
+#[test]
+fn what_is_left_of_a_table_is_none() {
+    let text = Division::new(&example(), &ROLES[..]).to_csv();
+    let of_role = |role: &str| text.lines().find(|line| line.ends_with(role)).unwrap();
+    let head = of_role("role");
+    for table in
+        [String::new(), head.into(), format!("{head}\n"), format!("{head}\n{}\n", of_role(",left-out"))]
+    {
+        let message = Division::parse(&table, Path::new("run/division.csv")).unwrap_err().to_string();
+        let expected = "cannot read run/division.csv: it names no training image, expected a line for each image of the run";
+        assert_eq!(message, expected);
+    }
+}
+
 #[test]
 fn images_are_found_again_whatever_their_files_are_called() {
     let division = Division::new(&example(), &ROLES);
