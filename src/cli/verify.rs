@@ -54,9 +54,9 @@ impl Verify {
         let config = self.elsewhere.config("repeat", &folder)?;
         let mut lines = metrics::read_recorded_epochs(&folder)?;
         if !(1..=lines.len()).contains(&self.epochs) {
-            let (asked, there) = (self.epochs, lines.len());
+            let (asked, there, path) = (self.epochs, lines.len(), shown(folder.metrics()));
             return Err(Error::request(format!(
-                "cannot repeat {asked} epochs of {run}: it has recorded {there}, and at least 1 is repeated"
+                "cannot repeat {asked} epochs of {run}: {path} has recorded {there}, and at least 1 is repeated"
             )));
         }
         let images = recorded::read_unchanged(&format!("repeat {run}"), &config, &folder)?;

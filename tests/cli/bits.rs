@@ -195,11 +195,14 @@ fn a_run_is_verified_and_the_first_epoch_that_differs_is_named() {
     let object: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &object["first_difference"]), (Some(1), &Value::from(2)));
 
-    here.refuse(&["verify", "run", "--epochs", "3"], 2, &["cannot repeat 3 epochs of run", "has recorded 2"]);
+    let recorded = "cannot repeat 3 epochs of run: run/metrics.jsonl has recorded 2";
+    here.refuse(&["verify", "run", "--epochs", "3"], 2, &[recorded]);
     here.refuse(&["verify", "run", "--epochs", "0"], 2, &["cannot repeat 0 epochs of run"]);
     here.refuse(&["verify", "nothing"], 2, &["nothing/config.toml"]);
     fs::write(here.join("run/metrics.jsonl"), "{\"epoch\":1}\n").unwrap();
     here.refuse(&["verify", "run"], 2, &["metrics.jsonl: line 1 is not the metrics of an epoch"]);
+    fs::write(here.join("run/metrics.jsonl"), "").unwrap();
+    here.refuse(&["verify", "run"], 2, &["run/metrics.jsonl has recorded 0"]);
     fs::remove_file(here.join("run/metrics.jsonl")).unwrap();
     here.refuse(&["verify", "run"], 2, &["run/metrics.jsonl"]);
 }
