@@ -8,6 +8,7 @@ use crate::train::saved_run::SavedRun;
 use crate::train::sources::Images;
 use crate::train::{recorded, run, seals};
 use clap::Args;
+use std::fs;
 use std::path::Path;
 
 /// Where a run's data lie now.
@@ -21,6 +22,13 @@ pub(super) struct Elsewhere {
 impl Elsewhere {
     /// The configuration of a run with these keys changed; `verb` says what cannot be done with another one.
     pub(super) fn config(&self, verb: &str, files: &RunFolder) -> Result<Config> {
+        files.refuse_links_to_nothing()?;
+        if !files.config().exists() {
+            return Err(Error::request(format!(
+                "cannot {verb} {}: it is not the folder of a run (it has no config.toml)",
+                files.path().display()
+            )));
+        }
         let config = run::read_config(&files.config(), &self.overrides)?;
         run::refuse_another_configuration(verb, &files.config(), &config)?;
         seals::check_configuration(verb, files, &config)?;
@@ -33,13 +41,13 @@ impl Elsewhere {
         if !folder.is_dir() {
             return Err(Error::request(format!("{} is not the folder of a run", folder.display())));
         }
-        if !files.best().exists() {
-            let folder = folder.display();
-            return Err(Error::request(format!(
-                "{folder} holds no best.safetensors: no epoch of it is done yet"
-            )));
-        }
         let config = self.config("use", &files)?;
+        if !files.best().exists() {
+            // The line of an epoch is written after its weights.
+            let is_trained = fs::metadata(files.metrics()).is_ok_and(|lines| lines.len() > 0);
+            let why = if is_trained { "it is gone" } else { "no epoch of it is done yet" };
+            return Err(Error::request(format!("{} holds no best.safetensors: {why}", folder.display())));
+        }
         let (saved, notice) = SavedRun::of("use", config, &files)?;
         notice.iter().for_each(|sentence| note(sentence));
         Ok(saved)

@@ -2,7 +2,7 @@
 
 use super::elsewhere::Elsewhere;
 use super::{note, say};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::report::gather::gather;
 use crate::report::run_report::{RunReport, page};
 use crate::store::durable;
@@ -32,12 +32,6 @@ impl Report {
         refuse_file_of_a_run(&out)?;
         let report = |folder: &PathBuf| {
             let files = RunFolder::new(folder);
-            if !files.config().is_file() {
-                return Err(Error::request(format!(
-                    "cannot report {}: it is not the folder of a run (it has no config.toml)",
-                    folder.display()
-                )));
-            }
             let report = gather(&files, self.elsewhere.config("report", &files)?)?;
             report.not_asked.iter().for_each(|why| note(why));
             Ok(report)

@@ -43,6 +43,11 @@ pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
     };
     read_progress(&mut report, files)?;
     if !files.best().exists() {
+        if !report.metrics.is_empty() {
+            let why = format!("The model could not be asked: {} is gone.", shown(files.best()));
+            report.notices.push(why.clone());
+            report.not_asked = Some(why);
+        }
         return Ok(report);
     }
     let split = match recorded::read(&format!("report {}", files.path().display()), &report.config, files) {

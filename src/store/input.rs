@@ -2,7 +2,8 @@
 //!
 //! A path may lead to anything. A pipe that nobody writes to would be waited for until the end of time, a device may have no
 //! end, and a file of gigabytes is no configuration. So every file is looked at before it is opened and once it is open; what
-//! is no regular file, once links are followed, is refused by name, and so is what is longer than its purpose allows.
+//! is no regular file, once links are followed, is refused by name, and so is what is longer than its purpose allows. A link to
+//! nothing is not taken for nothing: what it led to is missing.
 //! `/dev/stdin` is no exception: behind it may be a file, but no pipe.
 
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub const TABLE: u64 = 1 << 30;
 /// # Errors
 /// The system's; [`ErrorKind::InvalidInput`], in words, if there is something else than a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
+    refuse_link_to_nothing(path)?;
     // Some things, such as sockets, cannot be opened at all, and to open others does something.
     refuse_other_than_files(&fs::metadata(path)?)?;
     let mut options = OpenOptions::new();
@@ -97,6 +99,15 @@ fn decoded(bytes: io::Result<Vec<u8>>) -> io::Result<String> {
     String::from_utf8(bytes?).map_err(no_text)
 }
 
+/// Refuses a link that leads nowhere. To the system its end is as missing as a file that nobody ever made.
+pub(super) fn refuse_link_to_nothing(path: &Path) -> io::Result<()> {
+    let leads_nowhere = || fs::metadata(path).is_err_and(|cause| cause.kind() == ErrorKind::NotFound);
+    match path.is_symlink() && leads_nowhere() {
+        true => Err(io::Error::new(ErrorKind::InvalidInput, "it is a link to nothing, expected a file")),
+        false => Ok(()),
+    }
+}
+
 fn refuse_other_than_files(found: &Metadata) -> io::Result<()> {
     if found.is_file() { Ok(()) } else { Err(no_file(found.file_type())) }
 }
@@ -135,17 +146,20 @@ mod tests {
     #[test]
     fn only_files_are_read_and_links_to_them() {
         let scratch = Scratch::new();
-        let [file, pipe, socket, link] = ["file", "pipe", "socket", "link"].map(|name| scratch.join(name));
+        let [file, pipe, socket, link, lost] =
+            ["file", "pipe", "socket", "link", "lost"].map(|name| scratch.join(name));
         fs::write(&file, "größe").unwrap();
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let _listener = UnixListener::bind(&socket).unwrap();
         symlink(&file, &link).unwrap();
+        symlink(scratch.join("none"), &lost).unwrap();
         assert_eq!(text(&link, 100).unwrap(), "größe");
         for (path, what) in [
             (pipe.as_path(), "a pipe"),
             (&socket, "a socket"),
             (Path::new("/dev/zero"), "a device"),
             (scratch.path(), "a folder"),
+            (&lost, "a link to nothing"),
         ] {
             let expected = format!("cannot read {}: it is {what}, expected a file", path.display());
             assert_eq!(text(path, 100), Err(Error::Request(expected.clone())));

@@ -14,8 +14,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::store::durable;
 use crate::store::lock::{LOCK, Lock};
+use crate::store::{durable, input};
 
 mod unnamed;
 
@@ -120,9 +120,19 @@ impl RunFolder {
         self.path.join(RESULT)
     }
 
-    /// Whether any file of a run is there.
+    /// Whether any file of a run is there, or a link in its place.
     pub fn holds_a_run(&self) -> bool {
-        OF_A_RUN.iter().any(|name| self.path.join(name).exists())
+        OF_A_RUN.iter().any(|name| fs::symlink_metadata(self.path.join(name)).is_ok())
+    }
+
+    /// Refuses a folder in which a file of a run is a link to nothing: whoever reads the run would take it for one that never was.
+    ///
+    /// # Errors
+    /// A request error that names the link.
+    pub fn refuse_links_to_nothing(&self) -> Result<()> {
+        UNDER_THE_LOCK.iter().map(|name| self.path.join(name)).try_for_each(|path| {
+            input::refuse_link_to_nothing(&path).map_err(|cause| Error::reading(&path, &cause))
+        })
     }
 
     /// Refuses what [`RunFolder::prepare`] would, and a folder in which a file could not be put at last: neither one of a run nor

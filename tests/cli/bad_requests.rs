@@ -23,7 +23,10 @@ fn wrong_arguments() {
         (&["train", "--seed", "18446744073709551615"], &["seed = 18446744073709551615"]),
         (&["train", "missing.toml"], &["cannot read missing.toml: "]),
         (&["evaluate", "missing"], &["missing is not the folder of a run"]),
-        (&["weights", "export", "missing", "--out", "w"], &["cannot read missing/config.toml: "]),
+        (
+            &["weights", "export", "missing", "--out", "w"],
+            &["cannot export missing: it is not the folder of a run"],
+        ),
         (&["weights", "import", "missing", "--out", "w"], &["cannot read missing: "]),
     ] {
         here.refuse(arguments, 2, parts);

@@ -198,7 +198,11 @@ fn a_run_is_verified_and_the_first_epoch_that_differs_is_named() {
     let recorded = "cannot repeat 3 epochs of run: run/metrics.jsonl has recorded 2";
     here.refuse(&["verify", "run", "--epochs", "3"], 2, &[recorded]);
     here.refuse(&["verify", "run", "--epochs", "0"], 2, &["cannot repeat 0 epochs of run"]);
-    here.refuse(&["verify", "nothing"], 2, &["nothing/config.toml"]);
+    here.refuse(
+        &["verify", "nothing"],
+        2,
+        &["cannot repeat nothing: it is not the folder of a run (it has no config.toml)"],
+    );
     fs::write(here.join("run/metrics.jsonl"), "{\"epoch\":1}\n").unwrap();
     here.refuse(&["verify", "run"], 2, &["metrics.jsonl: line 1 is not the metrics of an epoch"]);
     fs::write(here.join("run/metrics.jsonl"), "").unwrap();

@@ -2,7 +2,7 @@
 //! an end, a folder, a file of gigabytes that holds nothing.
 
 use super::cells::TWO;
-use super::{Folder, folders, refused};
+use super::{Folder, folders, refused, text};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, symlink};
@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is put into a file's place, and what is said of it.
-const STRANGERS: [(&str, &str); 4] = [
+const STRANGERS: [(&str, &str); 5] = [
     ("pipe", "it is a pipe, expected a file"),
     ("device", "it is a device, expected a file"),
     ("folder", "it is a folder, expected a file"),
+    ("lost link", "it is a link to nothing, expected a file"),
     ("gigabytes", "it has 3221225472 bytes, expected at most "),
 ];
 
@@ -27,6 +28,7 @@ fn put(kind: &str, path: &Path) {
         "pipe" => assert!(Command::new("mkfifo").arg(path).status().unwrap().success()),
         "device" => symlink("/dev/zero", path).unwrap(),
         "folder" => fs::create_dir(path).unwrap(),
+        "lost link" => symlink("nothing", path).unwrap(),
         _ => File::create(path).unwrap().set_len(3 << 30).unwrap(), // a hole
     }
 }
@@ -94,18 +96,45 @@ fn only_files_are_read_as_text() {
         ("other.toml", &["sweep", "plan", "other.toml"]),
         ("out/sweep.toml", &["sweep", "plan", "sweep.toml"]),
         ("run/config.toml", &["evaluate", "run"]),
+        ("run/config.toml", &["report", "run"]),
+        ("run/config.toml", &["verify", "run"]),
         ("run/metrics.jsonl", &["report", "run"]),
         ("run/result.json", &["report", "run"]),
         ("run/unlike.json", &["predict", "run", "digit.png"]),
+        ("run/metrics.jsonl", &["verify", "run"]),
+        ("run/result.json", &["predict", "run", "digit.png"]),
     ] {
         refuses_strangers(&here, file, arguments, &STRANGERS);
     }
     // Weights are as long as their model.
-    refuses_strangers(&here, "run/best.safetensors", &["evaluate", "run"], &STRANGERS[..3]);
-    refuses_strangers(&here, "run/checkpoint.safetensors", &["evaluate", "run"], &STRANGERS[..3]);
+    for file in ["run/best.safetensors", "run/checkpoint.safetensors"] {
+        refuses_strangers(&here, file, &["evaluate", "run"], &STRANGERS[..4]);
+        refuses_strangers(&here, file, &["report", "run"], &STRANGERS[..4]);
+    }
+    refuses_strangers(
+        &here,
+        "run/best.safetensors",
+        &["weights", "export", "run", "--out", "w"],
+        &STRANGERS[..4],
+    );
     // A folder is looked into.
     let pictures = [STRANGERS[0], STRANGERS[1]];
     refuses_strangers(&here, "other.png", &["predict", "run", "digit.png", "other.png"], &pictures);
+}
+
+/// The fault: of a finished run it was said that no epoch of it is done yet, and its page said nothing.
+#[test]
+fn weights_that_are_gone_are_not_called_not_yet_there() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    fs::remove_file(here.join("run/best.safetensors")).unwrap();
+    refused(&outcome(&here, &["evaluate", "run"]), 2, &["run holds no best.safetensors: it is gone"]);
+    let report = outcome(&here, &["report", "run", "--out", "page.html"]);
+    let told = "The model could not be asked: run/best.safetensors is gone.";
+    assert!(report.status.success() && text(&report.stderr).contains(told), "{report:?}");
+    assert!(text(&here.read("page.html")).contains(told));
+    fs::remove_file(here.join("run/metrics.jsonl")).unwrap();
+    refused(&outcome(&here, &["predict", "run", "x.png"]), 2, &["no epoch of it is done yet"]);
 }
 
 /// A page goes into a pipe if there is somebody who reads it; nobody is waited for.

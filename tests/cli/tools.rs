@@ -114,7 +114,7 @@ fn what_is_no_digit_is_refused() {
     assert!(object["unreadable"][0].as_str().unwrap().contains("text.png: "), "{object}");
     here.refuse(&["predict", "run", "empty"], 2, &["empty: it holds no *.png file"]);
     here.refuse(&["predict", "run", "missing.png"], 2, &["cannot read missing.png: "]);
-    here.refuse(&["predict", "empty", "good.png"], 2, &["empty holds no best.safetensors"]);
+    here.refuse(&["predict", "empty", "good.png"], 2, &["cannot use empty: it is not the folder of a run"]);
 }
 
 #[test]
