@@ -161,6 +161,7 @@ pub fn create_folder(path: &Path) -> Result<()> {
 
 fn create_one_folder(folder: &Path) -> io::Result<()> {
     if !folder.exists() {
+        refuse_unlisted(folder_of(folder))?;
         match in_force().create_folder(folder) {
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists && folder.is_symlink() => {
@@ -226,6 +227,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Puts a file in the place `target`, whatever entry of the folder has that name.
 fn put(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let disk = in_force();
+    refuse_unlisted(folder_of(target))?;
     // Open, and with that locked, until it has its name.
     let temporary = temporary::create_beside(target)?;
     let in_place = disk
@@ -254,6 +256,19 @@ fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+/// Refuses a folder in which files may be made but which may not be listed: it could not be forced to the disk, and that would show
+/// once the file is in its place.
+fn refuse_unlisted(folder: &Path) -> io::Result<()> {
+    match fs::read_dir(folder) {
+        Err(cause) if cfg!(unix) && cause.kind() == ErrorKind::PermissionDenied => {
+            let sentence = "its folder may not be listed, and so not be forced to the disk";
+            Err(io::Error::new(cause.kind(), sentence))
+        }
+        // What else is wrong with it is told by whatever fails.
+        _ => Ok(()),
     }
 }
 

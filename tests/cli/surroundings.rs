@@ -1,4 +1,4 @@
-//! What lies around the program: terminals of all kinds, and how many threads the environment asks for or grants.
+//! What lies around the program: terminals of all kinds, how many threads the environment asks for or grants, and what it allows.
 
 use super::{Folder, text, train};
 #[cfg(unix)]
@@ -106,4 +106,41 @@ fn threads_that_are_refused_are_counted_in_a_sentence() {
             "{said}"
         );
     }
+}
+
+/// The fault: the page was in its place, and the exit code said that it could not be written.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_may_not_be_listed_is_refused_before_anything_is_written() {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    let here = Folder::new();
+    here.with_a_run("run");
+    fs::create_dir(here.join("out")).unwrap();
+    fs::set_permissions(here.join("out"), Permissions::from_mode(0o333)).unwrap();
+    // Nothing is forbidden to root, who can be somebody else.
+    let is_root = fs::metadata(here.join("out")).unwrap().uid() == 0;
+    let run = |arguments: &[&str]| {
+        let mut command = here.diva(arguments);
+        if is_root {
+            command.uid(65534).gid(65534);
+        }
+        command.output()
+    };
+    if !run(&["--version"]).is_ok_and(|output| output.status.success()) {
+        return; // a program in a folder that is root's alone
+    }
+    let why = "its folder may not be listed, and so not be forced to the disk";
+    for (arguments, code) in [
+        (&["report", "run", "--out", "out/page.html"][..], 1),
+        (&["weights", "export", "run", "--out", "out/weights"], 1),
+        (&["generate", "run", "samples", "--out", "out"], 1),
+        (&["generate", "run", "samples", "--out", "out/new"], 2),
+    ] {
+        super::refused(&run(arguments).unwrap(), code, &[arguments[arguments.len() - 1], why]);
+    }
+    fs::set_permissions(here.join("out"), Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(fs::read_dir(here.join("out")).unwrap().count(), 0);
 }
