@@ -1,9 +1,9 @@
 //! `diva gradients`
 
+use super::outputs::refuse_taken;
 use super::{ConfigArguments, say};
 use crate::error::{Error, Result};
 use crate::models::{Model, Weights};
-use crate::store::run_folder::refuse_file_of_a_run;
 use crate::train::gradients::{BatchFile, published};
 use crate::train::saved_run::load_weights;
 use clap::Args;
@@ -34,7 +34,7 @@ pub(super) struct Gradients {
 
 impl Gradients {
     pub(super) fn run(&self) -> Result<()> {
-        refuse_file_of_a_run(&self.out)?;
+        refuse_taken(&self.out)?;
         let arguments = ConfigArguments {
             config: Some(self.config.clone()),
             preset: None,

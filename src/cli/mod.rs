@@ -11,6 +11,7 @@ mod elsewhere;
 mod evaluate;
 mod generate;
 mod gradients;
+mod outputs;
 mod predict;
 mod report;
 mod sweep;

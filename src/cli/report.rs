@@ -1,12 +1,13 @@
 //! `diva report`
 
 use super::elsewhere::Elsewhere;
+use super::outputs::refuse_taken;
 use super::{note, say};
 use crate::error::Result;
 use crate::report::gather::gather;
 use crate::report::run_report::{RunReport, page};
 use crate::store::durable;
-use crate::store::run_folder::{RunFolder, refuse_file_of_a_run};
+use crate::store::run_folder::RunFolder;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ impl Report {
     pub(super) fn run(&self) -> Result<()> {
         let default = || self.runs[0].join("report.html");
         let out = self.out.clone().unwrap_or_else(default);
-        refuse_file_of_a_run(&out)?;
+        refuse_taken(&out)?;
         let report = |folder: &PathBuf| {
             let files = RunFolder::new(folder);
             let report = gather(&files, self.elsewhere.config("report", &files)?)?;

@@ -1,13 +1,14 @@
 //! `diva weights`
 
 use super::elsewhere::Elsewhere;
+use super::outputs::refuse_taken;
 use super::{ConfigArguments, note, say};
 use crate::error::{Error, Result};
 use crate::optim::Adam;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::durable;
 use crate::store::lock::Lock;
-use crate::store::run_folder::{RunFolder, refuse_file_of_a_run};
+use crate::store::run_folder::RunFolder;
 use crate::store::tensors::TensorFile;
 use crate::train::saved_run::{SavedRun, empty_model, load_weights};
 use crate::train::state::{Progress, State};
@@ -54,7 +55,7 @@ impl Weights {
 }
 
 fn export(folder: &Path, out: &Path, last: bool) -> Result<()> {
-    refuse_file_of_a_run(out)?;
+    refuse_taken(out)?;
     let files = RunFolder::new(folder);
     let config = Elsewhere::default().config("export", &files)?;
     durable::clear_temporaries_of(out);

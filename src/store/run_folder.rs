@@ -36,22 +36,12 @@ const UNDER_THE_LOCK: [&str; 8] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CO
 /// The files by which a folder is known to hold a run, those that say the most first.
 const OF_A_RUN: [&str; 6] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG];
 
-/// Refuses to write to `path` what is no file of a run, if that is where a file of a run is or would be.
-///
-/// # Errors
-/// If it is, through whatever links.
-pub fn refuse_file_of_a_run(path: &Path) -> Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let is_named = |name: &str| target.file_name() == Some(OsStr::new(name));
-    let is_of_a_run = UNDER_THE_LOCK.into_iter().chain([LOCK]).any(is_named);
-    let beside = |name| target.with_file_name(name).exists();
-    if is_of_a_run && (beside(CHECKPOINT) || beside(CONFIG)) {
-        return Err(Error::request(format!(
-            "cannot write {}: it is a file of the run in that folder; give another --out",
-            path.display()
-        )));
-    }
-    Ok(())
+/// Whether `path`, which no link stands in, is where a run has a file or would have one; `others` are the names of those that it
+/// writes at last.
+pub fn is_of_a_run(path: &Path, others: impl IntoIterator<Item = String>) -> bool {
+    let mut files = UNDER_THE_LOCK.into_iter().chain([LOCK]).map(String::from).chain(others);
+    let beside = |name| path.with_file_name(name).exists();
+    files.any(|name| path.file_name() == Some(OsStr::new(&name))) && (beside(CHECKPOINT) || beside(CONFIG))
 }
 
 /// The folder of a run and the paths of its files. Making the value touches no disk.

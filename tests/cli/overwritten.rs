@@ -119,3 +119,35 @@ fn a_configuration_without_a_run_is_not_replaced_by_another() {
     assert_eq!(text(&here.read("mine/config.toml")), "preset = \"quick\"\nseed = 7\n");
     assert_eq!(here.names("mine"), ["config.toml"]);
 }
+
+/// The fault: a page, or weights, took the place of a sweep's record, of its tables, of what was decoded, of a configuration.
+#[test]
+fn what_a_sweep_and_the_reading_of_pictures_need_is_not_written_over() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    fs::create_dir(here.join("out")).unwrap();
+    let written = [
+        ("out/sweep.toml", "a configuration or a sweep"),
+        ("out/table.md", "a table of the sweep in that folder"),
+        ("out/table-1-of-2.csv", "a table of the sweep in that folder"),
+        ("mine.toml", "a configuration or a sweep"),
+        ("pictures-0011223344556677-64x64x3.packed", "where decoded pictures are kept"),
+        ("run/loss.png", "a file of the run in that folder"),
+    ];
+    for (out, _) in written {
+        fs::write(here.join(out), "needed").unwrap();
+    }
+    let not_yet = [("out/table.json", "a table of the sweep in that folder")];
+    let gradients = ["gradients", "--config", "mine.toml", "--weights", "w", "--batch", "b"];
+    for (out, what) in written.into_iter().chain(not_yet) {
+        let parts = [&*format!("cannot write {out}: it is {what}; give another --out")];
+        for command in [&["report", "run"][..], &["weights", "export", "run"], &gradients] {
+            here.refuse(&[command, &["--out", out]].concat(), 2, &parts);
+        }
+    }
+    assert!(
+        written.iter().all(|(out, _)| here.read(out) == b"needed") && !here.join("out/table.json").exists()
+    );
+    // Where there is no sweep, a table is nobody's.
+    here.succeed(&["report", "run", "--out", "table.md"]);
+}

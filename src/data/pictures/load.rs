@@ -113,7 +113,7 @@ fn cache_name(root: &Path, [height, width, channels]: [usize; 3]) -> String {
 }
 
 /// Whether a file may be the cache of any pictures. The folder that caches are in may hold other files too.
-fn is_cache(name: &str) -> bool {
+pub fn is_cache(name: &str) -> bool {
     name.starts_with(CACHE) && name.ends_with(PACKED)
 }
 

@@ -19,4 +19,4 @@ pub mod resize;
 mod spelling;
 
 pub use listing::{Listing, PictureFile, pictures};
-pub use load::{LONGEST_FILE, Loaded, Options, left_out, load, read_picture};
+pub use load::{LONGEST_FILE, Loaded, Options, is_cache, left_out, load, read_picture};

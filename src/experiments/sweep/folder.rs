@@ -4,7 +4,7 @@
 //! another sweep and is refused, with the difference; a file that has more jobs than are recorded has grown, and its
 //! old results are kept. How far a job is stands in the folder of its run alone.
 
-use super::{Job, Sweep, fingerprint};
+use super::{Job, Shard, Sweep, fingerprint};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::lock::{self, Lock};
@@ -15,12 +15,28 @@ use crate::train::state::Note;
 use crate::train::{run, seals};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 const RECORD: &str = "sweep.toml";
 const FAILURE: &str = "failure.txt";
 /// How many attempts have begun since one last came to an end: what is there after a process has died.
 const ATTEMPTS: &str = "attempts.txt";
+
+/// Whether `path`, which no link stands in, is where a sweep has a table or would have one.
+pub fn is_table_of_a_sweep(path: &Path) -> bool {
+    path.file_name().is_some_and(is_table) && path.with_file_name(RECORD).exists()
+}
+
+/// Whether a file has a name of those that `render.rs` gives tables.
+fn is_table(name: &OsStr) -> bool {
+    let parts = name.to_str().and_then(|name| name.rsplit_once('.'));
+    let is_shard = |part: &str| part.replace("-of-", "/").parse::<Shard>().is_ok();
+    parts.is_some_and(|(stem, ending)| {
+        (stem == "table" || stem.strip_prefix("table-").is_some_and(is_shard))
+            && ["json", "csv", "md"].contains(&ending)
+    })
+}
 
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq)]
