@@ -34,7 +34,7 @@ const IMPORTED: &str = "imported.json";
 const UNDER_THE_LOCK: [&str; 8] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG, DIVISION, IMPORTED];
 
 /// The files by which a folder is known to hold a run, those that say the most first.
-const OF_A_RUN: [&str; 6] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG];
+const OF_A_RUN: [&str; 7] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG, IMPORTED];
 
 /// Whether `path`, which no link stands in, is where a run has a file or would have one; `others` are the names of those that it
 /// writes at last.
@@ -126,14 +126,32 @@ impl RunFolder {
     }
 
     /// Refuses what [`RunFolder::prepare`] would, and a folder in which a file could not be put at last: neither one of a run nor
-    /// one of `others`, because something else has its name. Changes nothing, so that it can be asked before images are read.
+    /// one of `others`, because something else has its name. Of `others` a run that begins replaces none. Changes nothing, so that
+    /// it can be asked before images are read.
     ///
     /// # Errors
     /// As [`RunFolder::prepare`]; a request error that names the file and what is there.
     pub fn refuse_at_once(&self, resume: bool, others: impl IntoIterator<Item = String>) -> Result<()> {
-        let files = UNDER_THE_LOCK.into_iter().map(String::from).chain(others);
-        files.into_iter().try_for_each(|name| durable::refuse_no_file(&self.path.join(name)))?;
-        self.decide(&self.look()?, resume).map(drop)
+        let others: Vec<String> = others.into_iter().collect();
+        let mut files = UNDER_THE_LOCK.into_iter().chain(others.iter().map(String::as_str));
+        files.try_for_each(|name| durable::refuse_no_file(&self.path.join(name)))?;
+        let state = self.decide(&self.look()?, resume)?;
+        let is_there = |name: &&String| fs::symlink_metadata(self.path.join(name)).is_ok();
+        match others.iter().find(is_there).filter(|_| state == State::Fresh) {
+            Some(name) => Err(self.holds_a_strangers(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The refusal of a folder for a file that a run would replace.
+    fn holds_a_strangers(&self, name: &str) -> Error {
+        self.refused(&format!(
+            "it holds {name} but no run that it is of, and a run would replace it; move it away, or name another folder with --out"
+        ))
+    }
+
+    fn refused(&self, why: &str) -> Error {
+        Error::request(format!("cannot train in {}: {why}", self.path.display()))
     }
 
     /// Makes the folder ready to be trained in and keeps other processes out of it as long as the lock lives.
@@ -173,8 +191,7 @@ impl RunFolder {
     }
 
     fn decide(&self, found: &Contents, resume: bool) -> Result<State> {
-        let refused =
-            |why: &str| Err(Error::request(format!("cannot train in {}: {why}", self.path.display())));
+        let refused = |why: &str| Err(self.refused(why));
         if resume && found.of_a_run.contains(&CHECKPOINT) {
             return Ok(State::Resume);
         }
@@ -184,10 +201,7 @@ impl RunFolder {
             ));
         }
         if found.of_a_run.is_empty() && found.has_division {
-            return refused(&format!(
-                "it holds {DIVISION} but no run that it is of, and a run would replace it; move it away, or name another folder \
-                 with --out"
-            ));
+            return Err(self.holds_a_strangers(DIVISION));
         }
         match found.of_a_run.first() {
             Some(name) if !resume => refused(&format!(
@@ -198,9 +212,7 @@ impl RunFolder {
     }
 
     fn look(&self) -> Result<Contents> {
-        let unusable = |cause: &dyn std::fmt::Display| {
-            Error::request(format!("cannot train in {}: {cause}", self.path.display()))
-        };
+        let unusable = |cause: &dyn std::fmt::Display| self.refused(&cause.to_string());
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
@@ -296,7 +308,7 @@ mod tests {
 
     const KEPT: Outcome = Err("it holds division.csv but no run that it is of");
 
-    const ROWS: [Row; 20] = [
+    const ROWS: [Row; 21] = [
         (&[], FRESH, FRESH, &[]),
         (&["run.lock"], FRESH, FRESH, &[]),
         (&[".DS_Store"], FRESH, FRESH, &[".DS_Store"]),
@@ -310,6 +322,7 @@ mod tests {
         (&["best.safetensors", "config.toml", "notes.txt"], HOLDS, LOST, &[]),
         (&["config.toml", "unlike.json"], HOLDS, LOST, &[]),
         (&["best.safetensors", "config.toml", "imported.json"], HOLDS, LOST, &[]),
+        (&["imported.json"], HOLDS, LOST, &[]),
         (&["checkpoint.safetensors"], HOLDS, RESUME, &["checkpoint.safetensors"]),
         (
             &[

@@ -47,10 +47,6 @@ fn links_in_the_place_of_a_runs_files_are_replaced_and_not_followed() {
         here.succeed(command);
         is_untouched(name);
     }
-    fs::create_dir(here.join("fresh")).unwrap();
-    lay("fresh/loss.png");
-    here.succeed(&train("fresh", &[]));
-    is_untouched("loss.png");
 }
 
 /// The fault: an export under the name of the run's own checkpoint made the run unusable.
@@ -120,6 +116,37 @@ fn a_configuration_without_a_run_is_not_replaced_by_another() {
     assert_eq!(here.names("mine"), ["config.toml"]);
 }
 
+/// The fault: a picture of somebody's own was replaced when the training was over.
+#[test]
+fn a_picture_without_a_run_is_not_replaced_by_a_run() {
+    let here = Folder::new();
+    fs::create_dir(here.join("mine")).unwrap();
+    for name in ["loss.png", "samples.png"] {
+        let path = here.join("mine").join(name);
+        let expected = format!("cannot train in mine: it holds {name} but no run that it is of");
+        for resume in [&[][..], &["--resume"]] {
+            fs::write(&path, "mine").unwrap();
+            here.refuse(&train("mine", resume), 2, &[&expected]);
+            assert_eq!(fs::read(&path).unwrap(), b"mine");
+            fs::remove_file(&path).unwrap();
+            // A link is no less somebody's.
+            #[cfg(unix)]
+            {
+                std::os::unix::fs::symlink(here.join("nothing"), &path).unwrap();
+                here.refuse(&train("mine", resume), 2, &[&expected]);
+                assert!(path.is_symlink());
+                fs::remove_file(&path).unwrap();
+            }
+        }
+    }
+    assert_eq!(fs::read_dir(here.join("mine")).unwrap().count(), 0);
+    // Its own ones a run replaces.
+    here.with_a_run("run");
+    let before = here.read("run/loss.png");
+    here.succeed(&train("run", &["--resume", "--set", "train.epochs=3"]));
+    assert_ne!(here.read("run/loss.png"), before);
+}
+
 /// The fault: a page, or weights, took the place of a sweep's record, of its tables, of what was decoded, of a configuration.
 #[test]
 fn what_a_sweep_and_the_reading_of_pictures_need_is_not_written_over() {
@@ -150,4 +177,23 @@ fn what_a_sweep_and_the_reading_of_pictures_need_is_not_written_over() {
     );
     // Where there is no sweep, a table is nobody's.
     here.succeed(&["report", "run", "--out", "table.md"]);
+}
+
+/// The fault: a table of somebody's own was replaced when the results were collected.
+#[test]
+fn a_table_without_a_sweep_is_not_replaced_by_a_sweep() {
+    let here = Folder::new();
+    let sweep = "preset = \"quick\"\nout = \"out\"\n[grid]\nseed = [0, 1]\n";
+    fs::write(here.join("sweep.toml"), sweep).unwrap();
+    fs::create_dir(here.join("out")).unwrap();
+    for name in ["table.md", "table-1-of-2.csv"] {
+        fs::write(here.join("out").join(name), "mine").unwrap();
+        let part =
+            format!("cannot use the folder out for the sweep sweep.toml: it holds {name} but no sweep");
+        for what in ["plan", "run", "status", "collect"] {
+            here.refuse(&["sweep", what, "sweep.toml"], 2, &[&part]);
+        }
+        assert_eq!(here.names("out"), [name]);
+        fs::remove_file(here.join("out").join(name)).unwrap();
+    }
 }

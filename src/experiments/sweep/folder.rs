@@ -16,6 +16,7 @@ use crate::train::{run, seals};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 const RECORD: &str = "sweep.toml";
@@ -141,7 +142,16 @@ impl Sweep {
             if RunFolder::new(&self.folder).holds_a_run() {
                 return Err(self.refused("it holds a run of its own"));
             }
-            return Ok(Record::default());
+            // They would be replaced when the results are collected.
+            let names =
+                fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+            return match names.filter(|name| is_table(name)).min() {
+                Some(name) => {
+                    let name = name.to_string_lossy();
+                    Err(self.refused(&format!("it holds {name} but no sweep that it is of")))
+                }
+                None => Ok(Record::default()),
+            };
         };
         toml::from_str(&text).map_err(|cause| {
             let what = cause.message().split_whitespace().collect::<Vec<_>>().join(" ");
