@@ -5,8 +5,10 @@ use super::say;
 use crate::error::{Error, Result};
 use crate::report::generated::{self, Kind, NoPicture};
 use crate::store::durable;
+use crate::store::run_folder::RunFolder;
 use clap::Args;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Pictures of what a run's selected model generates.
 ///
@@ -22,7 +24,7 @@ pub(super) struct Generate {
     /// What to draw: reconstructions, classes, domains, samples, latents, interpolations, or all.
     #[arg(value_name = "KIND")]
     kind: String,
-    /// Where to put the pictures, instead of the run's folder; made if it is not there.
+    /// Where to put the pictures, instead of the run's folder; made if it is not there. Not the folder of another run.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -38,6 +40,14 @@ impl Generate {
                 "cannot generate {:?}; the kinds are {} and all",
                 self.kind,
                 Kind::ALL.map(Kind::name).join(", ")
+            )));
+        }
+        let folder = self.out.as_ref().unwrap_or(&self.run);
+        if RunFolder::new(folder).holds_a_run() && !is_same(folder, &self.run) {
+            return Err(Error::request(format!(
+                "cannot generate from {} into {}: it holds another run; name another folder with --out",
+                self.run.display(),
+                folder.display()
             )));
         }
         let saved = self.elsewhere.load(&self.run)?;
@@ -62,7 +72,6 @@ impl Generate {
             let (kind, run) = (&self.kind, self.run.display());
             return Err(Error::request(format!("cannot generate {kind} from {run}: {lack}")));
         }
-        let folder = self.out.as_ref().unwrap_or(&self.run);
         durable::create_folder(folder)?;
         durable::clear_temporaries(folder, |of| Kind::ALL.into_iter().any(|kind| kind.file() == of));
         for (kind, png) in drawn {
@@ -77,4 +86,9 @@ impl Generate {
         }
         Ok(())
     }
+}
+
+/// Whether two paths lead to one folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    fs::canonicalize(one).ok().is_some_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }

@@ -49,6 +49,88 @@ fn links_in_the_place_of_a_runs_files_are_replaced_and_not_followed() {
     }
 }
 
+/// The fault: a picture of somebody's own was replaced when the training was over.
+#[test]
+fn a_picture_without_a_run_is_not_replaced_by_a_run() {
+    let here = Folder::new();
+    fs::create_dir(here.join("mine")).unwrap();
+    for name in ["loss.png", "samples.png"] {
+        let path = here.join("mine").join(name);
+        let expected = format!("cannot train in mine: it holds {name} but no run that it is of");
+        for resume in [&[][..], &["--resume"]] {
+            fs::write(&path, "mine").unwrap();
+            here.refuse(&train("mine", resume), 2, &[&expected]);
+            assert_eq!(fs::read(&path).unwrap(), b"mine");
+            fs::remove_file(&path).unwrap();
+            // A link is no less somebody's.
+            #[cfg(unix)]
+            {
+                std::os::unix::fs::symlink(here.join("nothing"), &path).unwrap();
+                here.refuse(&train("mine", resume), 2, &[&expected]);
+                assert!(path.is_symlink());
+                fs::remove_file(&path).unwrap();
+            }
+        }
+    }
+    assert_eq!(fs::read_dir(here.join("mine")).unwrap().count(), 0);
+    // Its own ones a run replaces.
+    here.with_a_run("run");
+    let before = here.read("run/loss.png");
+    here.succeed(&train("run", &["--resume", "--set", "train.epochs=3"]));
+    assert_ne!(here.read("run/loss.png"), before);
+}
+
+/// The fault: pictures of one model lay in the folder of another, under the names of its own.
+#[test]
+fn pictures_of_another_run_are_not_replaced() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    here.with_a_run("other");
+    fs::write(here.join("other/samples.png"), "of other").unwrap();
+    let parts = ["cannot generate from run into other: it holds another run; name another folder with --out"];
+    for kind in ["samples", "all"] {
+        here.refuse(&["generate", "run", kind, "--out", "other"], 2, &parts);
+    }
+    assert_eq!(text(&here.read("other/samples.png")), "of other");
+    here.succeed(&["generate", "run", "samples", "--out", "run/../run"]);
+    for _ in 0..2 {
+        here.succeed(&["generate", "run", "samples", "--out", "pictures"]);
+    }
+    assert_eq!(here.read("pictures/samples.png"), here.read("run/samples.png"));
+}
+
+/// The fault: a page, or weights, took the place of a sweep's record, of its tables, of what was decoded, of a configuration.
+#[test]
+fn what_a_sweep_and_the_reading_of_pictures_need_is_not_written_over() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    fs::create_dir(here.join("out")).unwrap();
+    let written = [
+        ("out/sweep.toml", "a configuration or a sweep"),
+        ("out/table.md", "a table of the sweep in that folder"),
+        ("out/table-1-of-2.csv", "a table of the sweep in that folder"),
+        ("mine.toml", "a configuration or a sweep"),
+        ("pictures-0011223344556677-64x64x3.packed", "where decoded pictures are kept"),
+        ("run/loss.png", "a file of the run in that folder"),
+    ];
+    for (out, _) in written {
+        fs::write(here.join(out), "needed").unwrap();
+    }
+    let not_yet = [("out/table.json", "a table of the sweep in that folder")];
+    let gradients = ["gradients", "--config", "mine.toml", "--weights", "w", "--batch", "b"];
+    for (out, what) in written.into_iter().chain(not_yet) {
+        let parts = [&*format!("cannot write {out}: it is {what}; give another --out")];
+        for command in [&["report", "run"][..], &["weights", "export", "run"], &gradients] {
+            here.refuse(&[command, &["--out", out]].concat(), 2, &parts);
+        }
+    }
+    assert!(
+        written.iter().all(|(out, _)| here.read(out) == b"needed") && !here.join("out/table.json").exists()
+    );
+    // Where there is no sweep, a table is nobody's.
+    here.succeed(&["report", "run", "--out", "table.md"]);
+}
+
 /// The fault: an export under the name of the run's own checkpoint made the run unusable.
 #[test]
 fn nothing_is_written_over_the_files_of_a_run_by_name() {
@@ -114,69 +196,6 @@ fn a_configuration_without_a_run_is_not_replaced_by_another() {
     here.refuse(&train("mine", &["--resume"]), 2, &["cannot continue mine: "]);
     assert_eq!(text(&here.read("mine/config.toml")), "preset = \"quick\"\nseed = 7\n");
     assert_eq!(here.names("mine"), ["config.toml"]);
-}
-
-/// The fault: a picture of somebody's own was replaced when the training was over.
-#[test]
-fn a_picture_without_a_run_is_not_replaced_by_a_run() {
-    let here = Folder::new();
-    fs::create_dir(here.join("mine")).unwrap();
-    for name in ["loss.png", "samples.png"] {
-        let path = here.join("mine").join(name);
-        let expected = format!("cannot train in mine: it holds {name} but no run that it is of");
-        for resume in [&[][..], &["--resume"]] {
-            fs::write(&path, "mine").unwrap();
-            here.refuse(&train("mine", resume), 2, &[&expected]);
-            assert_eq!(fs::read(&path).unwrap(), b"mine");
-            fs::remove_file(&path).unwrap();
-            // A link is no less somebody's.
-            #[cfg(unix)]
-            {
-                std::os::unix::fs::symlink(here.join("nothing"), &path).unwrap();
-                here.refuse(&train("mine", resume), 2, &[&expected]);
-                assert!(path.is_symlink());
-                fs::remove_file(&path).unwrap();
-            }
-        }
-    }
-    assert_eq!(fs::read_dir(here.join("mine")).unwrap().count(), 0);
-    // Its own ones a run replaces.
-    here.with_a_run("run");
-    let before = here.read("run/loss.png");
-    here.succeed(&train("run", &["--resume", "--set", "train.epochs=3"]));
-    assert_ne!(here.read("run/loss.png"), before);
-}
-
-/// The fault: a page, or weights, took the place of a sweep's record, of its tables, of what was decoded, of a configuration.
-#[test]
-fn what_a_sweep_and_the_reading_of_pictures_need_is_not_written_over() {
-    let here = Folder::new();
-    here.with_a_run("run");
-    fs::create_dir(here.join("out")).unwrap();
-    let written = [
-        ("out/sweep.toml", "a configuration or a sweep"),
-        ("out/table.md", "a table of the sweep in that folder"),
-        ("out/table-1-of-2.csv", "a table of the sweep in that folder"),
-        ("mine.toml", "a configuration or a sweep"),
-        ("pictures-0011223344556677-64x64x3.packed", "where decoded pictures are kept"),
-        ("run/loss.png", "a file of the run in that folder"),
-    ];
-    for (out, _) in written {
-        fs::write(here.join(out), "needed").unwrap();
-    }
-    let not_yet = [("out/table.json", "a table of the sweep in that folder")];
-    let gradients = ["gradients", "--config", "mine.toml", "--weights", "w", "--batch", "b"];
-    for (out, what) in written.into_iter().chain(not_yet) {
-        let parts = [&*format!("cannot write {out}: it is {what}; give another --out")];
-        for command in [&["report", "run"][..], &["weights", "export", "run"], &gradients] {
-            here.refuse(&[command, &["--out", out]].concat(), 2, &parts);
-        }
-    }
-    assert!(
-        written.iter().all(|(out, _)| here.read(out) == b"needed") && !here.join("out/table.json").exists()
-    );
-    // Where there is no sweep, a table is nobody's.
-    here.succeed(&["report", "run", "--out", "table.md"]);
 }
 
 /// The fault: a table of somebody's own was replaced when the results were collected.
