@@ -1,6 +1,6 @@
 //! What a training run shows: a progress bar on a terminal that can draw one, otherwise one plain line per epoch.
 
-use super::percent;
+use super::{note, percent};
 use crate::autograd::Params;
 use crate::error::Result;
 use crate::names::{printable, printable_name};
@@ -50,8 +50,8 @@ pub(super) fn give_up(claimed: &Claimed) {
 
 impl Ear {
     /// Listens to Ctrl-C, SIGTERM and the like from now on. As long as nothing is trained they end the process at once, with
-    /// the exit code that they have later, and give up what is `claimed`.
-    pub(super) fn new(claimed: Claimed) -> Self {
+    /// the exit code that they have later, a sentence that ends in what is said of such a `moment`, and give up what is `claimed`.
+    pub(super) fn new(claimed: Claimed, moment: &'static str) -> Self {
         let (signal, ends_at_once) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
         let listened = || TO_STOP.into_iter().filter(|&number| !stays_ignored(number));
         for number in listened() {
@@ -63,6 +63,7 @@ impl Ear {
         let end = move |mut signals: SignalsInfo| {
             if let Some(number) = signals.forever().find(|_| is_to_end.load(Ordering::SeqCst)) {
                 give_up(&claimed);
+                note(&format!("stopped by signal {number} {moment}"));
                 std::process::exit(128 + number);
             }
         };
@@ -130,7 +131,12 @@ pub(super) struct Console {
 impl Console {
     /// Listens to Ctrl-C, SIGTERM and the like from now on. With `tensorboard`, the run gets an event file.
     pub(super) fn new(tensorboard: bool, claimed: Claimed) -> Self {
-        Console { ear: Ear::new(claimed), bar: bar(), tensorboard, events: None }
+        Console {
+            ear: Ear::new(claimed, "while the images were read; nothing was begun"),
+            bar: bar(),
+            tensorboard,
+            events: None,
+        }
     }
 
     /// A line for the user, above the bar if there is one.

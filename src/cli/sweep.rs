@@ -149,7 +149,10 @@ impl Selection {
 impl Run {
     fn run(&self) -> Result<()> {
         let sweep = Jobs::read(&self.selection.file)?;
-        let desk = Desk { ear: Ear::new(Claimed::default()), jobs: sweep.jobs.len() };
+        let desk = Desk {
+            ear: Ear::new(Claimed::default(), "while no job was trained; all that is done is saved"),
+            jobs: sweep.jobs.len(),
+        };
         let Summary { found_done, done, failed } =
             work::run(&sweep, self.selection.shard, self.jobs.into(), &desk)?;
         if !failed.is_empty() {

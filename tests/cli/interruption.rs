@@ -90,12 +90,16 @@ fn nothing_is_waited_for_while_images_are_read() {
     let here = Folder::new();
     // Made-up cells that take many seconds.
     let many = ["--set", "data.per_domain=30000"];
-    let mut child =
-        here.diva(&cells::train("run", cells::TWO, &many)).stderr(Stdio::piped()).spawn().unwrap();
+    let child = here
+        .diva(&cells::train("run", cells::TWO, &many))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     sleep(Duration::from_millis(500));
     send("-INT", &child);
-    let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(130), "{status}");
+    let output = child.wait_with_output().unwrap();
+    refused(&output, 130, &["stopped by signal 2 while the images were read; nothing was begun"]);
     assert!(!here.join("run").exists(), "it went on to train");
 }
 
@@ -107,15 +111,32 @@ fn a_folder_that_was_not_named_goes_with_the_reading_of_images() {
         let mut named = cells::train("run", cells::TWO, &many);
         let out = named.iter().position(|&argument| argument == "--out").unwrap();
         named.drain(out..out + 2);
-        let mut child = here.diva(&named).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = here.diva(&named).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let folder = here.join("runs/quick-cells-seed0");
         wait_until(&mut child, || folder.exists());
         sleep(Duration::from_millis(500));
         send(signal, &child);
-        let status = child.wait().unwrap();
-        assert_eq!(status.code(), Some(code), "{status}");
+        refused(&child.wait_with_output().unwrap(), code, &["nothing was begun"]);
         assert!(!here.join("runs").exists(), "an empty folder is left");
     }
+}
+
+#[test]
+fn a_sweep_that_is_stopped_before_a_job_is_trained_says_so() {
+    let here = Folder::new();
+    let sweep = "preset = \"quick-cells\"\ndata.per_domain = 30000\nout = \"out\"\n[grid]\nseed = [0, 1]\n";
+    std::fs::write(here.join("sweep.toml"), sweep).unwrap();
+    let mut child = here
+        .diva(&["sweep", "run", "sweep.toml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until(&mut child, || here.join("out/sweep.toml").exists());
+    sleep(Duration::from_millis(500));
+    send("-TERM", &child);
+    let expected = "stopped by signal 15 while no job was trained; all that is done is saved";
+    refused(&child.wait_with_output().unwrap(), 143, &[expected]);
 }
 
 fn save_and_go_on(signals: [(&str, i32); 4]) {
