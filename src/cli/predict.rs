@@ -194,7 +194,7 @@ impl Predict {
             let class = printable_name(&class_in_words(&classes, p.class));
             let unlike =
                 if p.unlike_training == Some(true) { ", looks unlike the training images" } else { "" };
-            say(&format!("{}: {class} ({share}){domain}{unlike}", p.file))?;
+            say(&format!("{}: {class} ({share}){domain}{unlike}", printable_name(&p.file)))?;
         }
         Ok(())
     }

@@ -151,3 +151,17 @@ fn long_and_wide_names_keep_tables_aligned() {
         }
     }
 }
+
+/// The fault: both were written `a\nb.png`.
+#[cfg(unix)]
+#[test]
+fn two_files_are_not_predicted_under_one_name() {
+    let here = Folder::new();
+    here.with_a_run("run");
+    for name in ["a\nb.png", "a\\nb.png"] {
+        fs::write(here.join(name), diva::data::image::encode_grey(28, 28, &[7; 784])).unwrap();
+    }
+    let said = here.succeed(&["predict", "run", "a\nb.png", "a\\nb.png"]);
+    let named: Vec<&str> = said.lines().map(|line| line.split_once(": ").unwrap().0).collect();
+    assert_eq!(named, ["a\\nb.png", "a\\u{5c}nb.png"]);
+}
