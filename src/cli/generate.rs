@@ -1,14 +1,14 @@
 //! `diva generate`
 
 use super::elsewhere::{Elsewhere, images};
+use super::outputs::is_same;
 use super::say;
 use crate::error::{Error, Result};
 use crate::report::generated::{self, Kind, NoPicture};
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use clap::Args;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Pictures of what a run's selected model generates.
 ///
@@ -86,9 +86,4 @@ impl Generate {
         }
         Ok(())
     }
-}
-
-/// Whether two paths lead to one folder.
-fn is_same(one: &Path, other: &Path) -> bool {
-    fs::canonicalize(one).ok().is_some_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }

@@ -1,6 +1,6 @@
 //! `diva gradients`
 
-use super::outputs::refuse_taken;
+use super::outputs::{is_same, refuse_taken};
 use super::{ConfigArguments, say};
 use crate::error::{Error, Result};
 use crate::models::{Model, Weights};
@@ -35,6 +35,10 @@ pub(super) struct Gradients {
 impl Gradients {
     pub(super) fn run(&self) -> Result<()> {
         refuse_taken(&self.out)?;
+        if [&self.weights, &self.batch].into_iter().any(|input| is_same(input, &self.out)) {
+            let out = self.out.display();
+            return Err(Error::request(format!("cannot write {out}: it is read here; give another --out")));
+        }
         let arguments = ConfigArguments {
             config: Some(self.config.clone()),
             preset: None,

@@ -28,3 +28,8 @@ pub(super) fn refuse_taken(out: &Path) -> Result<()> {
     };
     Err(Error::request(format!("cannot write {}: it is {what}; give another --out", out.display())))
 }
+
+/// Whether two paths lead to one file or folder that is there.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    fs::canonicalize(one).ok().is_some_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
+}

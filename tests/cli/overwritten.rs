@@ -216,3 +216,20 @@ fn a_table_without_a_sweep_is_not_replaced_by_a_sweep() {
         fs::remove_file(here.join("out").join(name)).unwrap();
     }
 }
+
+/// The fault: the answer took the place of the question.
+#[test]
+fn gradients_do_not_replace_what_they_are_made_of() {
+    let here = Folder::new();
+    for name in ["weights", "batch"] {
+        fs::write(here.join(name), name).unwrap();
+    }
+    for name in ["weights", "batch"] {
+        let out = format!("../{}/{name}", here.0.file_name().unwrap().to_str().unwrap());
+        let part = format!("cannot write {out}: it is read here; give another --out");
+        let arguments =
+            ["gradients", "--config", "c.toml", "--weights", "weights", "--batch", "batch", "--out"];
+        here.refuse(&[&arguments[..], &[&out]].concat(), 2, &[&part]);
+        assert_eq!(text(&here.read(name)), name);
+    }
+}
