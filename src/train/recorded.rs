@@ -4,6 +4,7 @@
 //! reads them again reads them here: the division is the run's own (`division.csv`), and as long as none of its files is
 //! missing, the images as a whole must have the SHA-256 that the checkpoint knows, which covers every pixel and label.
 
+use super::metrics::{self, RunResult};
 use super::sources::{self, Images};
 use super::{seals, state};
 use crate::config::Config;
@@ -21,7 +22,8 @@ use std::path::Path;
 /// If the images cannot be read, no image is left of a role that some had, or they are others than those of the run.
 pub fn read(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images> {
     let cache = sources::beside(folder.path());
-    let (division, known_by) = division(attempt, folder)?;
+    let result = folder.result().exists().then(|| metrics::read_result(&folder.result())).transpose()?;
+    let (division, known_by) = division(attempt, folder, result.as_ref())?;
     let is_there = division.is_some();
     let mut images = sources::read_as_divided(config, Some(cache), division)?;
     let Changes { renamed, missing, added } = &images.changes;
@@ -66,17 +68,19 @@ pub fn read_unchanged(attempt: &str, config: &Config, folder: &RunFolder) -> Res
     Ok(images)
 }
 
-/// The division of a run, if it has one, and which file vouches for it, or knew it when it was there.
+/// The division of a run, if it has one, and which file vouches for it, or knew it when it was there. Whoever makes the result
+/// anew does not look at the old one.
 ///
 /// # Errors
 /// If it cannot be read, is not the one of the run, or is gone without anything that a new one could be held against.
 pub(super) fn division(
     attempt: &str,
     folder: &RunFolder,
+    result: Option<&RunResult>,
 ) -> Result<(Option<Division>, Option<&'static str>)> {
     let path = folder.division();
     let text = input::text_if_there(&path, input::TABLE)?;
-    let known_by = seals::check_division(attempt, folder, text.as_deref().map(str::as_bytes))?;
+    let known_by = seals::check_division(attempt, folder, result, text.as_deref().map(str::as_bytes))?;
     if let (None, Some(file)) = (&text, known_by)
         && !folder.checkpoint().exists()
     {

@@ -99,7 +99,7 @@ pub fn train(
     // Without a checkpoint a run begins anew, and so does its division.
     let goes_on = options.resume && folder.checkpoint().exists();
     let attempt = format!("continue {}", folder.path().display());
-    let division = if goes_on { recorded::division(&attempt, folder)?.0 } else { None };
+    let division = if goes_on { recorded::division(&attempt, folder, None)?.0 } else { None };
     // What goes on has had its memory; another configuration is refused as such.
     if !goes_on {
         memory::refuse_before_reading(&found.config)?;
@@ -308,7 +308,7 @@ impl Run<'_> {
             Ok((checkpoint, weights::read(&trainer.state().params, &folder.best())?))
         })?;
         self.keep_division()?;
-        recorded::division(&format!("finish {}", folder.path().display()), folder)?;
+        recorded::division(&format!("finish {}", folder.path().display()), folder, None)?;
         let mut result = result(trainer, checkpoint, best, &selected)?;
         lock.while_held(|| watcher.trained(trainer, folder, lock, &selected))?;
         result.unlike_sha256 = seals::unlike_sha256(folder)?;

@@ -234,17 +234,26 @@ pub(super) fn division_seal(division: &[u8]) -> String {
     format!("{}  division.csv\n", sha256_hex(division))
 }
 
-/// Refuses a `division.csv` of these bytes, or none, if it is not the one of the run; `attempt` says what cannot be done with it.
-/// Which file vouches for it, if any does: of one that is gone, which file knew it.
+/// Refuses a `division.csv` of these bytes, or none, if it is not the one of the run, whose result this is, if it is looked at;
+/// `attempt` says what cannot be done with it. Which file vouches for it, if any does: of one that is gone, which file knew it.
 ///
 /// # Errors
 /// If it is another, or what knows it cannot be read.
 pub(super) fn check_division(
     attempt: &str,
     folder: &RunFolder,
+    result: Option<&RunResult>,
     division: Option<&[u8]>,
 ) -> Result<Option<&'static str>> {
     let refused = |why: &str| Err(Error::request(format!("cannot {attempt}: {why}")));
+    let of_result = result.and_then(|result| Some((result, result.division_sha256.as_ref()?)));
+    if let (Some((result, sealed)), Some(division)) = (of_result, division)
+        && *sealed != sha256_hex(division)
+    {
+        return refused(&of_another_run(folder, result)?.unwrap_or_else(|| {
+            "division.csv is not the one that result.json knows; it was damaged or exchanged".into()
+        }));
+    }
     let seal = input::text_if_there(&folder.division_seal(), input::SHORT_TEXT)?;
     if let (Some(seal), Some(division)) = (&seal, division)
         && *seal != division_seal(division)
@@ -253,23 +262,7 @@ pub(super) fn check_division(
             "division.csv is not the one that division.sha256 knows; one of the two was damaged or exchanged",
         );
     }
-    let sealed = match folder.result().exists() {
-        true => Some(metrics::read_result(&folder.result())?),
-        false => None,
-    };
-    if let Some((result, sealed)) =
-        sealed.as_ref().and_then(|result| Some((result, result.division_sha256.as_ref()?)))
-    {
-        return match division {
-            Some(division) if *sealed != sha256_hex(division) => {
-                refused(&of_another_run(folder, result)?.unwrap_or_else(|| {
-                    "division.csv is not the one that result.json knows; it was damaged or exchanged".into()
-                }))
-            }
-            _ => Ok(Some("result.json")),
-        };
-    }
-    Ok(seal.map(|_| "division.sha256"))
+    Ok(of_result.map(|_| "result.json").or(seal.map(|_| "division.sha256")))
 }
 
 /// What is wrong with a result as one of a run of this configuration with these lines of metrics; a run that is prolonged has more
