@@ -58,6 +58,11 @@ impl Elsewhere {
 pub(super) fn images(saved: &SavedRun, verb: &str, folder: &Path) -> Result<Images> {
     let attempt = format!("{verb} {}", folder.display());
     let images = recorded::read(&attempt, &saved.config, &RunFolder::new(folder))?;
-    images.left_out.iter().chain(&images.notices).for_each(|sentence| note(sentence));
+    tell_of(&images);
     Ok(images)
+}
+
+/// Says what is to be known of images.
+pub(super) fn tell_of(images: &Images) {
+    images.left_out.iter().chain(&images.notices).for_each(|sentence| note(sentence));
 }

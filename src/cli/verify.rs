@@ -1,13 +1,11 @@
 //! `diva verify`
 
-use super::elsewhere::Elsewhere;
+use super::elsewhere::{self, Elsewhere};
 use super::{say, say_json};
 use crate::config::Config;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::names::shown;
-use crate::store::digest::sha256_hex;
-use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::train::metrics::{self, EpochMetrics};
 use crate::train::saved_run::SavedRun;
@@ -60,6 +58,7 @@ impl Verify {
             )));
         }
         let images = recorded::read_unchanged(&format!("repeat {run}"), &config, &folder)?;
+        elsewhere::tell_of(&images);
         let result_difference = result_difference(&folder, &config, &lines, &images.split)?;
         lines.truncate(self.epochs);
         let tell = |done: &RepeatedEpoch| {
@@ -126,7 +125,7 @@ fn result_difference(
     }
     let scores = evaluate::test_scores(&saved.model.class_predictor(&saved.params), split)?;
     let share = Some(evaluate::commonest_class_share(&split.test));
-    let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT).ok().map(|bytes| sha256_hex(&bytes));
+    let unlike = seals::unlike_sha256(folder)?;
     let wrong = [
         (
             result.unlike_sha256.is_some() && result.unlike_sha256 != unlike,

@@ -28,10 +28,12 @@ const BEST: &str = "best.safetensors";
 const UNLIKE: &str = "unlike.json";
 const RESULT: &str = "result.json";
 const DIVISION: &str = "division.csv";
+const DIVISION_SEAL: &str = "division.sha256";
 const IMPORTED: &str = "imported.json";
 
 /// The files that only a process writes that holds the folder's lock.
-const UNDER_THE_LOCK: [&str; 8] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG, DIVISION, IMPORTED];
+const UNDER_THE_LOCK: [&str; 9] =
+    [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG, DIVISION, DIVISION_SEAL, IMPORTED];
 
 /// The files by which a folder is known to hold a run, those that say the most first.
 const OF_A_RUN: [&str; 7] = [CHECKPOINT, RESULT, BEST, METRICS, UNLIKE, CONFIG, IMPORTED];
@@ -78,6 +80,11 @@ impl RunFolder {
     /// Which picture plays which part, of runs on pictures; written before the first checkpoint and never changed.
     pub fn division(&self) -> PathBuf {
         self.path.join(DIVISION)
+    }
+
+    /// The SHA-256 of [`RunFolder::division`], a line that `sha256sum --check` reads; runs of earlier versions have none.
+    pub fn division_seal(&self) -> PathBuf {
+        self.path.join(DIVISION_SEAL)
     }
 
     /// One line for each epoch.
@@ -182,6 +189,7 @@ impl RunFolder {
             // That of a run that was killed before its first checkpoint. The configuration is replaced, not removed: until then
             // it is the only trace of what was wanted.
             durable::remove(&self.division())?;
+            durable::remove(&self.division_seal())?;
         } else {
             // A process that was killed may have renamed a file and not have forced the folder to the disk. What it
             // left is gone on from now, or said to be finished: it must not vanish any more.
@@ -200,8 +208,8 @@ impl RunFolder {
                 "it holds {name} but no {CHECKPOINT} to go on from; put that back, or name another folder with --out"
             ));
         }
-        if found.of_a_run.is_empty() && found.has_division {
-            return Err(self.holds_a_strangers(DIVISION));
+        if let ([], Some(name)) = (&found.of_a_run[..], found.of_a_division) {
+            return Err(self.holds_a_strangers(name));
         }
         match found.of_a_run.first() {
             Some(name) if !resume => refused(&format!(
@@ -233,7 +241,7 @@ impl RunFolder {
 struct Contents {
     /// In the order of [`OF_A_RUN`].
     of_a_run: Vec<&'static str>,
-    has_division: bool,
+    of_a_division: Option<&'static str>,
     /// Those of files that only whoever holds the lock writes: once it is held, their processes are dead.
     temporaries: Vec<PathBuf>,
 }
@@ -246,7 +254,7 @@ impl Contents {
         let temporaries = names.iter().filter(|name| is_dead(name.as_ref()));
         Self {
             of_a_run: OF_A_RUN.into_iter().filter(is_there).collect(),
-            has_division: is_there(&DIVISION),
+            of_a_division: [DIVISION, DIVISION_SEAL].into_iter().find(is_there),
             temporaries: temporaries
                 .map(|name| folder.join(name.as_ref()))
                 .filter(|path| !path.is_dir())
@@ -307,8 +315,9 @@ mod tests {
     const LOST: Outcome = Err(" but no checkpoint.safetensors to go on from; put that back");
 
     const KEPT: Outcome = Err("it holds division.csv but no run that it is of");
+    const SEAL_KEPT: Outcome = Err("it holds division.sha256 but no run that it is of");
 
-    const ROWS: [Row; 21] = [
+    const ROWS: [Row; 22] = [
         (&[], FRESH, FRESH, &[]),
         (&["run.lock"], FRESH, FRESH, &[]),
         (&[".DS_Store"], FRESH, FRESH, &[".DS_Store"]),
@@ -316,8 +325,9 @@ mod tests {
         (&["latents.png.12-0.part"], FRESH, FRESH, &[]),
         (&["latents.png", "report.html"], FRESH, FRESH, &["latents.png", "report.html"]),
         (&["config.toml"], HOLDS, FRESH, &["config.toml"]),
-        (&["config.toml", "division.csv"], HOLDS, FRESH, &["config.toml"]),
+        (&["config.toml", "division.csv", "division.sha256"], HOLDS, FRESH, &["config.toml"]),
         (&["division.csv", "run.lock"], KEPT, KEPT, &[]),
+        (&["division.sha256"], SEAL_KEPT, SEAL_KEPT, &[]),
         (&["config.toml", "metrics.jsonl"], HOLDS, LOST, &[]),
         (&["best.safetensors", "config.toml", "notes.txt"], HOLDS, LOST, &[]),
         (&["config.toml", "unlike.json"], HOLDS, LOST, &[]),

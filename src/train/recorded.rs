@@ -4,6 +4,7 @@
 //! reads them again reads them here: the division is the run's own (`division.csv`), and as long as none of its files is
 //! missing, the images as a whole must have the SHA-256 that the checkpoint knows, which covers every pixel and label.
 
+use super::metrics::{self, RunResult};
 use super::sources::{self, Images};
 use super::{seals, state};
 use crate::config::Config;
@@ -21,15 +22,9 @@ use std::path::Path;
 /// If the images cannot be read, no image is left of a role that some had, or they are others than those of the run.
 pub fn read(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images> {
     let cache = sources::beside(folder.path());
-    let path = folder.division();
-    let text = input::text_if_there(&path, input::TABLE)?;
-    let is_proved = match &text {
-        Some(text) => seals::check_division(attempt, folder, text.as_bytes())?,
-        None => true,
-    };
-    // The checkpoint knows the images.
-    let is_unproved = !is_proved && !folder.checkpoint().exists();
-    let division = text.map(|text| Division::parse(&text, &path)).transpose()?;
+    let result = folder.result().exists().then(|| metrics::read_result(&folder.result())).transpose()?;
+    let (division, known_by) = division(attempt, folder, result.as_ref())?;
+    let is_there = division.is_some();
     let mut images = sources::read_as_divided(config, Some(cache), division)?;
     let Changes { renamed, missing, added } = &images.changes;
     let run = folder.path().display();
@@ -46,10 +41,15 @@ pub fn read(attempt: &str, config: &Config, folder: &RunFolder) -> Result<Images
     });
     // What there was to know of them otherwise was said when the run began.
     images.notices = told.collect();
-    if is_unproved {
-        images.notices.push(format!(
+    match known_by {
+        // The checkpoint knows the images.
+        None if is_there && !folder.checkpoint().exists() => images.notices.push(format!(
             "nothing in {run} says whether division.csv is as it was left there: its checkpoint is missing"
-        ));
+        )),
+        Some(file) if !is_there => images.notices.push(format!(
+            "division.csv, which {file} knows, is gone from {run}: its pictures were divided anew, with the same outcome"
+        )),
+        _ => {}
     }
     if missing.is_empty() && folder.checkpoint().exists() {
         let known = state::images_of(&folder.checkpoint())?;
@@ -68,13 +68,27 @@ pub fn read_unchanged(attempt: &str, config: &Config, folder: &RunFolder) -> Res
     Ok(images)
 }
 
-/// The division of a run, if it has one.
+/// The division of a run, if it has one, and which file vouches for it, or knew it when it was there. Whoever makes the result
+/// anew does not look at the old one.
 ///
 /// # Errors
-/// If it cannot be read.
-pub(super) fn division(folder: &RunFolder) -> Result<Option<Division>> {
+/// If it cannot be read, is not the one of the run, or is gone without anything that a new one could be held against.
+pub(super) fn division(
+    attempt: &str,
+    folder: &RunFolder,
+    result: Option<&RunResult>,
+) -> Result<(Option<Division>, Option<&'static str>)> {
     let path = folder.division();
-    path.exists().then(|| Division::read(&path)).transpose()
+    let text = input::text_if_there(&path, input::TABLE)?;
+    let known_by = seals::check_division(attempt, folder, result, text.as_deref().map(str::as_bytes))?;
+    if let (None, Some(file)) = (&text, known_by)
+        && !folder.checkpoint().exists()
+    {
+        return Err(Error::request(format!(
+            "cannot {attempt}: division.csv, which {file} knows, is gone, and so is the checkpoint that knows the images"
+        )));
+    }
+    Ok((text.map(|text| Division::parse(&text, &path)).transpose()?, known_by))
 }
 
 /// Refuses files that are missing, or that the run does not know; `attempt` says what cannot be done.

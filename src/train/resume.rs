@@ -132,12 +132,12 @@ pub(super) fn finished(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256:
         && result.epochs == progress.epochs
         && result.selected == *selected
         && seals::check_result(&result, &lines, trainer.config()).is_ok();
-    let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT).ok().map(|bytes| sha256_hex(&bytes));
     let identity = Some(sha256_hex(trainer.config().identity().as_bytes()));
     // What an earlier version did not seal cannot be compared.
     let is_whole = [
         (&result.best_sha256, &trainer.state().best_sha256),
-        (&result.unlike_sha256, &unlike),
+        (&result.unlike_sha256, &seals::unlike_sha256(folder).ok()?),
+        (&result.division_sha256, &seals::division_sha256(folder).ok()?),
         (&result.configuration_sha256, &identity),
     ]
     .into_iter()

@@ -11,7 +11,7 @@
 use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
 use super::resume::{self, Best};
 use super::trainer::{StepLoss, Trainer};
-use super::{evaluate, memory, recorded, sources, weights};
+use super::{evaluate, memory, recorded, seals, sources, weights};
 use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
 use crate::data::batches::Epoch;
@@ -98,7 +98,8 @@ pub fn train(
     }
     // Without a checkpoint a run begins anew, and so does its division.
     let goes_on = options.resume && folder.checkpoint().exists();
-    let division = if goes_on { recorded::division(folder)? } else { None };
+    let attempt = format!("continue {}", folder.path().display());
+    let division = if goes_on { recorded::division(&attempt, folder, None)?.0 } else { None };
     // What goes on has had its memory; another configuration is refused as such.
     if !goes_on {
         memory::refuse_before_reading(&found.config)?;
@@ -114,12 +115,13 @@ pub fn train(
     // What cannot be trained leaves no folder behind.
     let trainer = Trainer::new(config, images.split)?;
     let (found, lock) = folder.prepare(options.resume)?;
-    let mut run = Run { folder, lock, saved: (0.0, place(&trainer)), trainer, best: Best::Kept };
+    let saved = (0.0, place(&trainer));
+    let mut run = Run { folder, lock, saved, trainer, division: images.division, best: Best::Kept };
     if options.detect_anomaly {
         run.trainer.detect_anomalies();
     }
     match found {
-        FolderState::Fresh => run.begin(images.division.as_ref())?,
+        FolderState::Fresh => run.begin()?,
         FolderState::Resume => {
             if let Some(result) = run.go_on(&images.changes)? {
                 return Ok(Outcome::AlreadyDone(result));
@@ -142,6 +144,8 @@ struct Run<'a> {
     folder: &'a RunFolder,
     lock: Lock,
     trainer: Trainer,
+    /// Of pictures.
+    division: Option<Division>,
     /// What becomes of `best.safetensors`.
     best: Best,
     /// When the last checkpoint was saved, and where the training was then.
@@ -169,12 +173,24 @@ impl Run<'_> {
     }
 
     /// The first files of a new run.
-    fn begin(&self, division: Option<&Division>) -> Result<()> {
+    fn begin(&self) -> Result<()> {
         self.write(&self.folder.config(), self.trainer.config().to_toml().as_bytes())?;
-        if let Some(division) = division {
-            self.write(&self.folder.division(), division.to_csv().as_bytes())?;
-        }
+        self.keep_division()?;
         self.save()
+    }
+
+    /// Writes what is not there of `division.csv` and what knows it.
+    fn keep_division(&self) -> Result<()> {
+        let Some(division) = &self.division else { return Ok(()) };
+        let (path, seal) = (self.folder.division(), self.folder.division_seal());
+        if !path.exists() {
+            self.write(&path, division.to_csv().as_bytes())?;
+        }
+        // Of an earlier version's run it is sealed as it is found: its images are those that the checkpoint knows.
+        if !seal.exists() {
+            self.write(&seal, seals::division_seal(&input::bytes(&path, input::TABLE)?).as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Restores the run that is in the folder, after a look at all of it; its result if nothing is left to do.
@@ -212,6 +228,7 @@ impl Run<'_> {
             self.lock.while_held(|| durable::truncate_lines(&folder.metrics(), epochs))?;
         }
         self.write(&folder.config(), self.trainer.config().to_toml().as_bytes())?;
+        self.keep_division()?;
         Ok(None)
     }
 
@@ -290,15 +307,12 @@ impl Run<'_> {
             }
             Ok((checkpoint, weights::read(&trainer.state().params, &folder.best())?))
         })?;
+        self.keep_division()?;
+        recorded::division(&format!("finish {}", folder.path().display()), folder, None)?;
         let mut result = result(trainer, checkpoint, best, &selected)?;
         lock.while_held(|| watcher.trained(trainer, folder, lock, &selected))?;
-        if folder.unlike().exists() {
-            let unlike = input::bytes(&folder.unlike(), input::SHORT_TEXT)?;
-            result.unlike_sha256 = Some(sha256_hex(&unlike));
-        }
-        if folder.division().exists() {
-            result.division_sha256 = Some(sha256_hex(&input::bytes(&folder.division(), input::TABLE)?));
-        }
+        result.unlike_sha256 = seals::unlike_sha256(folder)?;
+        result.division_sha256 = seals::division_sha256(folder)?;
         result.seal();
         let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
         self.write(&folder.result(), text.as_bytes())?;

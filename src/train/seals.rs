@@ -1,7 +1,8 @@
 //! Whether the files of a run are as it left them.
 //!
 //! A run writes down the SHA-256 of what others will read. Its checkpoint knows the configuration, as far as that decides
-//! results, and `best.safetensors`; its `result.json` knows both, `unlike.json` and `division.csv`; each line of metrics, and
+//! results, and `best.safetensors`; its `result.json` knows both, `unlike.json` and `division.csv`, which `division.sha256` knows
+//! from the beginning (not the checkpoint, whose bytes do not depend on what files are called); each line of metrics, and
 //! the result, knows itself; imported weights have theirs in `imported.json`. Whoever loads one of these files asks here. Where the checkpoint is
 //! there it has the last word, since a run that is prolonged keeps its old result until there is a new one.
 //!
@@ -16,7 +17,7 @@ use crate::store::digest::sha256_hex;
 use crate::store::run_folder::RunFolder;
 use crate::store::{durable, input, tensors};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `imported.json` holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -208,26 +209,60 @@ fn of_another_run(folder: &RunFolder, result: &RunResult) -> Result<Option<Strin
     }))
 }
 
-/// Refuses a `division.csv` of these bytes if it is not the one of the run's result; `attempt` says what cannot be done with it.
-/// Whether a result vouches for it.
+/// The SHA-256 of the run's `unlike.json`, if it is there.
 ///
 /// # Errors
-/// If it is another, or the result cannot be read.
-pub fn check_division(attempt: &str, folder: &RunFolder, division: &[u8]) -> Result<bool> {
-    if !folder.result().exists() {
-        return Ok(false);
+/// If it cannot be read.
+pub fn unlike_sha256(folder: &RunFolder) -> Result<Option<String>> {
+    sha256_of(&folder.unlike(), input::SHORT_TEXT)
+}
+
+/// That of its `division.csv`.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn division_sha256(folder: &RunFolder) -> Result<Option<String>> {
+    sha256_of(&folder.division(), input::TABLE)
+}
+
+fn sha256_of(path: &Path, longest: u64) -> Result<Option<String>> {
+    path.exists().then(|| input::bytes(path, longest).map(|bytes| sha256_hex(&bytes))).transpose()
+}
+
+/// What `division.sha256` says beside a `division.csv` of these bytes.
+pub(super) fn division_seal(division: &[u8]) -> String {
+    format!("{}  division.csv\n", sha256_hex(division))
+}
+
+/// Refuses a `division.csv` of these bytes, or none, if it is not the one of the run, whose result this is, if it is looked at;
+/// `attempt` says what cannot be done with it. Which file vouches for it, if any does: of one that is gone, which file knew it.
+///
+/// # Errors
+/// If it is another, or what knows it cannot be read.
+pub(super) fn check_division(
+    attempt: &str,
+    folder: &RunFolder,
+    result: Option<&RunResult>,
+    division: Option<&[u8]>,
+) -> Result<Option<&'static str>> {
+    let refused = |why: &str| Err(Error::request(format!("cannot {attempt}: {why}")));
+    let of_result = result.and_then(|result| Some((result, result.division_sha256.as_ref()?)));
+    if let (Some((result, sealed)), Some(division)) = (of_result, division)
+        && *sealed != sha256_hex(division)
+    {
+        return refused(&of_another_run(folder, result)?.unwrap_or_else(|| {
+            "division.csv is not the one that result.json knows; it was damaged or exchanged".into()
+        }));
     }
-    let result = metrics::read_result(&folder.result())?;
-    match &result.division_sha256 {
-        None => Ok(false),
-        Some(sealed) if *sealed == sha256_hex(division) => Ok(true),
-        Some(_) => {
-            let why = of_another_run(folder, &result)?.unwrap_or_else(|| {
-                "division.csv is not the one that result.json knows; it was damaged or exchanged".into()
-            });
-            Err(Error::request(format!("cannot {attempt}: {why}")))
-        }
+    let seal = input::text_if_there(&folder.division_seal(), input::SHORT_TEXT)?;
+    if let (Some(seal), Some(division)) = (&seal, division)
+        && *seal != division_seal(division)
+    {
+        return refused(
+            "division.csv is not the one that division.sha256 knows; one of the two was damaged or exchanged",
+        );
     }
+    Ok(of_result.map(|_| "result.json").or(seal.map(|_| "division.sha256")))
 }
 
 /// What is wrong with a result as one of a run of this configuration with these lines of metrics; a run that is prolonged has more

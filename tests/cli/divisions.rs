@@ -117,13 +117,76 @@ fn a_run_keeps_its_division_whatever_becomes_of_its_folder() {
     here.refuse(&["evaluate", "run"], 2, &["cannot evaluate run: the pictures are not those"]);
 }
 
-/// Makes the result of `run` one of an earlier version, which knew nothing of the division.
+/// Makes `run` one of an earlier version, which knew nothing of the division.
 fn forget_division(here: &Folder) {
+    fs::remove_file(here.join("run/division.sha256")).ok();
     let mut result: Value = serde_json::from_slice(&here.read("run/result.json")).unwrap();
     for seal in ["division_sha256", "result_sha256"] {
         result.as_object_mut().unwrap().remove(seal);
     }
     fs::write(here.join("run/result.json"), result.to_string()).unwrap();
+}
+
+/// The fault: the table of a run that was not finished yet could be changed where the images stay the same, by another name of
+/// a file for example, and the run ended with another `division_sha256`.
+#[test]
+fn the_division_of_an_interrupted_run_is_sealed() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    here.succeed(&train("run", TWO, &CLASSIFIER));
+    here.succeed(&train("whole", "train.epochs=3", &CLASSIFIER));
+    fs::remove_file(here.join("run/result.json")).unwrap();
+    let (division, seal) = (here.read("run/division.csv"), here.read("run/division.sha256"));
+    let by_others = std::process::Command::new("sha256sum")
+        .args(["--check", "--status", "division.sha256"])
+        .current_dir(here.join("run"))
+        .status();
+    // Where there is no such tool, a second opinion is missing.
+    assert!(by_others.is_err() || by_others.unwrap().success());
+    let table = text(&division);
+    let sha256 = table.lines().nth(1).unwrap().split(',').nth(1).unwrap();
+    let group_at = table.match_indices(',').nth(5 + 4).unwrap().0;
+    let resume = train("run", "train.epochs=3", &[&CLASSIFIER[..], &["--resume"]].concat());
+    for changed in [
+        table.replacen("0 é.png", "1 é.png", 1),
+        table.replace('\n', "\r\n"),
+        table.trim_end().to_owned(),
+        table.replacen(sha256, &sha256.to_uppercase(), 1),
+        format!("{}patient{}", &table[..group_at], &table[group_at..]),
+    ] {
+        assert_ne!(changed, table);
+        fs::write(here.join("run/division.csv"), &changed).unwrap();
+        let sentence = "division.csv is not the one that division.sha256 knows";
+        here.refuse(&resume, 2, &["cannot continue run: ", sentence]);
+        here.refuse(&["evaluate", "run"], 2, &["cannot evaluate run: ", sentence]);
+    }
+    fs::write(here.join("run/division.csv"), &division).unwrap();
+    let other_seal = text(&seal).replacen("division", "divisiom", 1);
+    fs::write(here.join("run/division.sha256"), other_seal).unwrap();
+    here.refuse(&resume, 2, &["that division.sha256 knows"]);
+    // What is gone is made again.
+    fs::remove_file(here.join("run/division.sha256")).unwrap();
+    fs::remove_file(here.join("run/division.csv")).unwrap();
+    here.succeed(&resume);
+    assert_eq!((here.read("run/division.csv"), here.read("run/division.sha256")), (division.clone(), seal));
+    super::assert_same_run(&here, "run", "whole");
+
+    // Gone from a finished run: said, and made again by --resume.
+    fs::remove_file(here.join("run/division.csv")).unwrap();
+    let gone = "division.csv, which result.json knows, is gone from run: its pictures were divided anew, with the same outcome";
+    assert!(evaluate(&here, "run").1.contains(gone));
+    let verified = here.run(&["verify", "run", "--epochs", "1"]);
+    assert!(verified.status.success() && text(&verified.stderr).contains(gone), "{}", text(&verified.stderr));
+    fs::rename(here.join("run/checkpoint.safetensors"), here.join("kept")).unwrap();
+    here.refuse(
+        &["evaluate", "run"],
+        2,
+        &["division.csv, which result.json knows, is gone, and so is the checkpoint"],
+    );
+    fs::rename(here.join("kept"), here.join("run/checkpoint.safetensors")).unwrap();
+    here.succeed(&resume);
+    assert_eq!(here.read("run/division.csv"), division);
+    super::assert_same_run(&here, "run", "whole");
 }
 
 #[test]
@@ -199,10 +262,12 @@ fn a_division_without_an_image_is_named() {
     let here = Folder::new();
     make(&here, &["A", "B", "C"]);
     here.succeed(&train("run", "train.epochs=1", &CLASSIFIER));
+    // Of an earlier version; where there is a seal, that is broken first.
+    forget_division(&here);
     for table in ["", "file,sha256,domain,class,group,role\n"] {
         fs::write(here.join("run/division.csv"), table).unwrap();
         let resume = train("run", "train.epochs=2", &[&CLASSIFIER[..], &["--resume"]].concat());
-        here.refuse(&resume, 2, &["division.csv"]);
+        here.refuse(&resume, 2, &["cannot read run/division.csv: it names no training image"]);
         assert_eq!(text(&here.read("run/division.csv")), table);
     }
 }
