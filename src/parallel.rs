@@ -2,6 +2,9 @@
 //!
 //! Work is cut by its shape, never by the number of threads, and partial results are joined in index order. A result
 //! is therefore a function of the arguments alone: 1, 2 or 64 threads give the same bits.
+//!
+//! Work reaches rayon as a `dyn Fn`, in functions that are not generic in it: a call through a pointer a chunk costs nothing beside
+//! the chunk, and rayon's machinery is compiled once and not for each closure.
 
 use crate::error::{Error, Result};
 use crate::tensor::Buffer;
@@ -95,6 +98,10 @@ pub fn for_each_chunk(out: &mut [f32], chunk: usize, work: impl Fn(usize, &mut [
         }
         return;
     }
+    chunks(out, chunk, &work);
+}
+
+fn chunks(out: &mut [f32], chunk: usize, work: &(dyn Fn(usize, &mut [f32]) + Sync)) {
     out.par_chunks_mut(chunk).enumerate().for_each(|(i, piece)| work(i, piece));
 }
 
@@ -112,11 +119,16 @@ pub fn for_each_chunk2(
     let pieces = sizes.map(|size| size.max(1));
     let counts = [first.len().div_ceil(pieces[0]), second.len().div_ceil(pieces[1])];
     assert_eq!(counts[0], counts[1], "two outputs are cut into different numbers of chunks");
-    first
-        .par_chunks_mut(pieces[0])
-        .zip(second.par_chunks_mut(pieces[1]))
-        .enumerate()
-        .for_each(|(i, (a, b))| work(i, a, b));
+    chunks2([first, second], pieces, &work);
+}
+
+fn chunks2(
+    [first, second]: [&mut [f32]; 2],
+    sizes: [usize; 2],
+    work: &(dyn Fn(usize, &mut [f32], &mut [f32]) + Sync),
+) {
+    let pairs = first.par_chunks_mut(sizes[0]).zip(second.par_chunks_mut(sizes[1])).enumerate();
+    pairs.for_each(|(i, (a, b))| work(i, a, b));
 }
 
 /// As [`for_each_chunk`], over three outputs of one length.
@@ -132,16 +144,24 @@ pub fn for_each_chunk3(
     work: impl Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync + Send,
 ) {
     assert_eq!([second.len(), third.len()], [first.len(); 2], "three outputs of different lengths");
-    first
-        .par_chunks_mut(chunk)
-        .zip(second.par_chunks_mut(chunk))
-        .zip(third.par_chunks_mut(chunk))
-        .enumerate()
-        .for_each(|(i, ((a, b), c))| work(i, a, b, c));
+    chunks3([first, second, third], chunk, &work);
+}
+
+fn chunks3(
+    [first, second, third]: [&mut [f32]; 3],
+    chunk: usize,
+    work: &(dyn Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync),
+) {
+    let pairs = first.par_chunks_mut(chunk).zip(second.par_chunks_mut(chunk));
+    pairs.zip(third.par_chunks_mut(chunk)).enumerate().for_each(|(i, ((a, b), c))| work(i, a, b, c));
 }
 
 /// Calls `work(i)` for every i in 0..pieces and returns the results in the order of i.
 pub fn map<T: Send>(pieces: usize, work: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+    results(pieces, &work)
+}
+
+fn results<T: Send>(pieces: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
     (0..pieces).into_par_iter().map(work).collect()
 }
 
@@ -173,8 +193,8 @@ pub fn sum_of_partials(pieces: usize, out: &mut [f32], work: impl Fn(usize, &mut
         work(0, out);
         return;
     }
-    sum_of_groups(pieces, out, |done, partials| {
-        partials.par_chunks_mut(len).enumerate().for_each(|(i, partial)| work(done + i, partial));
+    sum_of_groups(pieces, out, &mut |done, partials| {
+        chunks(partials, len, &|i, partial| work(done + i, partial));
     });
 }
 
@@ -188,18 +208,17 @@ pub fn for_each_chunk_and_sum(
 ) {
     let len = sums.len();
     let pieces = data.len().div_ceil(chunk);
-    sum_of_groups(pieces, sums, |done, partials| {
+    sum_of_groups(pieces, sums, &mut |done, partials| {
         let pieces = partials.len() / len;
         let last = data.len().min((done + pieces) * chunk);
-        let chunks = data[done * chunk..last].par_chunks_mut(chunk);
-        let pairs = chunks.zip(partials.par_chunks_mut(len)).enumerate();
-        pairs.for_each(|(i, (data, partial))| work(done + i, data, partial));
+        let group = [&mut data[done * chunk..last], partials];
+        chunks2(group, [chunk, len], &|i, data, partial| work(done + i, data, partial));
     });
 }
 
 /// `out` = the sum of so many partials in their order, of which `fill(done, partials)` writes some behind the first
 /// `done`.
-fn sum_of_groups(pieces: usize, out: &mut [f32], mut fill: impl FnMut(usize, &mut [f32])) {
+fn sum_of_groups(pieces: usize, out: &mut [f32], fill: &mut dyn FnMut(usize, &mut [f32])) {
     let len = out.len();
     let most = (ROOM / len.max(1)).max(8);
     out.fill(0.0);
@@ -237,6 +256,13 @@ pub fn scratch_allocations() -> usize {
 
 /// Lends `len` f32s of this thread's scratch memory to `work`. What they hold is left over from earlier work.
 pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    let mut buffer = borrow_scratch(len);
+    let result = work(&mut buffer[..len]);
+    SCRATCH.with_borrow_mut(|kept| kept.push(buffer));
+    result
+}
+
+fn borrow_scratch(len: usize) -> Buffer {
     // The smallest kept buffer that is long enough, so that nested calls of different sizes do not rob each other.
     let kept = SCRATCH.with_borrow_mut(|kept| {
         let fitting = (0..kept.len()).filter(|&i| kept[i].len() >= len).min_by_key(|&i| kept[i].len());
@@ -248,13 +274,10 @@ pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
             }
         }
     });
-    let mut buffer = kept.unwrap_or_else(|| {
+    kept.unwrap_or_else(|| {
         SCRATCH_ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         Buffer::zeros(len)
-    });
-    let result = work(&mut buffer[..len]);
-    SCRATCH.with_borrow_mut(|kept| kept.push(buffer));
-    result
+    })
 }
 
 #[cfg(test)]

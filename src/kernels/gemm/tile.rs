@@ -171,12 +171,14 @@ fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
             *column = s.load(b);
         }
         for (i, sums) in sums.iter_mut().enumerate() {
-            let index = corner + i * row_stride + k * column_stride;
+            let index = corner
+                .wrapping_add(i.wrapping_mul(row_stride))
+                .wrapping_add(k.wrapping_mul(column_stride));
+            // A pointer, because with debug assertions get_unchecked would look at each, and the loop not be unrolled.
+            let x = a.data.as_ptr().wrapping_add(index);
             // SAFETY: the largest index, that of the tile's last row (i = M - 1) and the block's last column
             // (k = rows_of_b.len() - 1), was checked above; the others are no larger, for strides are not negative.
-            // With debug assertions get_unchecked looks at each.
-            let x = unsafe { *a.data.get_unchecked(index) };
-            let x = s.splat(x);
+            let x = s.splat(unsafe { x.read_unaligned() });
             for (sum, column) in sums.iter_mut().zip(columns) {
                 *sum = s.mul_add(x, column, *sum);
             }
