@@ -85,6 +85,12 @@ pub fn with_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) ->
     pool.unwrap_or_else(|cause| panic!("{threads} threads could not be started: {cause}")).install(work)
 }
 
+/// What is done with the i-th chunks of two outputs.
+type OnTwo<'a> = dyn Fn(usize, &mut [f32], &mut [f32]) + Sync + 'a;
+
+/// What is done with the i-th chunks of three outputs.
+type OnThree<'a> = dyn Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync + 'a;
+
 /// The number of rows of `columns` numbers to be dealt with as one task.
 pub fn rows_per_task(columns: usize) -> usize {
     (GRAIN / columns.max(1)).max(1)
@@ -122,11 +128,7 @@ pub fn for_each_chunk2(
     chunks2([first, second], pieces, &work);
 }
 
-fn chunks2(
-    [first, second]: [&mut [f32]; 2],
-    sizes: [usize; 2],
-    work: &(dyn Fn(usize, &mut [f32], &mut [f32]) + Sync),
-) {
+fn chunks2([first, second]: [&mut [f32]; 2], sizes: [usize; 2], work: &OnTwo<'_>) {
     let pairs = first.par_chunks_mut(sizes[0]).zip(second.par_chunks_mut(sizes[1])).enumerate();
     pairs.for_each(|(i, (a, b))| work(i, a, b));
 }
@@ -147,11 +149,7 @@ pub fn for_each_chunk3(
     chunks3([first, second, third], chunk, &work);
 }
 
-fn chunks3(
-    [first, second, third]: [&mut [f32]; 3],
-    chunk: usize,
-    work: &(dyn Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync),
-) {
+fn chunks3([first, second, third]: [&mut [f32]; 3], chunk: usize, work: &OnThree<'_>) {
     let pairs = first.par_chunks_mut(chunk).zip(second.par_chunks_mut(chunk));
     pairs.zip(third.par_chunks_mut(chunk)).enumerate().for_each(|(i, ((a, b), c))| work(i, a, b, c));
 }

@@ -171,9 +171,8 @@ fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
             *column = s.load(b);
         }
         for (i, sums) in sums.iter_mut().enumerate() {
-            let index = corner
-                .wrapping_add(i.wrapping_mul(row_stride))
-                .wrapping_add(k.wrapping_mul(column_stride));
+            let index =
+                corner.wrapping_add(i.wrapping_mul(row_stride)).wrapping_add(k.wrapping_mul(column_stride));
             // A pointer, because with debug assertions get_unchecked would look at each, and the loop not be unrolled.
             let x = a.data.as_ptr().wrapping_add(index);
             // SAFETY: the largest index, that of the tile's last row (i = M - 1) and the block's last column
