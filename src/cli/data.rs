@@ -1,6 +1,6 @@
 //! `diva data`
 
-use super::{DataArguments, say, say_json};
+use super::{Asked, DataArguments, say, say_json};
 use crate::data::{Dataset, are_numbered};
 use crate::error::Result;
 use crate::names::{at_right, printable_name, terminal_width};
@@ -44,6 +44,9 @@ struct Info {
     /// `[[lowest, narrowest], [highest, widest]]` of pictures before they were made one size.
     #[serde(skip_serializing_if = "Option::is_none")]
     original_sizes: Option<[[u32; 2]; 2]>,
+    /// Of a folder of pictures: what is assumed of it, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    assumed: Vec<String>,
     /// Files that are left out, a sentence each.
     unreadable: Vec<String>,
     /// What else there is to know, a sentence each.
@@ -53,7 +56,8 @@ struct Info {
 impl Data {
     pub(super) fn run(&self) -> Result<()> {
         let Data::Info { config, json } = self;
-        let (_, images) = sources::find(config.resolve()?)?.read(Some(Path::new("runs")), None)?;
+        let Asked { config, assumed, .. } = config.resolve()?;
+        let (_, images) = sources::find(config)?.read(Some(Path::new("runs")), None)?;
         let Images { split, original_sizes, unreadable, notices, .. } = images;
         let row = |domain: &str, role, data: &Dataset, label: u32| {
             let mine = data.domains.iter().zip(&data.classes).filter(|(d, _)| **d == label);
@@ -90,6 +94,7 @@ impl Data {
             class_names,
             domains,
             original_sizes,
+            assumed,
             unreadable,
             notices,
         };
@@ -121,6 +126,7 @@ impl Data {
         if !info.unreadable.is_empty() {
             say(&format!("files that cannot be read and are left out: {}", info.unreadable.len()))?;
         }
+        info.assumed.iter().try_for_each(|sentence| say(&format!("assumed: {sentence}")))?;
         info.unreadable.iter().chain(&info.notices).try_for_each(|sentence| say(sentence))?;
         Ok(())
     }

@@ -19,16 +19,20 @@ mod train;
 mod verify;
 mod weights;
 
-use crate::config::{Config, Request};
+use crate::config::{Config, ModelKind, Request};
 use crate::error::{Error, Result};
 use crate::names::{printable, printable_json, shown};
 use crate::parallel::{self, MOST_THREADS};
 use crate::simd::Isa;
 use crate::store::input;
+use crate::store::run_folder::RunFolder;
+use crate::train::own_images::{self, Assumed, Wishes};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 #[cfg(unix)]
 use std::sync::Arc;
@@ -70,10 +74,10 @@ enum Command {
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug)]
 struct ConfigArguments {
-    /// A TOML file; what it does not say comes from its preset.
+    /// A TOML file; what it does not say comes from its preset. `train` and `data info` also take a folder of pictures.
     #[arg(value_name = "CONFIG.toml")]
     config: Option<PathBuf>,
-    /// Start from this preset: quick (the default without CONFIG.toml), rotated-mnist, quick-cells or malaria.
+    /// Start from this preset: quick (the default without CONFIG.toml), rotated-mnist, quick-cells, malaria or own-images.
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Set one key, such as train.epochs=20; may be repeated. One that the run would not read is refused.
@@ -96,23 +100,97 @@ impl ConfigArguments {
     }
 }
 
-/// The same for a configuration whose images are read.
+/// The same for a configuration whose images are read, or for a folder of images.
 #[derive(Args, Clone, Debug)]
 struct DataArguments {
     #[command(flatten)]
     config: ConfigArguments,
+    /// Of a folder of pictures: the domain that training never sees; the last by name if nothing is said.
+    #[arg(long, value_name = "NAME")]
+    test_domain: Option<String>,
+    /// Of a folder of pictures: the domains that are used, all if nothing is said.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    domains: Vec<String>,
+    /// Of a folder of pictures: what is trained, diva (the default), classifier, dann, vae, diva-no-zd or diva-no-zx.
+    #[arg(long, value_name = "NAME", value_parser = model_named)]
+    model: Option<ModelKind>,
     /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first: short for --set
     /// data.skip_unreadable=true.
     #[arg(long)]
     skip_unreadable: bool,
 }
 
+fn model_named(name: &str) -> std::result::Result<ModelKind, String> {
+    let named = ModelKind::deserialize(name.into_deserializer());
+    named.map_err(|_: serde::de::value::Error| "no such model".into())
+}
+
+/// A configuration, and where it comes from.
+struct Asked {
+    config: Config,
+    /// What runs of it are called: its preset, or its folder of pictures.
+    name: String,
+    /// What was assumed of that folder, a sentence each.
+    assumed: Vec<String>,
+}
+
 impl DataArguments {
-    fn resolve(&self) -> Result<Config> {
-        let mut config = self.config.clone();
-        config.overrides.extend(self.skip_unreadable.then(|| "data.skip_unreadable=true".to_owned()));
-        config.resolve()?.effective()
+    /// The folder of pictures that was named, if one was.
+    fn folder(&self) -> Option<&Path> {
+        self.config.config.as_deref().filter(|path| path.is_dir())
     }
+
+    /// What is said of a folder of pictures, as `--set` would say it.
+    fn wishes(&self) -> Vec<String> {
+        let quoted = |name: &String| toml::Value::String(name.clone()).to_string();
+        let test_domain = self.test_domain.iter().map(|name| format!("data.test_domain={}", quoted(name)));
+        let domains: Vec<String> = self.domains.iter().map(quoted).collect();
+        let domains = (!domains.is_empty()).then(|| format!("data.domains=[{}]", domains.join(", ")));
+        let model =
+            self.model.map(|kind| toml::Value::try_from(kind).expect("the kind of a model has a name"));
+        test_domain.chain(domains).chain(model.map(|kind| format!("model.kind={kind}"))).collect()
+    }
+
+    fn resolve(&self) -> Result<Asked> {
+        let mut arguments = self.config.clone();
+        arguments.overrides.extend(self.skip_unreadable.then(|| "data.skip_unreadable=true".to_owned()));
+        let Some(folder) = self.folder() else {
+            if let Some(first) = self.wishes().first() {
+                return Err(Error::request(format!(
+                    "--test-domain, --domains and --model are of a folder of pictures; elsewhere that is --set '{first}'"
+                )));
+            }
+            let config = arguments.resolve()?.effective()?;
+            return Ok(Asked { name: config.preset.clone(), config, assumed: Vec::new() });
+        };
+        if let Some(preset) = &self.config.preset {
+            return Err(Error::request(format!(
+                "--preset {preset} does not go with a folder of pictures, of which the preset is own-images; --set changes one key"
+            )));
+        }
+        if RunFolder::new(folder).holds_a_run() {
+            let folder = folder.display();
+            return Err(Error::request(format!(
+                "{folder} holds a run and no pictures to train on: diva train --resume --out {folder} continues it"
+            )));
+        }
+        let wishes = Wishes {
+            test_domain: self.test_domain.clone(),
+            domains: self.domains.clone(),
+            model: self.model,
+        };
+        let Assumed { config, sentences } = own_images::of_folder(folder, &wishes)?;
+        let name = format!("what is assumed of {}", folder.display());
+        let request =
+            Request::resolve(Some((&name, &config.to_toml())), None, &arguments.overrides, arguments.seed)?;
+        Ok(Asked { config: request.effective()?, name: name_of(folder)?, assumed: sentences })
+    }
+}
+
+/// What runs on a folder are called.
+fn name_of(folder: &Path) -> Result<String> {
+    let whole = folder.canonicalize().map_err(|cause| Error::reading(folder, &cause))?;
+    Ok(whole.file_name().map_or("images".into(), |name| name.to_string_lossy().into_owned()))
 }
 
 /// Parses the arguments, runs the command, and turns what happens into an exit code.

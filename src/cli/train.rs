@@ -1,7 +1,8 @@
 //! `diva train`
 
 use super::console::{Console, give_up, seconds_since_1970};
-use super::{DataArguments, percent, say, say_lines};
+use super::{Asked, ConfigArguments, DataArguments, percent, say, say_lines};
+use crate::config::Config;
 use crate::error::Result;
 use crate::names::{printable_name, printable_toml};
 use crate::report::run_pictures;
@@ -42,16 +43,27 @@ pub(super) struct Train {
 
 impl Train {
     pub(super) fn run(&self) -> Result<()> {
-        let config = self.config.resolve()?;
+        let Asked { mut config, name, assumed } = self.asked()?;
         if self.print_config {
             return say_lines(&printable_toml(&config.to_toml()));
         }
         let base = Path::new("runs");
-        let newest = || run_folder::newest(base, &config.preset, config.seed).filter(|_| self.resume);
-        let (claim, path) = match self.out.clone().or_else(newest) {
+        let newest = || run_folder::newest(base, &name, config.seed).filter(|_| self.resume);
+        let out = self.out.clone().or_else(newest);
+        let goes_on = out
+            .as_ref()
+            .map(|out| RunFolder::new(out).config())
+            .filter(|config| self.resume && config.exists());
+        if let (Some(path), Some(_)) = (goes_on, self.config.folder()) {
+            // What was assumed when it began, whatever has been added to the folder since.
+            config = self.of_run(path)?;
+        } else {
+            assumed.iter().try_for_each(|sentence| say(&format!("assumed: {sentence}")))?;
+        }
+        let (claim, path) = match out {
             Some(path) => (None, path),
             None => {
-                let claim = Claim::default_path(base, &config.preset, config.seed)?;
+                let claim = Claim::default_path(base, &name, config.seed)?;
                 let path = claim.path().to_path_buf();
                 (Some(claim), path)
             }
@@ -81,6 +93,31 @@ impl Train {
             }
             Outcome::Done(result, _trainer) => summarise(&result, &folder),
         }
+    }
+}
+
+impl Train {
+    /// What is to be trained. A run that goes on and is named needs nothing but itself.
+    fn asked(&self) -> Result<Asked> {
+        let ConfigArguments { config, preset, .. } = &self.config.config;
+        let own = self.out.as_ref().map(|out| RunFolder::new(out).config());
+        match own.filter(|own| self.resume && config.is_none() && preset.is_none() && own.exists()) {
+            Some(own) => {
+                let config = self.of_run(own)?;
+                Ok(Asked { name: config.preset.clone(), config, assumed: Vec::new() })
+            }
+            None => self.config.resolve(),
+        }
+    }
+
+    /// The configuration of a run, with what else was asked for.
+    fn of_run(&self, path: PathBuf) -> Result<Config> {
+        let mut arguments = self.config.clone();
+        arguments.config.config = Some(path);
+        // What is said of the folder again must be what the run began with.
+        arguments.config.overrides.extend(arguments.wishes());
+        (arguments.test_domain, arguments.domains, arguments.model) = (None, Vec::new(), None);
+        Ok(arguments.resolve()?.config)
     }
 }
 

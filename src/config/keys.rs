@@ -91,7 +91,7 @@ const LEAST_PROBABILITY: f64 = 1e-6;
 /// what was computed in those already done, so a run may be continued further than was first asked for; nor does the
 /// time between checkpoints.
 pub(super) const KEYS: &[Key] = &[
-    free_key("preset", Takes::OneOf(&["quick", "rotated-mnist", "malaria", "quick-cells"])),
+    free_key("preset", Takes::OneOf(&["quick", "rotated-mnist", "malaria", "quick-cells", "own-images"])),
     key("seed", Takes::Whole(0, i64::MAX)),
     key("data.source", Takes::OneOf(&["embedded", "idx", "folders", "malaria", "synthetic-cells"])),
     free_key("data.path", Takes::Text).read_by(&[readers::OF_FILES]),

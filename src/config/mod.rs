@@ -35,11 +35,12 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 /// Name and text of each preset.
-const PRESETS: [(&str, &str); 4] = [
+const PRESETS: [(&str, &str); 5] = [
     ("quick", include_str!("presets/quick.toml")),
     ("rotated-mnist", include_str!("presets/rotated-mnist.toml")),
     ("malaria", include_str!("presets/malaria.toml")),
     ("quick-cells", include_str!("presets/quick-cells.toml")),
+    ("own-images", include_str!("presets/own-images.toml")),
 ];
 
 /// Everything that decides a run, and where its data lies.

@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod gradients;
 pub mod memory;
 pub mod metrics;
+pub mod own_images;
 pub mod recorded;
 mod resume;
 pub mod run;

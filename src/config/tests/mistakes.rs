@@ -109,8 +109,8 @@ fn every_mistake_in_a_file_has_its_sentence() {
         ),
         (
             "preset = \"quik\"",
-            "preset = \"quik\" is not usable; it takes \"quick\", \"rotated-mnist\", \"malaria\" or \
-             \"quick-cells\"",
+            "preset = \"quik\" is not usable; it takes \"quick\", \"rotated-mnist\", \"malaria\", \
+             \"quick-cells\" or \"own-images\"",
         ),
         // domains
         (

@@ -1,0 +1,251 @@
+//! What `diva train FOLDER` assumes of a folder of pictures, by rules that look at the pictures and at no clock: the same folder
+//! gives the same configuration on every machine.
+//!
+//! * **Domains and classes** are the folders (`DOMAIN/CLASS/picture`); the last domain by name that has a class is held out.
+//! * **Size and colour** are read off a sample of at most [`SAMPLE`] pictures, spread evenly. Grey pictures of 28 x 28 stay as
+//!   they are and get the network of digits. Others become square, with the largest multiple of 16 that is no longer than
+//!   the median of their shorter sides, from 32 to 64 pixels, and are grey if no picture of the sample has a colour.
+//! * **The length of the training** is that of a number of pixels: so many for 600 pictures ([`WORK`]), and with the root of their number
+//!   for more or fewer, from 15 to 100 epochs.
+//! * **The objective's weights** are the published ones: 2,000 and 3,500 for the network of digits, and for the others those of
+//!   malaria, 100,000 and 75,000 for 64 x 64 x 3 values, in proportion to the values of an image. The warm-up is the published
+//!   fifth of the epochs.
+
+use crate::config::{Config, ModelKind};
+use crate::data::collection::UNLABELLED;
+use crate::data::pictures::decode::decode;
+use crate::data::pictures::{LONGEST_FILE, Listing, folders};
+use crate::error::{Error, Result};
+use crate::names::shown;
+use crate::parallel;
+use crate::store::input;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// How many pictures are looked at.
+pub const SAMPLE: usize = 256;
+
+/// The work that 600 pictures get: images trained on, times their size in units of 32 x 32 pixels.
+const WORK: f64 = 120_000.0;
+
+/// The largest difference of red, green and blue in a pixel that is still grey: JPEG rounds.
+const GREY: u8 = 4;
+
+/// The side of MNIST's digits, and of their network's images.
+const DIGIT: usize = 28;
+
+/// What a user says of a folder beside its name; what is not said is assumed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wishes {
+    /// The domain that is held out.
+    pub test_domain: Option<String>,
+    /// The domains that are used; none stands for all.
+    pub domains: Vec<String>,
+    /// What is trained.
+    pub model: Option<ModelKind>,
+}
+
+/// A configuration, as far as it depends on pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assumed {
+    /// The configuration.
+    pub config: Config,
+    /// What was assumed and why, a sentence each.
+    pub sentences: Vec<String>,
+}
+
+/// What the sample of pictures has in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Look {
+    pictures: usize,
+    /// The median of the shorter sides, and the longest of all.
+    side: usize,
+    /// The smallest and the largest height and width.
+    sizes: [[usize; 2]; 2],
+    in_colour: usize,
+}
+
+/// What is assumed of the pictures in `folder`.
+///
+/// # Errors
+/// If the folder is not one of domains and classes, has no domain of a name that is wished for, or no picture of the sample can be
+/// read.
+pub fn of_folder(folder: &Path, wishes: &Wishes) -> Result<Assumed> {
+    let mut listing = folders::list(folder)?;
+    keep_domains(&mut listing, folder, &wishes.domains)?;
+    let look = look(&listing)?;
+    let has_class =
+        |domain: u32| listing.files.iter().any(|file| file.domain == domain && file.class != UNLABELLED);
+    let labelled: Vec<&String> = (0..)
+        .zip(&listing.domain_names)
+        .filter(|&(domain, _)| has_class(domain))
+        .map(|(_, name)| name)
+        .collect();
+    let test_domain = held_out(&labelled, folder, wishes)?;
+    let mut sentences = Vec::new();
+    if wishes.test_domain.is_none() {
+        sentences.push(format!(
+            "the domain {test_domain} is held out, as the last by name; --test-domain names another"
+        ));
+    }
+
+    let is_grey = look.in_colour == 0;
+    let is_of_digits = is_grey && look.sizes == [[DIGIT; 2]; 2];
+    let side = if is_of_digits { DIGIT } else { (look.side / 16 * 16).clamp(32, 64) };
+    let channels = if is_grey { 1 } else { 3 };
+    sentences.push(look.sentence(side, channels, listing.files.len()));
+
+    let trained = trained_on(&listing, test_domain);
+    let batch = (trained / 16).clamp(2, 100);
+    let work = WORK * (listing.files.len() as f64 / 600.0).sqrt();
+    let size = (side * side) as f64 / (32.0 * 32.0);
+    let epochs = (work / (size * trained.max(1) as f64)).round().clamp(15.0, 100.0) as usize;
+    let warmup = epochs.div_ceil(5);
+    let kind = wishes.model.unwrap_or(ModelKind::Diva);
+    let has_divergences = !matches!(kind, ModelKind::Classifier | ModelKind::Dann);
+    let until = match has_divergences {
+        true => format!(", the divergences in full from epoch {warmup} on"),
+        false => String::new(),
+    };
+    sentences
+        .push(format!("{epochs} epochs in batches of {batch}{until}: some {trained} images are trained on"));
+
+    let mut data = Table::new();
+    let path = folder.to_str().ok_or_else(|| {
+        Error::request(format!("cannot write {} into a configuration: it is not UTF-8", shown(folder)))
+    })?;
+    data.insert("path".into(), path.into());
+    data.insert("test_domain".into(), test_domain.clone().into());
+    if !wishes.domains.is_empty() {
+        data.insert("domains".into(), wishes.domains.clone().into());
+    }
+    let (mut model, mut train) = (Table::new(), Table::new());
+    let whole = |number: usize| Value::Integer(i64::try_from(number).expect("a small number"));
+    model.insert("image_size".into(), whole(side));
+    model.insert("channels".into(), whole(channels));
+    model.insert("kind".into(), Value::try_from(kind).expect("the kind of a model has a name"));
+    for (name, number) in [("epochs", epochs), ("batch", batch), ("warmup", warmup)] {
+        train.insert(name.into(), whole(number));
+    }
+    let [alpha_d, alpha_y] = if is_of_digits {
+        model.insert("networks".into(), "lenet".into());
+        model.insert("likelihood".into(), "categorical".into());
+        model.insert("encoder_width".into(), 1.0.into());
+        model.insert("decoder_width".into(), 0.125.into());
+        [2_000.0, 3_500.0]
+    } else {
+        let share = (side * side * channels) as f64 / (64.0 * 64.0 * 3.0);
+        [100_000.0, 75_000.0].map(|published: f64| (published * share).round())
+    };
+    if has_divergences {
+        sentences.push(format!(
+            "alpha_d = {alpha_d} and alpha_y = {alpha_y}, the published weights of the labels for images of this many values"
+        ));
+    }
+    train.insert("alpha_d".into(), alpha_d.into());
+    train.insert("alpha_y".into(), alpha_y.into());
+    let root: Table = [("preset".to_owned(), "own-images".into())]
+        .into_iter()
+        .chain(
+            [("data", data), ("model", model), ("train", train)]
+                .map(|(name, table)| (name.into(), table.into())),
+        )
+        .collect();
+    // Written out whole: what is assumed nobody asked for, and some of it has no effect on some models.
+    let config = Config::resolve(Some(("what is assumed", &root.to_string())), None, &[], None)?;
+    Ok(Assumed { config, sentences })
+}
+
+/// Leaves the files of the domains of these names, all if none is named.
+fn keep_domains(listing: &mut Listing, folder: &Path, wanted: &[String]) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    if let Some(name) = wanted.iter().find(|&name| !listing.domain_names.contains(name)) {
+        return Err(no_domain(name, folder, &listing.domain_names));
+    }
+    let is_wanted: Vec<bool> = listing.domain_names.iter().map(|name| wanted.contains(name)).collect();
+    listing.files.retain(|file| is_wanted[file.domain as usize]);
+    Ok(())
+}
+
+fn no_domain(name: &str, folder: &Path, known: &[String]) -> Error {
+    Error::request(format!(
+        "cannot find the domain {name:?} in {}: it has {}",
+        shown(folder),
+        known.join(", ")
+    ))
+}
+
+/// The domain that training never sees.
+fn held_out<'a>(labelled: &[&'a String], folder: &Path, wishes: &Wishes) -> Result<&'a String> {
+    if let [only] = labelled {
+        return Err(Error::request(format!(
+            "cannot hold a domain of {} out: {only} is the only one with classes, expected at least two",
+            shown(folder)
+        )));
+    }
+    match &wishes.test_domain {
+        None => Ok(labelled.last().expect("a listing has classes")),
+        Some(name) => labelled.iter().copied().find(|&other| other == name).ok_or_else(|| {
+            let known: Vec<String> = labelled.iter().map(|&name| name.clone()).collect();
+            no_domain(name, folder, &known)
+        }),
+    }
+}
+
+/// About how many images are trained on: those of other domains, and of these four fifths.
+fn trained_on(listing: &Listing, test_domain: &str) -> usize {
+    let is_test = |domain: u32| listing.domain_names[domain as usize] == test_domain;
+    listing.files.iter().filter(|file| !is_test(file.domain)).count() * 4 / 5
+}
+
+/// Looks at a sample of the pictures.
+fn look(listing: &Listing) -> Result<Look> {
+    let files = &listing.files;
+    let sample = files.len().min(SAMPLE);
+    let one = |i: usize| -> std::result::Result<([usize; 2], bool), String> {
+        let path = &files[i * files.len() / sample].path;
+        let bytes = input::read(path, LONGEST_FILE).map_err(|cause| format!("{}: {cause}", shown(path)))?;
+        let picture = decode(&bytes, 3).map_err(|cause| format!("{}: {cause}", shown(path)))?;
+        let (pixels, _) = picture.pixels.as_chunks::<3>();
+        let in_colour = pixels.iter().any(|[red, green, blue]| {
+            red.abs_diff(*green) > GREY || green.abs_diff(*blue) > GREY || red.abs_diff(*blue) > GREY
+        });
+        Ok(([picture.height, picture.width], in_colour))
+    };
+    let seen = parallel::map(sample, one);
+    let first_problem = seen.iter().find_map(|found| found.as_ref().err()).cloned();
+    let seen: Vec<([usize; 2], bool)> = seen.into_iter().flatten().collect();
+    let mut sides: Vec<usize> = seen.iter().map(|&([height, width], _)| height.min(width)).collect();
+    sides.sort_unstable();
+    let Some(&side) = sides.get(sides.len() / 2) else {
+        return Err(Error::request(format!("cannot read {}", first_problem.unwrap_or_default())));
+    };
+    let extreme = |choose: fn(usize, usize) -> usize| {
+        let sizes = seen.iter().map(|&(size, _)| size);
+        sizes.reduce(|[a, b], [c, d]| [choose(a, c), choose(b, d)]).expect("a picture was seen")
+    };
+    Ok(Look {
+        pictures: seen.len(),
+        side,
+        sizes: [extreme(usize::min), extreme(usize::max)],
+        in_colour: seen.iter().filter(|(_, in_colour)| *in_colour).count(),
+    })
+}
+
+impl Look {
+    /// Why images of this size are made of so many files.
+    fn sentence(&self, side: usize, channels: usize, files: usize) -> String {
+        let [[lowest, narrowest], [highest, widest]] = self.sizes;
+        let colour = if channels == 1 { "grey" } else { "in colour" };
+        format!(
+            "images of {side} x {side} pixels, {colour}: of {} of {files} pictures {} are in colour, and they are {lowest} x {narrowest} to \
+             {highest} x {widest}",
+            self.pictures, self.in_colour
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;
