@@ -12,6 +12,7 @@ mod calibration;
 pub mod log_odds;
 pub mod quantile;
 mod ranking;
+mod share;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use calibration::{Bin, Calibration};
 use ranking::Ranking;
 pub use ranking::{Auc, Bootstrap, RocPoint};
 use serde::{Deserialize, Serialize};
+pub use share::Share;
 pub use summary::Summary;
 
 /// What a model says of images whose classes are known.
