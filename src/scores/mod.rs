@@ -23,6 +23,7 @@ mod student;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod threshold;
 
 use crate::error::{Error, Result};
 pub use answer::{Answer, OfGroups};
@@ -34,6 +35,7 @@ pub use ranking::RocPoint;
 use serde::{Deserialize, Serialize};
 pub use share::Share;
 pub use summary::Summary;
+pub use threshold::OperatingPoint;
 
 /// What a model says of images whose classes are known.
 #[derive(Clone, Debug)]

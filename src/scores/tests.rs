@@ -3,6 +3,7 @@ use crate::rng::Stream;
 use serde_json::Value;
 
 mod intervals;
+mod thresholds;
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
