@@ -5,7 +5,8 @@
 Predictions of two and more classes, many of them with ties, written with the classes that are true, the logits and
 every score that src/scores/ has too. Curves and areas are of the log-odds, which are found with SciPy: x less
 logsumexp of the others. In one case all probabilities are 1 in f32: the area under the curve of these, which is written as
-well, is 0.5 instead of 0.589. With --check nothing is written, but the file is held against what is computed now. Needs NumPy and scikit-learn; the
+well, is 0.5 instead of 0.589. The intervals are those of `score_intervals.py`; thresholds for a wanted sensitivity are looked up in
+scikit-learn's curve, [wanted, log-odds, sensitivity, specificity]. With --check nothing is written, but the file is held against what is computed now. Needs NumPy and scikit-learn; the
 file holds what scikit-learn 1.9.1 with NumPy 2.4.6 and SciPy 1.17.1 gave.
 """
 import json
@@ -18,6 +19,8 @@ import sklearn
 from scipy.special import logsumexp, softmax
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
+
+import score_intervals
 
 CASES = pathlib.Path(__file__).parent.parent / "tests" / "fixtures" / "scores" / "cases.json"
 
@@ -48,6 +51,13 @@ def log_odds(logits):
     return numpy.array([[of(row, c) for c in range(len(row))] for row in logits])
 
 
+def thresholds(is_positive, odds):
+    false, true, at = metrics.roc_curve(is_positive, odds, drop_intermediate=False)
+    for wanted in (0.05, 0.5, 0.8, 0.9, 0.95, 1.0):
+        first = numpy.flatnonzero(true >= wanted)[0]
+        yield [wanted, at[first], true[first], 1 - false[first]]
+
+
 def score(truth, logits, positive):
     assert (logits.astype(numpy.float32) == logits).all()
     classes = logits.shape[1]
@@ -74,11 +84,22 @@ def score(truth, logits, positive):
         case["roc_auc_of_f32_probabilities"] = metrics.roc_auc_score(is_positive, rounded)
         curve = metrics.roc_curve(is_positive, ranked)
         case["roc_curve"] = [[f, t, None if numpy.isinf(o) else o] for f, t, o in zip(*(c.tolist() for c in curve))]
+        case["thresholds"] = [list(map(float, row)) for row in thresholds(is_positive, ranked)]
         confidence, so = probabilities[:, positive], is_positive
     else:
         areas = [metrics.roc_auc_score(truth == c, odds[:, c]) for c in range(classes)]
         case["roc_auc"] = float(numpy.mean(areas))
+        # The same by probabilities, those that are equal but for their rounding made equal.
+        tied = numpy.round(probabilities, 12)
+        case["roc_auc_ovr"] = metrics.roc_auc_score(truth, tied, multi_class="ovr", average="macro")
         confidence, so = probabilities[numpy.arange(len(truth)), predicted], predicted == truth
+    case["commonest_class_share"] = float(numpy.bincount(truth).max() / len(truth))
+    # Of groups of very different sizes, some of which are not there.
+    groups = numpy.floor(len(truth) / 4 * numpy.random.default_rng(len(truth)).random(len(truth)) ** 2).astype(int)
+    case["groups"] = groups.tolist()
+    case["roc_auc_interval"] = score_intervals.of_area(truth, odds)
+    case["roc_auc_interval_of_groups"] = score_intervals.of_area_by_groups(truth, odds, groups)
+    case["accuracy_interval_of_groups"] = score_intervals.of_accuracy_by_groups(predicted == truth, groups)
     # scikit-learn gives the bins that are not empty, without their sizes: it counts as calibration_curve does.
     sizes = numpy.bincount(numpy.searchsorted(numpy.linspace(0.0, 1.0, 11)[1:-1], confidence), minlength=10)
     frequency, probability = calibration_curve(so, confidence, n_bins=10, strategy="uniform")
@@ -100,6 +121,10 @@ def main():
     cases.append(score(*binary(numpy.random.default_rng(2), 80, 0.5, 1024, 0.15, away=30.0), 1))
     for images, classes, parts, skill in [(40, 3, 2, 1.0), (150, 3, 1, 1.0), (200, 5, 4, 0.7), (120, 10, 16, 1.0)]:
         cases.append(score(*several(random, images, classes, parts, skill), 0))
+    # All right, all wrong, and, of three classes, all right.
+    random = numpy.random.default_rng(8)
+    cases += [score(*binary(random, 30, 0.3, 8, skill), 1) for skill in (40.0, -40.0)]
+    cases.append(score(*several(random, 24, 3, 8, 40.0), 0))
     text = "[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n"
     if "--check" in sys.argv:
         sys.exit(None if CASES.read_text() == text else f"{CASES} holds other numbers")

@@ -36,7 +36,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("elementary", &[]),
     ("config", &["names", "error"]),
     ("store", &["error"]),
-    ("scores", &["error", "elementary", "rng", "parallel"]),
+    ("scores", &["error", "elementary"]),
     ("data", &["names", "error", "simd", "rng", "tensor", "parallel", "store"]),
     ("models", &["error", "rng", "tensor", "autograd", "ops", "nn", "prob", "config"]),
     ("train", EVERYTHING_ABOVE),

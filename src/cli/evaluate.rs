@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// Beside the accuracy stands the share of the commonest class among the same images: what naming it always would give.
 ///
 /// Of two classes the second is the positive one, which precision, recall, F1 and the area under the ROC curve are about; the
-/// area stands with its 95 % bootstrap interval.
+/// area stands with its 95 % interval, of images that are drawn independently.
 #[derive(Args, Debug)]
 pub(super) struct Evaluate {
     /// The run's folder.

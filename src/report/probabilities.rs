@@ -23,7 +23,7 @@ pub(super) fn describe(page: &mut Page, evaluation: &Evaluation, classes: &[Stri
          log-odds, which differ where probabilities round to the same number.",
     ));
     table(page, evaluation);
-    page.paragraph(&interval_in_words(scores.roc_auc.as_ref()));
+    page.paragraph(interval_in_words(scores.roc_auc.as_ref()));
     let mut charts = Vec::new();
     if let Some(curve) = &scores.roc_curve {
         let caption = format!(
@@ -91,18 +91,18 @@ fn table(page: &mut Page, evaluation: &Evaluation) {
 }
 
 /// What the interval of the unseen domain's area is and is not.
-fn interval_in_words(area: Option<&Auc>) -> String {
-    let Some(Auc { resamples, skipped, .. }) = area else {
-        return "The unseen domain has images of one class only: there is no ROC curve.".into();
-    };
-    let without = match skipped {
-        0 => String::new(),
-        some => format!(" ({some} draws without one of the classes left out)"),
-    };
-    format!(
-        "The interval holds 95 % of the areas of {resamples} random draws of as many images from the same domain{without}. \
-         It says how the area depends on which images there are, not how it differs between domains or between trainings."
-    )
+fn interval_in_words(area: Option<&Auc>) -> &'static str {
+    match area {
+        None => "The unseen domain has images of one class only: there is no ROC curve.",
+        Some(Auc { interval: None, .. }) => {
+            "The unseen domain has a single image of one class, which says nothing of how such images differ: there is no interval."
+        }
+        Some(_) => {
+            "The interval says how far the area of all images of this domain may be from that of these: it holds for 95 of 100 \
+             draws of as many images, drawn independently. Images of one patient are alike, and of such it is too narrow. It \
+             does not say how the area differs between domains or between trainings."
+        }
+    }
 }
 
 fn roc_chart(curve: &[RocPoint], scores: &Scores, positive: &str) -> String {
@@ -157,7 +157,7 @@ fn groups(page: &mut Page, calibration: &Calibration, positive: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scores::{Bootstrap, Predictions};
+    use crate::scores::Predictions;
     use crate::train::evaluate::DomainEvaluation;
 
     /// Four images, worked by hand. By descending probability of class 1 they are 1, 0, 1, 0: the curve goes through
@@ -166,7 +166,7 @@ mod tests {
         let of_one = [0.95, 0.85, 0.65, 0.05];
         let rows: Vec<f32> = of_one.into_iter().flat_map(|p: f32| [0.0, (p / (1.0 - p)).ln()]).collect();
         let predictions = Predictions::new(&[1, 0, 1, 0], &rows, 2).unwrap();
-        let scores = predictions.scores(1, Bootstrap { resamples: 100, seed: 0 });
+        let scores = predictions.scores(1);
         let row = DomainEvaluation {
             domain: "P9 <b>".into(),
             role: "test",
@@ -215,12 +215,17 @@ mod tests {
     #[test]
     fn what_is_not_defined_is_not_drawn() {
         let mut one_class = evaluation();
-        one_class.domains[0].scores = Some(
-            Predictions::new(&[1], &[-1.0, 1.0], 2).unwrap().scores(1, Bootstrap { resamples: 10, seed: 0 }),
-        );
+        let scores =
+            |truth: &[u32], logits: &[f32]| Some(Predictions::new(truth, logits, 2).unwrap().scores(1));
+        one_class.domains[0].scores = scores(&[1], &[-1.0, 1.0]);
         let text = page(&one_class);
         assert!(text.contains("images of one class only") && !text.contains("NaN"), "{text}");
         assert_eq!(text.matches("<svg").count(), 1, "the calibration is left");
+        let mut single = evaluation();
+        single.domains[0].scores = scores(&[1, 0, 0], &[-1.0, 1.0, 1.0, 0.5, 0.0, 0.0]);
+        let text = page(&single);
+        assert!(text.contains(&format!("<td>1.000</td><td>{MISSING}</td>")), "{text}");
+        assert!(text.contains("a single image of one class"), "{text}");
         let mut several = evaluation();
         (several.positive_class, several.domains[0].scores) = (None, None);
         assert!(!page(&several).contains("How good the probabilities are"));

@@ -7,21 +7,35 @@
 //! An image's predicted class is the one with the largest logit, the first of equals. Images are ranked by log-odds
 //! ([`log_odds`]), since different ones may round to the same probability. Of two classes one is the positive one, and precision,
 //! recall, F1 and the ROC curve are about it; of more they are the mean of those of each class against the others (macro).
+//!
+//! [`Scores`] are all of one domain; an [`Answer`] is the few numbers that are said of a run, of any number of classes, with their
+//! intervals, of images and of groups of them.
 
+mod answer;
+mod auc;
 mod calibration;
+mod influence;
 pub mod log_odds;
 pub mod quantile;
 mod ranking;
+mod share;
+mod student;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod threshold;
 
 use crate::error::{Error, Result};
+pub use answer::{Answer, OfGroups};
+use auc::Area;
+pub use auc::Auc;
 pub use calibration::{Bin, Calibration};
 use ranking::Ranking;
-pub use ranking::{Auc, Bootstrap, RocPoint};
+pub use ranking::RocPoint;
 use serde::{Deserialize, Serialize};
+pub use share::Share;
 pub use summary::Summary;
+pub use threshold::OperatingPoint;
 
 /// What a model says of images whose classes are known.
 #[derive(Clone, Debug)]
@@ -32,6 +46,8 @@ pub struct Predictions {
     /// The class that each image is taken for.
     predicted: Vec<u32>,
     classes: usize,
+    /// The group that each image is of; none if images are drawn one by one.
+    groups: Option<Vec<u32>>,
 }
 
 /// Everything that is reported. None: not defined for these images.
@@ -91,7 +107,19 @@ impl Predictions {
             log_odds: log_odds::log_odds(logits, classes),
             predicted,
             classes,
+            groups: None,
         })
+    }
+
+    /// The same, of images that come in groups, such as those of a patient: the group of each, by any number.
+    ///
+    /// # Panics
+    /// If there are not as many as images.
+    #[must_use]
+    #[track_caller]
+    pub fn in_groups(self, groups: &[u32]) -> Self {
+        assert_eq!(groups.len(), self.truth.len(), "groups of {} images", self.truth.len());
+        Predictions { groups: Some(groups.to_vec()), ..self }
     }
 
     /// All scores; of two classes, `positive` is the one that they are about, of more it does not matter.
@@ -99,7 +127,7 @@ impl Predictions {
     /// # Panics
     /// If `positive` is no class.
     #[track_caller]
-    pub fn scores(&self, positive: u32, bootstrap: Bootstrap) -> Scores {
+    pub fn scores(&self, positive: u32) -> Scores {
         assert!((positive as usize) < self.classes, "class {positive} of {}", self.classes);
         let about: Vec<usize> =
             if self.classes == 2 { vec![positive as usize] } else { (0..self.classes).collect() };
@@ -107,7 +135,7 @@ impl Predictions {
         let counts: Vec<Counts> = (0..self.classes).map(|class| Counts::of(&confusion, class)).collect();
         let macro_mean =
             |score: fn(&Counts) -> Option<f64>| mean(about.iter().map(|&class| score(&counts[class])));
-        let rankings: Option<Vec<Ranking>> = about.iter().map(|&class| self.ranking(class)).collect();
+        let ranking = (self.classes == 2).then(|| self.ranking(positive as usize)).flatten();
         Scores {
             images: self.truth.len(),
             accuracy: ratio(counts.iter().map(|counts| counts.right).sum(), self.truth.len()),
@@ -115,8 +143,8 @@ impl Predictions {
             precision: macro_mean(Counts::precision),
             recall: macro_mean(Counts::recall),
             f1: macro_mean(Counts::f1),
-            roc_auc: rankings.as_ref().map(|rankings| ranking::auc(rankings, bootstrap)),
-            roc_curve: rankings.filter(|rankings| rankings.len() == 1).map(|rankings| rankings[0].curve()),
+            roc_auc: Area::of(self).map(|area| area.auc(self)),
+            roc_curve: ranking.map(|ranking| ranking.curve()),
             confusion,
             calibration: Calibration::of(&self.confidences(positive)),
         }
@@ -129,6 +157,14 @@ impl Predictions {
             confusion[truth as usize][predicted as usize] += 1;
         }
         confusion
+    }
+
+    /// The images of each group, in the order of the groups' numbers; none if there are no groups.
+    fn members(&self) -> Option<Vec<Vec<usize>>> {
+        let groups = self.groups.as_ref()?;
+        let mut images: Vec<usize> = (0..groups.len()).collect();
+        images.sort_by_key(|&image| groups[image]);
+        Some(images.chunk_by(|&a, &b| groups[a] == groups[b]).map(<[usize]>::to_vec).collect())
     }
 
     /// The images by their log-odds of a class; none if it is absent, or all others are.

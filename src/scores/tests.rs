@@ -1,12 +1,16 @@
 use super::*;
-use crate::parallel::with_threads;
 use crate::rng::Stream;
 use serde_json::Value;
 
-const NONE: Bootstrap = Bootstrap { resamples: 0, seed: 0 };
+mod intervals;
+mod thresholds;
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn whole_numbers(value: &Value) -> Vec<u32> {
+    numbers(value).into_iter().map(|number| number as u32).collect()
 }
 
 fn floats(value: &Value) -> Vec<f32> {
@@ -19,17 +23,28 @@ fn near(found: Option<f64>, expected: &Value, what: &str) {
     assert!((found - expected).abs() < 1e-12, "{what}: {found}, scikit-learn says {expected}");
 }
 
-#[test]
-fn every_score_is_scikit_learns() {
+fn cases() -> Vec<Value> {
     let cases: Vec<Value> =
         serde_json::from_str(include_str!("../../tests/fixtures/scores/cases.json")).unwrap();
-    assert_eq!(cases.len(), 13);
-    for case in cases {
-        let classes = case["classes"].as_u64().unwrap() as usize;
-        let truth: Vec<u32> = numbers(&case["truth"]).into_iter().map(|class| class as u32).collect();
-        let what = format!("{} images of {classes} classes", truth.len());
-        let predictions = Predictions::new(&truth, &floats(&case["logits"]), classes).unwrap();
-        let scores = predictions.scores(case["positive"].as_u64().unwrap() as u32, NONE);
+    assert_eq!(cases.len(), 16);
+    cases
+}
+
+/// The predictions of a case, the positive class and what the case is called.
+fn read(case: &Value) -> (Predictions, u32, String) {
+    let classes = case["classes"].as_u64().unwrap() as usize;
+    let truth = whole_numbers(&case["truth"]);
+    let what = format!("{} images of {classes} classes", truth.len());
+    let predictions = Predictions::new(&truth, &floats(&case["logits"]), classes).unwrap();
+    (predictions, case["positive"].as_u64().unwrap() as u32, what)
+}
+
+#[test]
+fn every_score_is_scikit_learns() {
+    for case in cases() {
+        let (predictions, positive, what) = read(&case);
+        let (truth, classes) = (&predictions.truth, predictions.classes);
+        let scores = predictions.scores(positive);
         assert_eq!(scores.images, truth.len());
         near(scores.accuracy, &case["accuracy"], &what);
         near(scores.balanced_accuracy, &case["balanced_accuracy"], &what);
@@ -37,6 +52,9 @@ fn every_score_is_scikit_learns() {
         near(scores.recall, &case["recall"], &what);
         near(scores.f1, &case["f1"], &what);
         near(scores.roc_auc.map(|auc| auc.value), &case["roc_auc"], &what);
+        if classes > 2 {
+            near(scores.roc_auc.map(|auc| auc.value), &case["roc_auc_ovr"], &what);
+        }
         assert_eq!(serde_json::to_value(&scores.confusion).unwrap(), case["confusion"], "{what}");
 
         assert_eq!(scores.roc_curve.is_some(), classes == 2, "{what}");
@@ -72,21 +90,15 @@ fn every_score_is_scikit_learns() {
 /// 80 images whose probabilities are all 1 in f32: their area is 0.5 by these.
 #[test]
 fn images_are_ranked_by_what_f32_probabilities_do_not_hold() {
-    let cases: Vec<Value> =
-        serde_json::from_str(include_str!("../../tests/fixtures/scores/cases.json")).unwrap();
+    let cases = cases();
     let confident =
         cases.iter().filter(|case| case["roc_auc_of_f32_probabilities"] == 0.5).collect::<Vec<_>>();
     let [case] = confident[..] else { panic!("{} such cases", confident.len()) };
-    let truth: Vec<u32> = numbers(&case["truth"]).into_iter().map(|class| class as u32).collect();
-    let logits = floats(&case["logits"]);
+    let (truth, logits) = (whole_numbers(&case["truth"]), floats(&case["logits"]));
     assert_eq!(truth.len(), 80);
     let odds = log_odds::log_odds(&logits, 2);
     assert!(odds.iter().skip(1).step_by(2).all(|&odds| log_odds::probability(odds) as f32 == 1.0));
-    let area = |logits: &[f32]| {
-        let scores =
-            Predictions::new(&truth, logits, 2).unwrap().scores(1, Bootstrap { resamples: 50, seed: 0 });
-        scores.roc_auc.unwrap()
-    };
+    let area = |logits: &[f32]| Predictions::new(&truth, logits, 2).unwrap().scores(1).roc_auc.unwrap();
     let plain = area(&logits);
     assert_eq!(format!("{plain:.3}")[..5], *"0.589");
     for power in [-110, -20, 1, 60, 110] {
@@ -107,91 +119,6 @@ fn overlapping(images: usize, share: f32) -> (Vec<u32>, Vec<f32>) {
     (truth, logits)
 }
 
-/// The area pair by pair.
-fn pairwise(truth: &[u32], of_one: &[f32], images: &[usize]) -> Option<f64> {
-    let (mut wins, mut pairs) = (0.0, 0.0);
-    for &i in images.iter().filter(|&&i| truth[i] == 1) {
-        for &j in images.iter().filter(|&&j| truth[j] == 0) {
-            pairs += 1.0;
-            wins += if of_one[i] > of_one[j] {
-                1.0
-            } else if of_one[i] == of_one[j] {
-                0.5
-            } else {
-                0.0
-            };
-        }
-    }
-    (pairs > 0.0).then(|| wins / pairs)
-}
-
-#[test]
-fn the_interval_is_that_of_areas_counted_pair_by_pair() {
-    // Of twelve images one is of class 1: a third of all draws lack it.
-    for (images, share, resamples) in [(12, 0.1, 300), (90, 0.6, 200)] {
-        let (mut truth, logits) = overlapping(images, share);
-        truth[0] = 1;
-        let of_one: Vec<f32> = logits.iter().skip(1).step_by(2).copied().collect();
-        let predictions = Predictions::new(&truth, &logits, 2).unwrap();
-        let auc = predictions.scores(1, Bootstrap { resamples, seed: 9 }).roc_auc.unwrap();
-        let mut areas: Vec<f64> = (0..resamples as u64)
-            .filter_map(|draw| {
-                let stream = Stream::new(9, "scores/bootstrap", &[draw]);
-                let drawn: Vec<usize> =
-                    (0..images as u64).map(|i| stream.below(i, images as u64) as usize).collect();
-                pairwise(&truth, &of_one, &drawn)
-            })
-            .collect();
-        areas.sort_by(f64::total_cmp);
-        assert_eq!((auc.resamples, auc.skipped), (resamples, resamples - areas.len()));
-        assert_eq!(auc.skipped > 0, images == 12, "{auc:?}");
-        let all: Vec<usize> = (0..images).collect();
-        assert!((auc.value - pairwise(&truth, &of_one, &all).unwrap()).abs() < 1e-12);
-        for (end, q) in auc.interval.unwrap().into_iter().zip([0.025, 0.975]) {
-            let place = q * (areas.len() - 1) as f64;
-            let (below, above) = (areas[place as usize], areas[place.ceil() as usize]);
-            assert!((end - (below + (above - below) * place.fract())).abs() < 1e-12, "{auc:?}");
-        }
-    }
-}
-
-/// Against the standard error of DeLong, DeLong and Clarke-Pearson (1988).
-#[test]
-fn the_interval_is_as_wide_as_the_standard_error_says() {
-    let (truth, logits) = overlapping(800, 0.7);
-    let of_one: Vec<f32> = logits.iter().skip(1).step_by(2).copied().collect();
-    let (ones, zeros): (Vec<usize>, Vec<usize>) = (0..800).partition(|&i| truth[i] == 1);
-    let placements = |own: &[usize], other: &[usize]| -> f64 {
-        let values: Vec<f64> = own
-            .iter()
-            .map(|&i| {
-                let with: Vec<usize> = other.iter().copied().chain([i]).collect();
-                pairwise(&truth, &of_one, &with).unwrap()
-            })
-            .collect();
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        squares / (values.len() - 1) as f64 / values.len() as f64
-    };
-    let error = (placements(&ones, &zeros) + placements(&zeros, &ones)).sqrt();
-    let predictions = Predictions::new(&truth, &logits, 2).unwrap();
-    let auc = predictions.scores(1, Bootstrap::default()).roc_auc.unwrap();
-    let [low, high] = auc.interval.unwrap();
-    assert!(low < auc.value && auc.value < high, "{auc:?}");
-    let width = (high - low) / (2.0 * 1.96 * error);
-    assert!((width - 1.0).abs() < 0.12, "{auc:?}: {width} of 3.92 standard errors of {error}");
-}
-
-#[test]
-fn the_interval_does_not_depend_on_threads_and_follows_the_seed() {
-    let (truth, logits) = overlapping(200, 0.5);
-    let predictions = Predictions::new(&truth, &logits, 2).unwrap();
-    let scores =
-        |threads, seed| with_threads(threads, || predictions.scores(1, Bootstrap { resamples: 100, seed }));
-    assert_eq!(scores(1, 0), scores(3, 0));
-    assert_ne!(scores(1, 0).roc_auc.unwrap().interval, scores(1, 1).roc_auc.unwrap().interval);
-}
-
 /// The next number of f32 decides, and of equal logits the first; by hand.
 #[test]
 fn the_largest_logit_is_predicted_however_near_the_others_are() {
@@ -203,8 +130,7 @@ fn the_largest_logit_is_predicted_however_near_the_others_are() {
 #[test]
 fn a_summary_names_its_class_and_reads_back() {
     let (truth, logits) = overlapping(60, 0.4);
-    let scores =
-        Predictions::new(&truth, &logits, 2).unwrap().scores(1, Bootstrap { resamples: 20, seed: 0 });
+    let scores = Predictions::new(&truth, &logits, 2).unwrap().scores(1);
     let summary = Summary::of(&scores, "ill");
     let text = serde_json::to_string(&summary).unwrap();
     assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
@@ -220,16 +146,13 @@ fn a_summary_names_its_class_and_reads_back() {
 #[should_panic(expected = "a summary of 3 classes, not of two")]
 fn three_classes_have_no_summary() {
     let thirds = Predictions::new(&[0], &[3.0, 2.0, 1.0], 3).unwrap();
-    Summary::of(&thirds.scores(0, NONE), "ill");
+    Summary::of(&thirds.scores(0), "ill");
 }
 
 #[test]
 fn what_is_undefined_is_nothing_and_never_a_number() {
-    let score = |truth: &[u32], rows: &[[f32; 2]]| {
-        Predictions::new(truth, rows.as_flattened(), 2)
-            .unwrap()
-            .scores(1, Bootstrap { resamples: 50, seed: 0 })
-    };
+    let score =
+        |truth: &[u32], rows: &[[f32; 2]]| Predictions::new(truth, rows.as_flattened(), 2).unwrap().scores(1);
     let nothing = score(&[], &[]);
     let expected = Scores {
         images: 0,
@@ -253,16 +176,17 @@ fn what_is_undefined_is_nothing_and_never_a_number() {
     // There, but never predicted; a tie goes to the first class.
     let unseen = score(&[0, 1], &[[2.0, 0.0], [0.5, 0.5]]);
     assert_eq!((unseen.precision, unseen.recall, unseen.f1), (None, Some(0.0), Some(0.0)));
-    assert_eq!(unseen.roc_auc.unwrap().value, 1.0);
+    // A single image of a class says nothing of how they differ.
+    assert_eq!(unseen.roc_auc, Some(Auc { value: 1.0, interval: None }));
     // Neither.
     let neither = score(&[0], &[[2.0, 0.0]]);
     assert_eq!((neither.precision, neither.recall, neither.f1), (None, None, None));
     // There is but one.
-    let only = Predictions::new(&[0, 0], &[3.0, -1.0], 1).unwrap().scores(0, NONE);
+    let only = Predictions::new(&[0, 0], &[3.0, -1.0], 1).unwrap().scores(0);
     assert_eq!((only.accuracy, only.roc_auc, &only.confusion[..]), (Some(1.0), None, &[vec![2]][..]));
     // One of three classes is absent: whatever is a mean over the classes is undefined.
     let thirds = [5.0, 3.0, 2.0, 3.0, 5.0, 2.0];
-    let scores = Predictions::new(&[0, 1], &thirds, 3).unwrap().scores(0, NONE);
+    let scores = Predictions::new(&[0, 1], &thirds, 3).unwrap().scores(0);
     assert_eq!((scores.accuracy, scores.balanced_accuracy, scores.f1), (Some(1.0), None, None));
     assert_eq!((scores.recall, scores.roc_auc), (None, None));
 

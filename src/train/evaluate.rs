@@ -7,7 +7,7 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{LabelPredictor, argmax};
 use crate::scores::log_odds::first_not_finite;
-use crate::scores::{Bootstrap, Predictions, Scores, Summary};
+use crate::scores::{Predictions, Scores, Summary};
 use crate::tensor::Buffer;
 use serde::Serialize;
 
@@ -157,7 +157,7 @@ fn evaluate_part(
         let classes: Vec<u32> = mine.iter().map(|&i| data.classes[i]).collect();
         let scores = || -> Result<Scores> {
             let rows: Vec<f32> = mine.iter().flat_map(|&i| &logits[2 * i..][..2]).copied().collect();
-            Ok(Predictions::new(&classes, &rows, 2)?.scores(POSITIVE, Bootstrap::default()))
+            Ok(Predictions::new(&classes, &rows, 2)?.scores(POSITIVE))
         };
         domains.push(DomainEvaluation {
             domain: name.clone(),

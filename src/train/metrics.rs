@@ -8,6 +8,7 @@ use crate::store::digest::sha256_hex;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -154,16 +155,7 @@ pub fn is_of_a_clock(field: &str) -> bool {
 impl EpochMetrics {
     /// Writes down what the figures are now.
     pub fn seal(&mut self) {
-        self.line_sha256 = Some(self.sha256());
-    }
-
-    /// Whether the figures are those that were written down, if any were.
-    pub fn is_as_sealed(&self) -> bool {
-        self.line_sha256.as_ref().is_none_or(|sealed| *sealed == self.sha256())
-    }
-
-    fn sha256(&self) -> String {
-        sha256_of_figures(self, "line_sha256")
+        self.line_sha256 = Some(sha256_of_figures(written(self), LINE_SEAL));
     }
 
     /// All divergences together, if there are any.
@@ -175,22 +167,29 @@ impl EpochMetrics {
 impl RunResult {
     /// Writes down what the figures are now.
     pub fn seal(&mut self) {
-        self.result_sha256 = Some(self.sha256());
-    }
-
-    /// Whether the figures are those that were written down, if any were.
-    pub fn is_as_sealed(&self) -> bool {
-        self.result_sha256.as_ref().is_none_or(|sealed| *sealed == self.sha256())
-    }
-
-    fn sha256(&self) -> String {
-        sha256_of_figures(self, "result_sha256")
+        self.result_sha256 = Some(sha256_of_figures(written(self), RESULT_SEAL));
     }
 }
 
+/// The names of the fields that hold the seals.
+const LINE_SEAL: &str = "line_sha256";
+const RESULT_SEAL: &str = "result_sha256";
+
+fn written(figures: &impl Serialize) -> Value {
+    serde_json::to_value(figures).expect("figures are plain data")
+}
+
+/// Whether an object's JSON is as it was sealed, if it was. It is looked at as it is written: a version of the program knows fields
+/// that another does not, and these are sealed too.
+fn is_as_sealed(text: &str, sealed: Option<&String>, seal: &str) -> bool {
+    let is_of = |sealed: &String| {
+        serde_json::from_str(text).is_ok_and(|figures| sha256_of_figures(figures, seal) == *sealed)
+    };
+    sealed.is_none_or(is_of)
+}
+
 /// The SHA-256 of an object's JSON without the field of the seal itself and those of a clock.
-fn sha256_of_figures(of: &impl Serialize, seal: &str) -> String {
-    let mut figures = serde_json::to_value(of).expect("figures are plain data");
+fn sha256_of_figures(mut figures: Value, seal: &str) -> String {
     if let Some(fields) = figures.as_object_mut() {
         fields.retain(|field, _| !is_of_a_clock(field) && field != seal);
     }
@@ -247,7 +246,7 @@ pub fn parse_result(text: &str, path: &Path) -> Result<RunResult> {
     let unfit = |what: &str| Error::request(format!("cannot read {}: it is {what}", path.display()));
     let result: RunResult =
         serde_json::from_str(text).map_err(|cause| unfit(&format!("not the result of a run ({cause})")))?;
-    match result.is_as_sealed() {
+    match is_as_sealed(text, result.result_sha256.as_ref(), RESULT_SEAL) {
         true => Ok(result),
         false => Err(unfit("not as it was written: it was damaged or changed since")),
     }
@@ -292,7 +291,7 @@ pub fn parse_metrics(text: &str, path: &Path) -> Result<Vec<EpochMetrics>> {
             |what: &str| Error::request(format!("cannot read {}: line {number} {what}", path.display()));
         let metrics: EpochMetrics = serde_json::from_str(line)
             .map_err(|cause| unfit(&format!("is not the metrics of an epoch ({cause})")))?;
-        match metrics.is_as_sealed() {
+        match is_as_sealed(line, metrics.line_sha256.as_ref(), LINE_SEAL) {
             true => Ok(metrics),
             false => Err(unfit("is not as it was written: it was damaged or changed since")),
         }
@@ -348,17 +347,18 @@ mod tests {
     fn a_sealed_result_that_changed_in_any_field_is_refused() {
         let mut result: RunResult = serde_json::from_str(OF_DIGITS).unwrap();
         (result.test_commonest_class_share, result.best_sha256) = (Some(0.1), Some("cd".into()));
-        assert!(result.is_as_sealed(), "an earlier version says nothing");
+        let unsealed = parse_result(&written(&result).to_string(), Path::new("result.json"));
+        assert_eq!(unsealed.as_ref(), Ok(&result), "an earlier version says nothing");
         result.seal();
-        let written = serde_json::to_value(&result).unwrap();
-        let read = |value: &serde_json::Value| parse_result(&value.to_string(), Path::new("result.json"));
+        let written = written(&result);
+        let read = |value: &Value| parse_result(&value.to_string(), Path::new("result.json"));
         assert_eq!(read(&written), Ok(result));
         for (field, value) in written.as_object().unwrap() {
             let mut changed = written.clone();
             changed[field] = match value {
-                serde_json::Value::String(text) => format!("{text}0").into(),
-                serde_json::Value::Number(number) if number.is_f64() => 0.99.into(),
-                serde_json::Value::Number(_) => 9.into(),
+                Value::String(text) => format!("{text}0").into(),
+                Value::Number(number) if number.is_f64() => 0.99.into(),
+                Value::Number(_) => 9.into(),
                 _ => {
                     let mut inner = value.clone();
                     inner["ce_y"] = 0.99.into();
@@ -368,6 +368,25 @@ mod tests {
             let refusal = read(&changed).unwrap_err().to_string();
             assert!(refusal.contains("result.json: it is not as it was written"), "{field}: {refusal}");
         }
+    }
+
+    /// An earlier version wrote it, whose areas had a bootstrap interval: two fields of it are read no more, but its seal is of them
+    /// too.
+    #[test]
+    fn a_sealed_result_with_fields_of_an_earlier_version_is_read() {
+        let text = include_str!("../../tests/fixtures/earlier/cells-result.json");
+        let read = |text: &str| parse_result(text, Path::new("result.json"));
+        let area = read(text).unwrap().test_scores.unwrap().roc_auc.unwrap();
+        let value: Value = serde_json::from_str(text).unwrap();
+        let earlier = &value["test_scores"]["roc_auc"];
+        assert_eq!((Some(area.value), area.interval.is_some()), (earlier["value"].as_f64(), true));
+        for field in ["\"resamples\": 2000", "\"skipped\": 1"] {
+            assert_eq!(text.matches(field).count(), 1);
+            let refusal = read(&text.replace(field, &format!("{field}0"))).unwrap_err().to_string();
+            assert!(refusal.contains("it is not as it was written"), "{refusal}");
+        }
+        let unknown = text.replacen('{', "{\n  \"of_a_later_version\": 1,", 1);
+        assert!(read(&unknown).unwrap_err().to_string().contains("it is not as it was written"));
     }
 
     #[test]

@@ -305,7 +305,7 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
     if !positive.is_empty() {
         notes.push(format!(
             "The ROC curve is about the class {}; the area of a single run stands with its 95 % interval over draws of the \
-             images (bootstrap).",
+             images.",
             positive.join(" or ")
         ));
     }

@@ -101,7 +101,7 @@ fn areas_have_three_decimals_and_intervals() {
     let text = "preset = \"quick\"\n[grid]\nmodel.kind = [\"diva\", \"dann\"]\nseed = [0, 1]";
     let sweep = Sweep::parse(Path::new("s.toml"), text).unwrap();
     let run = |value, interval| {
-        let roc_auc = Some(Auc { value, interval, resamples: 2, skipped: 0 });
+        let roc_auc = Some(Auc { value, interval });
         Some(Figures { roc_auc, ..Figures::default() })
     };
     let ends = Some([0.5, 0.875]);

@@ -109,7 +109,7 @@ fn a_sweep_over_seeds_alone_has_one_row() {
 /// An area with an interval of a tenth to both sides.
 fn area(value: f64) -> Figures {
     let interval = Some([value - 0.1, value + 0.1]);
-    let roc_auc = Some(Auc { value, interval, resamples: 20, skipped: 0 });
+    let roc_auc = Some(Auc { value, interval });
     Figures {
         selected: 0.5,
         last_epochs: 0.5,
