@@ -9,6 +9,7 @@ mod console;
 mod data;
 mod elsewhere;
 mod evaluate;
+mod forecast;
 mod generate;
 mod gradients;
 mod outputs;

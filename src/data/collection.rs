@@ -22,7 +22,7 @@ pub struct Collection {
 }
 
 /// What an image is known by, whatever becomes of the folder that it lies in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The file, below the folder of all, with slashes; empty of an image that no file holds.
     pub file: String,

@@ -20,6 +20,7 @@ pub mod rotate;
 pub mod rotated;
 pub mod subset;
 pub mod synthetic_cells;
+pub mod warnings;
 
 use crate::parallel;
 use crate::store::digest::sha256_hex;

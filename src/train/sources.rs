@@ -8,7 +8,7 @@ use crate::data::idx::{self, Half};
 use crate::data::pictures::{self, Listing, folders, malaria};
 use crate::data::rotated::{self, RotatedDigits};
 use crate::data::synthetic_cells::SyntheticCells;
-use crate::data::{Split, embedded, subset};
+use crate::data::{Split, embedded, subset, warnings};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -81,7 +81,7 @@ fn read_listed(
             pictures(config, listing.expect("pictures have been listed"), cache, division)?
         }
         // What the program makes up does not change: it is divided anew each time.
-        Source::SyntheticCells => of_split(held_out(config, synthetic(config)?, None)?.0),
+        Source::SyntheticCells => of_split(held_out(config, arranged(config, synthetic(config)?)?, None)?.0),
     };
     if config.model.kind == ModelKind::Classifier
         && let Some(unlabelled) = images.split.unlabelled.take()
@@ -208,7 +208,10 @@ fn pictures(
     };
     let files = listing.files.len();
     let loaded = pictures::load(listing, &options)?;
-    let (split, division, changes) = held_out(config, loaded.collection, division)?;
+    let collection = arranged(config, loaded.collection)?;
+    let mut notices = loaded.notices;
+    notices.extend(warnings::of(&collection, &data.test_domain.to_string()));
+    let (split, division, changes) = held_out(config, collection, division)?;
     Ok(Images {
         split,
         division: Some(division),
@@ -216,7 +219,7 @@ fn pictures(
         original_sizes: Some(loaded.original_sizes),
         left_out: pictures::left_out(files, &loaded.unreadable),
         unreadable: loaded.unreadable,
-        notices: loaded.notices,
+        notices,
     })
 }
 
@@ -231,15 +234,22 @@ fn synthetic(config: &Config) -> Result<Collection> {
     cells.build()
 }
 
-/// The collection with the domains and classes that the configuration names, in its order, and one domain left out: divided
-/// as an earlier `division` has it, or drawn.
+/// The collection with the domains and classes that the configuration names, in its order.
+fn arranged(config: &Config, collection: Collection) -> Result<Collection> {
+    collection.arranged(&names(&config.data.domains), &config.data.classes)
+}
+
+fn names(domains: &[DomainName]) -> Vec<String> {
+    domains.iter().map(ToString::to_string).collect()
+}
+
+/// The collection with one domain left out: divided as an earlier `division` has it, or drawn.
 fn held_out(
     config: &Config,
-    collection: Collection,
+    mut collection: Collection,
     division: Option<Division>,
 ) -> Result<(Split, Division, Changes)> {
     let data = &config.data;
-    let names = |domains: &[DomainName]| domains.iter().map(ToString::to_string).collect::<Vec<_>>();
     let is_used = data.unlabelled.images == UnlabelledImages::Used;
     let options = HeldOut {
         test_domain: data.test_domain.to_string(),
@@ -248,7 +258,6 @@ fn held_out(
         validation: data.validation,
         seed: config.seed,
     };
-    let mut collection = collection.arranged(&names(&data.domains), &data.classes)?;
     let (division, roles, changes) = match division {
         Some(division) => {
             let (roles, changes) = division.find(&mut collection)?;

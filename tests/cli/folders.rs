@@ -148,7 +148,8 @@ fn sixteen_bits_of_which_little_is_left_are_told_of() {
         // the second time from the packed pictures
         assert_eq!(count(&here.succeed(&info), &sentence("42")), 1);
     }
-    assert_eq!(here.json(&[&info[..], &["--json"]].concat())["notices"], json!([sentence("42")]));
+    let notices = here.json(&[&info[..], &["--json"]].concat())["notices"].take();
+    assert!(notices.as_array().unwrap().contains(&json!(sentence("42"))), "{notices}");
     let said = here.succeed(&train("run", "train.epochs=1", &["--set", "model.kind=classifier"]));
     assert_eq!(count(&said, &sentence("42")), 1, "{said}");
     let output = here.run(&["predict", "run", "data/B/blue", "data/A/blue/0 é.png"]);

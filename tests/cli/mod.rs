@@ -21,6 +21,7 @@ mod names;
 #[cfg(unix)]
 mod nasty;
 mod overwritten;
+mod own_images;
 mod probabilities;
 mod report;
 mod runs;

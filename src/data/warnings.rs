@@ -1,0 +1,196 @@
+//! What would make the answer of a run on somebody's pictures worth little, found before it begins.
+
+use super::collection::{Collection, DomainCounts};
+use crate::names::printable_name;
+
+/// With so many images a domain says little.
+const FEW: usize = 10;
+
+/// A mean level below this is nearly black, and one as far from 255 nearly white.
+const DARK: f64 = 8.0;
+
+/// Sentences for whoever is about to train on these images with this domain held out.
+pub fn of(collection: &Collection, test_domain: &str) -> Vec<String> {
+    let counts = collection.counts();
+    [
+        missing_classes(collection, &counts),
+        single_classes(collection, &counts),
+        few_images(collection, &counts),
+        in_two_domains(collection, test_domain),
+        without_contrast(collection),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The first of several, and how many more there are.
+fn listed(all: &[String]) -> String {
+    match all {
+        [only] => only.clone(),
+        [first, others @ ..] => format!("{first}, and {} more", others.len()),
+        [] => String::new(),
+    }
+}
+
+fn named(collection: &Collection, domain: usize) -> String {
+    format!("\"{}\"", printable_name(&collection.domain_names[domain]))
+}
+
+/// What sees only one class in a domain cannot tell the class from the domain.
+fn single_classes(collection: &Collection, counts: &[DomainCounts]) -> Option<String> {
+    let single = |(domain, counts): (usize, &DomainCounts)| {
+        let mut there = (0..)
+            .zip(&counts.of_class)
+            .filter(|&(_, &images)| images > 0)
+            .map(|(class, _): (usize, _)| class);
+        match (there.next(), there.next()) {
+            (Some(only), None) if counts.of_class.len() > 1 => Some(format!(
+                "{} has only {}",
+                named(collection, domain),
+                printable_name(&collection.class_names[only])
+            )),
+            _ => None,
+        }
+    };
+    let found: Vec<String> = counts.iter().enumerate().filter_map(single).collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "in {} of {} domains all images are of one class ({}): what tells the domain tells the class there, and no test can tell them \
+             apart",
+            found.len(),
+            counts.len(),
+            listed(&found)
+        )
+    })
+}
+
+fn missing_classes(collection: &Collection, counts: &[DomainCounts]) -> Option<String> {
+    let of_domain = |(domain, counts): (usize, &DomainCounts)| -> Vec<String> {
+        let is_labelled = counts.of_class.iter().any(|&images| images > 0);
+        let missing = (0..counts.of_class.len()).filter(|&class| is_labelled && counts.of_class[class] == 0);
+        missing
+            .map(|class| {
+                format!("{} in {}", printable_name(&collection.class_names[class]), named(collection, domain))
+            })
+            .collect()
+    };
+    let found: Vec<String> = counts.iter().enumerate().flat_map(of_domain).collect();
+    (!found.is_empty()).then(|| format!("classes are missing in domains: {}", listed(&found)))
+}
+
+fn few_images(collection: &Collection, counts: &[DomainCounts]) -> Option<String> {
+    let is_few = |(domain, counts): (usize, &DomainCounts)| {
+        (counts.all() <= FEW).then(|| format!("{} has {}", named(collection, domain), counts.all()))
+    };
+    let found: Vec<String> = counts.iter().enumerate().filter_map(is_few).collect();
+    (!found.is_empty()).then(|| format!("domains with {FEW} images or fewer say little: {}", listed(&found)))
+}
+
+/// A file that lies in two domains was seen in training, if one of them is the test domain.
+fn in_two_domains(collection: &Collection, test_domain: &str) -> Option<String> {
+    let domains = &collection.images.domains;
+    let mut by_content: Vec<usize> = (0..collection.origins.len()).collect();
+    by_content.sort_by_key(|&image| (collection.origins[image].sha256, image));
+    let same = |&a: &usize, &b: &usize| collection.origins[a].sha256 == collection.origins[b].sha256;
+    let in_several = |group: &&[usize]| group.iter().any(|&image| domains[image] != domains[group[0]]);
+    let groups: Vec<&[usize]> = by_content.chunk_by(same).filter(in_several).collect();
+    let first = groups.iter().min_by_key(|group| group[0])?;
+    let other = first.iter().find(|&&image| domains[image] != domains[first[0]])?;
+    let is_test = |&image: &usize| collection.domain_names[domains[image] as usize] == test_domain;
+    let tested = groups.iter().filter(|group| group.iter().any(is_test)).count();
+    let name = |image: usize| printable_name(&collection.origins[image].file);
+    Some(format!(
+        "{} pictures lie in more than one domain, {tested} of them in the test domain, so that it is not unseen: {} is {}",
+        groups.len(),
+        name(first[0]),
+        name(*other)
+    ))
+}
+
+fn without_contrast(collection: &Collection) -> Option<String> {
+    let images = &collection.images;
+    let mean = |image: usize| {
+        let pixels = images.image(image);
+        pixels.iter().map(|&level| u64::from(level)).sum::<u64>() as f64 / pixels.len() as f64
+    };
+    let is_flat = |&image: &usize| !(DARK..=255.0 - DARK).contains(&mean(image));
+    let found: Vec<String> = (0..images.len())
+        .filter(is_flat)
+        .map(|image| printable_name(&collection.origins[image].file))
+        .collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "{} of {} images are nearly black or nearly white: {}",
+            found.len(),
+            images.len(),
+            listed(&found)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Dataset;
+    use crate::data::collection::{Origin, UNLABELLED};
+
+    /// Images of one pixel: domain, class, level, content.
+    fn collection(images: &[(u32, u32, u8, u8)]) -> Collection {
+        let pixels = images.iter().map(|image| image.2).collect();
+        let classes = images.iter().map(|image| image.1).collect();
+        let domains = images.iter().map(|image| image.0).collect();
+        let origins = (0..)
+            .zip(images)
+            .map(|(number, image): (usize, _)| Origin {
+                file: format!("{number}.png"),
+                sha256: [image.3; 32],
+                ..Origin::default()
+            })
+            .collect();
+        let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+        Collection::of_files(
+            Dataset::new([1, 1, 1], pixels, classes, domains),
+            origins,
+            names(["A", "B"]),
+            names(["x", "y"]),
+        )
+    }
+
+    /// Eleven images of each class in each domain, all in order.
+    fn good() -> Vec<(u32, u32, u8, u8)> {
+        (0..44).map(|i| (u32::from(i % 2), u32::from(i / 2 % 2), 100, i)).collect()
+    }
+
+    #[test]
+    fn what_is_in_order_needs_no_words() {
+        assert_eq!(of(&collection(&good()), "B"), [""; 0]);
+    }
+
+    #[test]
+    fn each_danger_has_its_sentence() {
+        let mut leak = good();
+        leak[3].3 = leak[0].3;
+        let message = "1 pictures lie in more than one domain, 1 of them in the test domain, so that it is not unseen: 0.png is 3.png";
+        assert_eq!(of(&collection(&leak), "B"), [message]);
+        let mut dark = good();
+        (dark[5].2, dark[7].2, dark[9].2) = (7, 248, 8);
+        let message = "2 of 44 images are nearly black or nearly white: 5.png, and 1 more";
+        assert_eq!(of(&collection(&dark), "B"), [message]);
+        let few: Vec<_> = good().into_iter().filter(|image| image.0 == 0 || image.3 < 21).collect();
+        assert_eq!(of(&collection(&few), "B"), ["domains with 10 images or fewer say little: \"B\" has 10"]);
+        let single: Vec<_> = good().into_iter().filter(|image| image.0 == 1 || image.1 == 0).collect();
+        assert_eq!(
+            of(&collection(&single), "B"),
+            [
+                "classes are missing in domains: y in \"A\"",
+                "in 1 of 2 domains all images are of one class (\"A\" has only x): what tells the domain tells the class there, and no test \
+                 can tell them apart"
+            ]
+        );
+        // A domain without any class lacks none.
+        let unlabelled: Vec<_> =
+            good().into_iter().map(|i| if i.0 == 0 { (0, UNLABELLED, 100, i.3) } else { i }).collect();
+        assert_eq!(of(&collection(&unlabelled), "B"), [""; 0]);
+    }
+}
