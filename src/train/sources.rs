@@ -207,8 +207,14 @@ fn pictures(
         cache,
     };
     let files = listing.files.len();
-    let loaded = pictures::load(listing, &options)?;
+    let mut loaded = pictures::load(listing, &options)?;
     let (split, division, changes) = held_out(config, loaded.collection, division)?;
+    let alike = division.left_out_with_their_groups();
+    if alike > 0 && data.unlabelled.images == UnlabelledImages::Used {
+        loaded.notices.push(format!(
+            "{alike} images without a class are left out: their groups (patients, for example) are held back to choose the epoch"
+        ));
+    }
     Ok(Images {
         split,
         division: Some(division),
