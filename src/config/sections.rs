@@ -35,8 +35,8 @@ pub struct DataConfig {
     pub per_domain: usize,
     /// Of the layout of the malaria cells: patients with fewer are left out.
     pub least_images: usize,
-    /// The share of the images of each class of a training domain that is not trained on: epochs are selected by it. 0: none, and
-    /// epochs are selected by the training images.
+    /// The share of the images of each class of a training domain that is not trained on, whole groups where there are some: epochs
+    /// are selected by it. 0: none, and epochs are selected by the training images.
     pub validation: f64,
     /// Whether training images are flipped and turned by quarters, each epoch anew.
     pub augment: bool,
@@ -144,7 +144,7 @@ pub enum Source {
     Embedded,
     /// The four MNIST files in IDX format, rotated.
     Idx,
-    /// PNG files in DOMAIN/CLASS/*.png.
+    /// Pictures in DOMAIN/CLASS/ or, where some are of one patient or slide, in DOMAIN/CLASS/GROUP/.
     Folders,
     /// The NIH malaria cell images; the domain is the patient.
     Malaria,

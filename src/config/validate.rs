@@ -62,7 +62,9 @@ pub(super) fn validate_for_training(config: &Config) -> Result<()> {
     let data = &config.data;
     let needs = match data.source {
         Source::Idx => Some(("idx", "the folder of the four MNIST files, plain or .gz")),
-        Source::Folders => Some(("folders", "a folder that holds DOMAIN/CLASS/picture")),
+        Source::Folders => {
+            Some(("folders", "a folder that holds DOMAIN/CLASS/picture or DOMAIN/CLASS/GROUP/picture"))
+        }
         Source::Malaria => Some(("malaria", "the folder that holds Parasitized and Uninfected")),
         Source::Embedded | Source::SyntheticCells => None,
     };

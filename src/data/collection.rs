@@ -28,6 +28,8 @@ pub struct Origin {
     pub file: String,
     /// The SHA-256 of the file's bytes, or of the image's where there is no file.
     pub sha256: [u8; 32],
+    /// What it belongs to within its domain, whatever its class, a patient for example; empty if that is not known.
+    pub group: String,
 }
 
 /// How many images a domain has.
@@ -53,8 +55,11 @@ impl Collection {
     /// If an image has a domain or a class without a name.
     #[track_caller]
     pub fn new(images: Dataset, domain_names: Vec<String>, class_names: Vec<String>) -> Self {
-        let origin =
-            |i: usize| Origin { file: String::new(), sha256: Sha256::digest(images.image(i)).into() };
+        let origin = |i: usize| Origin {
+            file: String::new(),
+            sha256: Sha256::digest(images.image(i)).into(),
+            group: String::new(),
+        };
         let origins = parallel::map(images.len(), origin);
         Collection::of_files(images, origins, domain_names, class_names)
     }

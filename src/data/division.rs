@@ -7,8 +7,8 @@
 //! file,sha256,domain,class,group,role
 //! ```
 //!
-//! `file` is the place below the folder of all, with slashes; `class` is empty of an image without one; `group` is empty
-//! (nothing is divided by groups yet); `role` is training, validation, unlabelled, test, or left-out (used for nothing). The
+//! `file` is the place below the folder of all, with slashes; `class` is empty of an image without one; `group` is what
+//! it belongs to within its domain, empty of one of no group; `role` is training, validation, unlabelled, test, or left-out (used for nothing). The
 //! lines stand in the order in which the images are trained on, so that the same table gives the same bits.
 
 use super::collection::{Collection, UNLABELLED};
@@ -89,7 +89,7 @@ impl Division {
                 sha256: origin.sha256,
                 domain: domain.to_owned(),
                 class: class.to_owned(),
-                group: String::new(),
+                group: origin.group.clone(),
                 role,
             }
         };
@@ -101,6 +101,21 @@ impl Division {
         let with_class = self.rows.iter().filter(|row| matches!(row.role, Role::Training | Role::Validation));
         let labelled: BTreeSet<&str> = with_class.map(|row| row.domain.as_str()).collect();
         domain_names.iter().map(|name| labelled.contains(name.as_str())).collect()
+    }
+
+    /// How many images without a class are left out because images of their group are held back: trained on, they would make
+    /// those look familiar.
+    pub fn left_out_with_their_groups(&self) -> usize {
+        let held_back: BTreeSet<(&str, &str)> = (self.rows.iter())
+            .filter(|row| row.role == Role::Validation && !row.group.is_empty())
+            .map(|row| (row.domain.as_str(), row.group.as_str()))
+            .collect();
+        let is_left_out = |row: &&Row| {
+            row.role == Role::LeftOut
+                && row.class.is_empty()
+                && held_back.contains(&(row.domain.as_str(), row.group.as_str()))
+        };
+        self.rows.iter().filter(is_left_out).count()
     }
 
     /// The table as text.
@@ -149,7 +164,7 @@ impl Division {
     /// of each image, [`Role::LeftOut`] of those that the division does not know, and what has changed.
     ///
     /// An image is that of a line if the content is the same and domain and class are; the one of the line's name, if several
-    /// are.
+    /// are. One that was put into another group plays its part as before: what was trained on stays that.
     ///
     /// # Errors
     /// If no image is left of a role that some had.

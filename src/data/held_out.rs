@@ -6,12 +6,19 @@
 //! their files hold, and the first are held back. So a patient's training images stay the same whichever other patient is
 //! held out or loses its labels, whatever files are called, and nearly all of them where some are added or removed. Still
 //! the draw serves only once: a run keeps its own [`Division`](super::division::Division).
+//!
+//! Images of one group, such as a patient, are alike: held back beside others that were trained on, they would choose an epoch that has
+//! learnt them by heart. So groups are held back whole, ranked by their first image, and chosen so that of each class nearly
+//! the share is (`groups.rs`). An image without a class whose group is held back is not trained on either.
 
 use super::collection::{Collection, UNLABELLED};
 use super::division::Role;
 use super::{Dataset, Split};
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+mod groups;
 
 /// Which images are held out, and which are held back.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,11 +39,13 @@ pub struct HeldOut {
 ///
 /// Images without a class in a domain with labels are trained on too; those of the test domain have no use. The share
 /// that is held back of a class in a domain is rounded to the nearest number, and one image at least is left to be trained
-/// on: of a class with one or two images a fifth is none. Files of the same content rank as they stand.
+/// on: of a class with one or two images a fifth is none. Files of the same content rank as they stand. All images of a group in a
+/// domain are on one side, and the number held back comes as near as groups allow; of a class that a single group has there is
+/// none.
 ///
 /// # Errors
 /// If there is no domain of a name, the test domain is to be trained on or has no image with a class, no domain with
-/// labels is left, or all classes are too small to give a fifth.
+/// labels is left, or all classes are too small, or of too few groups, to give a fifth.
 pub fn draw(collection: &Collection, options: &HeldOut) -> Result<Vec<Role>> {
     let Collection { images, origins, domain_names, .. } = collection;
     let test = place_of(domain_names, &options.test_domain, "the test domain")?;
@@ -72,26 +81,75 @@ pub fn draw(collection: &Collection, options: &HeldOut) -> Result<Vec<Role>> {
             (false, _) => Role::Training,
         })
         .collect();
-    let mut ranked: Vec<(u32, u32, [u8; 32], usize)> = (0..images.len())
-        .filter(|&image| roles[image] == Role::Training)
-        .map(|image| {
-            let rank = rank(options.seed, &origins[image].sha256);
-            (images.domains[image], images.classes[image], rank, image)
-        })
-        .collect();
-    ranked.sort_unstable();
-    for group in ranked.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-        let share = (options.validation * group.len() as f64).round() as usize;
-        let held_back = share.min(group.len() - 1);
-        group[..held_back].iter().for_each(|&(.., image)| roles[image] = Role::Validation);
-    }
+    hold_back(collection, options, &mut roles);
     if options.validation > 0.0 && !roles.contains(&Role::Validation) {
-        return Err(Error::request(
-            "cannot choose an epoch: no class of a training domain has the 3 labelled images of which one can be left for \
-             that",
-        ));
+        let has_groups = (origins.iter().zip(&roles))
+            .any(|(origin, &role)| role == Role::Training && !origin.group.is_empty());
+        return Err(Error::request(match has_groups {
+            false => "cannot choose an epoch: no class of a training domain has the 3 labelled images of which one can be left \
+                      for that"
+                .to_owned(),
+            true => format!(
+                "cannot choose an epoch: images are held back by whole groups, such as patients, and in no class of a training \
+                 domain do any come nearer to data.validation = {} of its images than none; it takes more groups in a domain, or \
+                 another share",
+                options.validation
+            ),
+        }));
     }
     Ok(roles)
+}
+
+/// Images that are held back together, or not at all, in the order in which they are held back.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    domain: u32,
+    /// The ranks of the images and their classes, the first first.
+    ranked: Vec<([u8; 32], u32)>,
+    images: Vec<usize>,
+}
+
+/// Gives the share of the training images that chooses the epoch its role, and leaves out images without a class of the same groups.
+fn hold_back(collection: &Collection, options: &HeldOut, roles: &mut [Role]) {
+    let Collection { images, origins, .. } = collection;
+    let mut groups: Vec<Group> = Vec::new();
+    let mut named: BTreeMap<(u32, &str), usize> = BTreeMap::new();
+    for image in (0..images.len()).filter(|&image| roles[image] == Role::Training) {
+        let (domain, name) = (images.domains[image], origins[image].group.as_str());
+        let new = groups.len();
+        let place = if name.is_empty() { new } else { *named.entry((domain, name)).or_insert(new) };
+        if place == new {
+            groups.push(Group { domain, ..Group::default() });
+        }
+        groups[place].ranked.push((rank(options.seed, &origins[image].sha256), images.classes[image]));
+        groups[place].images.push(image);
+    }
+    groups.iter_mut().for_each(|group| group.ranked.sort_unstable());
+    groups.sort_unstable();
+    let mut held_back: BTreeSet<(u32, &str)> = BTreeSet::new();
+    for of_domain in groups.chunk_by(|a, b| a.domain == b.domain) {
+        let counts: Vec<Vec<(usize, usize)>> = of_domain.iter().map(Group::counts).collect();
+        let choice = groups::choose(&counts, options.validation);
+        for (group, _) in of_domain.iter().zip(choice).filter(|&(_, is_held_back)| is_held_back) {
+            group.images.iter().for_each(|&image| roles[image] = Role::Validation);
+            held_back.insert((group.domain, origins[group.images[0]].group.as_str()));
+        }
+    }
+    for (image, role) in roles.iter_mut().enumerate().filter(|(_, role)| **role == Role::Unlabelled) {
+        let group = origins[image].group.as_str();
+        if !group.is_empty() && held_back.contains(&(images.domains[image], group)) {
+            *role = Role::LeftOut;
+        }
+    }
+}
+
+impl Group {
+    /// The images of each class, as (class, images).
+    fn counts(&self) -> Vec<(usize, usize)> {
+        let mut classes: Vec<u32> = self.ranked.iter().map(|&(_, class)| class).collect();
+        classes.sort_unstable();
+        classes.chunk_by(|a, b| a == b).map(|same| (same[0] as usize, same.len())).collect()
+    }
 }
 
 /// What an image is ranked by: SHA-256 of the seed, eight bytes with the least first, and the SHA-256 of the content.
@@ -182,213 +240,4 @@ impl Dataset {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::division::Division;
-    use crate::rng::Stream;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    fn names(names: &[&str]) -> Vec<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
-    }
-
-    /// Domains of so many images, mixed; every image is its own number, so that it can be told. The class is 1 in every
-    /// third image.
-    fn collection(domains: &[(&str, usize)]) -> Collection {
-        let all: usize = domains.iter().map(|(_, images)| images).sum();
-        let mut labels: Vec<u32> =
-            (0..).zip(domains).flat_map(|(domain, &(_, images))| vec![domain; images]).collect();
-        let mixed = Stream::new(5, "mixed", &[]).permutation(all);
-        labels = mixed.into_iter().map(|place| labels[place]).collect();
-        let pixels = (0..all as u32).flat_map(u32::to_le_bytes).collect();
-        let classes = (0..all as u32).map(|image| u32::from(image % 3 == 0)).collect();
-        let domain_names = domains.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Collection::new(Dataset::new([2, 2, 1], pixels, classes, labels), domain_names, names(&["no", "yes"]))
-    }
-
-    fn numbers(data: &Dataset) -> Vec<u32> {
-        data.pixels.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect()
-    }
-
-    fn options(test: &str, unlabelled: &[&str]) -> HeldOut {
-        HeldOut {
-            test_domain: test.into(),
-            unlabelled_domains: names(unlabelled),
-            with_unlabelled: true,
-            validation: 0.2,
-            seed: 3,
-        }
-    }
-
-    fn leave_one_out(collection: Collection, options: &HeldOut) -> Result<Split> {
-        let roles = draw(&collection, options)?;
-        let labelled = Division::new(&collection, &roles).labelled(&collection.domain_names);
-        divide(collection, &roles, &labelled, options)
-    }
-
-    const FIVE: [(&str, usize); 5] = [("P1", 40), ("P2", 1), ("P3", 103), ("P4", 7), ("P5", 30)];
-
-    #[test]
-    fn every_image_has_one_place_and_its_labels() {
-        let all = collection(&FIVE);
-        let split = leave_one_out(all.clone(), &options("P3", &["P1"])).unwrap();
-        assert_eq!(split.domain_names, ["P2", "P4", "P5", "P1"]);
-        assert_eq!((split.test_domain.as_str(), split.classes), ("P3", 2));
-        assert_eq!(split.class_names, ["no", "yes"]);
-        let (validation, unlabelled) =
-            (split.validation.as_ref().unwrap(), split.unlabelled.as_ref().unwrap());
-        let parts = [&split.train, validation, unlabelled, &split.test];
-        let mut seen: Vec<u32> = parts.iter().flat_map(|data| numbers(data)).collect();
-        seen.sort_unstable();
-        assert_eq!(seen, (0..181).collect::<Vec<_>>());
-        let all_names: Vec<&String> = split.domain_names.iter().chain([&split.test_domain]).collect();
-        for data in parts {
-            let mine = numbers(data);
-            assert!(mine.is_sorted(), "an order that was kept");
-            for (place, image) in mine.into_iter().enumerate() {
-                let image = image as usize;
-                assert_eq!(data.classes[place], all.images.classes[image]);
-                let name = &all.domain_names[all.images.domains[image] as usize];
-                assert_eq!(all_names[data.domains[place] as usize], name);
-            }
-        }
-        let of = |data: &Dataset| {
-            (0..5).map(|d| data.domains.iter().filter(|&&e| e == d).count()).collect::<Vec<_>>()
-        };
-        let counts = all.counts();
-        let fifths =
-            |domain: usize| counts[domain].of_class.iter().map(|&n| (n as f64 / 5.0).round() as usize).sum();
-        let held_back: [usize; 5] = [fifths(1), fifths(3), fifths(4), 0, 0];
-        assert_eq!(of(validation), held_back);
-        assert_eq!(of(&split.train), [1 - held_back[0], 7 - held_back[1], 30 - held_back[2], 0, 0]);
-        assert_eq!(of(unlabelled), [0, 0, 0, 40, 0]);
-        assert_eq!(of(&split.test), [0, 0, 0, 0, 103]);
-    }
-
-    #[test]
-    fn a_domains_training_images_do_not_hang_on_the_others() {
-        let of = |test: &str, unlabelled: &[&str], with_unlabelled, seed| {
-            let options = HeldOut { with_unlabelled, seed, ..options(test, unlabelled) };
-            let split = leave_one_out(collection(&FIVE), &options).unwrap();
-            let domain = split.domain_names.iter().position(|name| name == "P5").unwrap() as u32;
-            let data = &split.train;
-            let all = numbers(data).into_iter().zip(&data.domains);
-            all.filter(|&(_, &d)| d == domain).map(|(image, _)| image).collect::<Vec<_>>()
-        };
-        let first = of("P3", &[], true, 3);
-        assert!((23..=25).contains(&first.len()), "a fifth of each of two classes, {}", first.len());
-        for (test, unlabelled, with) in
-            [("P1", &[][..], true), ("P3", &["P1", "P4"], true), ("P3", &["P1"], false)]
-        {
-            assert_eq!(of(test, unlabelled, with, 3), first);
-        }
-        assert_ne!(of("P3", &[], true, 4), first);
-    }
-
-    /// The first fifth of each class by Python's hashlib; a later version must do the same.
-    #[test]
-    fn the_fifth_is_that_of_another_implementation() {
-        let mut data = collection(&[("P07", 12), ("P08", 12)]);
-        data.images.domains = [[0; 12], [1; 12]].concat();
-        let split = leave_one_out(data, &options("P08", &[])).unwrap();
-        assert_eq!(numbers(&split.validation.unwrap()), [6, 8, 10]);
-    }
-
-    #[test]
-    fn one_image_at_least_of_a_class_is_trained_on() {
-        for (images, share, expected) in
-            [(2, 0.9, 1), (1, 0.9, 0), (10, 0.9, 9), (10, 0.2, 2), (2, 0.2, 0), (3, 0.2, 1)]
-        {
-            let pixels = (0..images + 30).flat_map(|i| [i as u8; 4]).collect();
-            let classes = [vec![1; images], vec![0; 30]].concat();
-            let domains = [vec![0; images], vec![0; 20], vec![1; 10]].concat();
-            let data = Dataset::new([2, 2, 1], pixels, classes, domains);
-            let data = Collection::new(data, names(&["A", "B"]), names(&["many", "few"]));
-            let options = HeldOut { validation: share, ..options("B", &[]) };
-            let roles = draw(&data, &options).unwrap();
-            let held_back = roles[..images].iter().filter(|&&role| role == Role::Validation).count();
-            assert_eq!(held_back, expected, "{share} of {images}");
-        }
-    }
-
-    /// The order and the names of files change nothing; one more or one less moves at most one image of its class across.
-    #[test]
-    fn the_draw_is_of_contents() {
-        let all = collection(&[("P1", 200), ("P2", 5)]);
-        let roles = draw(&all, &options("P2", &[])).unwrap();
-        let held_back = |data: &Collection, roles: &[Role]| {
-            let mine = (0..roles.len()).filter(|&i| roles[i] == Role::Validation);
-            mine.map(|i| data.origins[i].sha256).collect::<BTreeSet<_>>()
-        };
-        let first = held_back(&all, &roles);
-        let mut mixed = all.clone();
-        mixed.rearrange(&Stream::new(7, "mixed", &[]).permutation(205));
-        mixed.origins.iter_mut().enumerate().for_each(|(i, origin)| origin.file = format!("{i}.png"));
-        assert_eq!(held_back(&mixed, &draw(&mixed, &options("P2", &[])).unwrap()), first);
-        for image in 0..205 {
-            let mut order: Vec<usize> = (0..205).collect();
-            order.swap(image, 204);
-            let mut fewer = all.clone();
-            fewer.rearrange(&order);
-            fewer.images.split_off(204);
-            fewer.origins.pop();
-            let now = held_back(&fewer, &draw(&fewer, &options("P2", &[])).unwrap());
-            assert!(now.symmetric_difference(&first).count() <= 2, "without image {image}");
-        }
-    }
-
-    #[test]
-    fn unlabelled_images_keep_their_domain_and_are_not_tested_on() {
-        let mut data = collection(&[("P1", 20), ("P2", 20), ("P3", 20)]);
-        let mut expected: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for image in 0..60 {
-            let domain = data.images.domains[image];
-            if domain == 0 || image % 4 == 0 {
-                data.images.classes[image] = UNLABELLED;
-                expected.entry(domain).or_default().push(image as u32);
-            }
-        }
-        let split = leave_one_out(data.clone(), &options("P3", &[])).unwrap();
-        assert_eq!(split.domain_names, ["P2", "P1"]);
-        let unlabelled = split.unlabelled.unwrap();
-        for (domain, before) in [(0, 1), (1, 0)] {
-            let all = numbers(&unlabelled).into_iter().zip(&unlabelled.domains);
-            let mine: Vec<u32> = all.filter(|&(_, &d)| d == domain).map(|(image, _)| image).collect();
-            assert_eq!(mine, expected[&before]);
-        }
-        let known =
-            [&split.train, &split.validation.unwrap(), &split.test].map(|data| data.classes.clone()).concat();
-        assert_eq!(known.len(), 40 - expected[&1].len() - expected[&2].len());
-        assert!(known.iter().all(|&class| class < 2));
-        let without = leave_one_out(data, &HeldOut { with_unlabelled: false, ..options("P3", &[]) }).unwrap();
-        assert_eq!((without.unlabelled, without.domain_names), (None, names(&["P2", "P1"])));
-    }
-
-    #[test]
-    fn impossible_wishes_are_refused() {
-        let mut bare = collection(&[("P1", 5), ("P2", 5)]);
-        bare.images.classes.iter_mut().zip(&bare.images.domains).for_each(|(class, &domain)| {
-            if domain == 0 {
-                *class = UNLABELLED;
-            }
-        });
-        let cases = [
-            (
-                collection(&FIVE),
-                options("P6", &[]),
-                "the test domain \"P6\": the data have P1, P2, P3, P4, P5",
-            ),
-            (collection(&FIVE), options("P1", &["x"]), "the unlabelled domain \"x\""),
-            (collection(&FIVE), options("P1", &["P1"]), "it is the test domain"),
-            (collection(&FIVE[..1]), options("P1", &[]), "no other domain with labels is left"),
-            (collection(&FIVE[..2]), options("P1", &["P2"]), "no other domain with labels is left"),
-            (collection(&FIVE[..2]), options("P1", &[]), "cannot choose an epoch"),
-            (bare.clone(), options("P1", &[]), "none of its images has a class"),
-            (bare, options("P2", &[]), "no other domain with labels is left"),
-        ];
-        for (data, options, expected) in cases {
-            let error = leave_one_out(data, &options).unwrap_err();
-            assert!(error.to_string().contains(expected) && error.exit_code() == 2, "{error} {expected}");
-        }
-    }
-}
+mod tests;

@@ -212,6 +212,12 @@ fn pictures(
     let mut notices = loaded.notices;
     notices.extend(warnings::of(&collection, &data.test_domain.to_string()));
     let (split, division, changes) = held_out(config, collection, division)?;
+    let alike = division.left_out_with_their_groups();
+    if alike > 0 && data.unlabelled.images == UnlabelledImages::Used {
+        notices.push(format!(
+            "{alike} images without a class are left out: their groups (patients, for example) are held back to choose the epoch"
+        ));
+    }
     Ok(Images {
         split,
         division: Some(division),

@@ -3,7 +3,9 @@
 use super::cells::TWO;
 use super::folders::{make, train};
 use super::{Folder, text};
+use diva::data::image::encode_rgb;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 
 const CLASSIFIER: [&str; 2] = ["--set", "model.kind=classifier"];
@@ -19,16 +21,24 @@ fn evaluate(here: &Folder, run: &str) -> (Value, String) {
     (value, notices)
 }
 
-/// The lines of a run's division as (file, class, role).
-fn lines(here: &Folder, run: &str) -> Vec<(String, String, String)> {
+/// The lines of a run's division: file, SHA-256, domain, class, group, role.
+fn rows(here: &Folder, run: &str) -> Vec<[String; 6]> {
     let table = text(&here.read(&format!("{run}/division.csv")));
     assert!(table.starts_with("file,sha256,domain,class,group,role\n"), "{table}");
-    let fields = |line: &str| {
+    let fields = |line: &str| -> [String; 6] {
         let fields: Vec<String> = line.split(',').map(str::to_owned).collect();
-        assert_eq!((fields.len(), fields[1].len(), fields[4].as_str()), (6, 64, ""), "{line}");
-        (fields[0].clone(), fields[3].clone(), fields[5].clone())
+        fields.try_into().unwrap_or_else(|_| panic!("{line}"))
     };
     table.lines().skip(1).map(fields).collect()
+}
+
+/// The lines of a division without groups as (file, class, role).
+fn lines(here: &Folder, run: &str) -> Vec<(String, String, String)> {
+    let fields = |[file, sha256, _, class, group, role]: [String; 6]| {
+        assert_eq!((sha256.len(), group.as_str()), (64, ""), "{file}");
+        (file, class, role)
+    };
+    rows(here, run).into_iter().map(fields).collect()
 }
 
 #[test]
@@ -187,6 +197,93 @@ fn the_division_of_an_interrupted_run_is_sealed() {
     here.succeed(&resume);
     assert_eq!(here.read("run/division.csv"), division);
     super::assert_same_run(&here, "run", "whole");
+}
+
+/// Five patients in each of three domains, with two pictures of each class and, in A, one of no class.
+fn make_patients(here: &Folder) {
+    for (domain, patient) in ["A", "B", "C"].iter().flat_map(|domain| (1..6_u8).map(move |n| (domain, n))) {
+        for (class, pictures, colour) in
+            [("ill", 2, [200, 40, 60]), ("healthy", 2, [40, 60, 200]), ("unlabelled", 1, [90, 90, 90])]
+        {
+            if class == "unlabelled" && *domain != "A" {
+                continue;
+            }
+            let folder = here.join(&format!("data/{domain}/{class}/P{patient}"));
+            fs::create_dir_all(&folder).unwrap();
+            for picture in 0..pictures {
+                let shade = domain.as_bytes()[0] ^ (patient << 3) ^ (picture << 7);
+                let pixel = |i: usize| colour.map(|value: u8| value ^ (shade & (i as u8)));
+                let pixels: Vec<u8> = (0..18 * 18).flat_map(pixel).collect();
+                fs::write(folder.join(format!("{picture}.png")), encode_rgb(18, 18, &pixels)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn no_patient_is_on_both_sides() {
+    let here = Folder::new();
+    make_patients(&here);
+    let notices = here.succeed(&train("run", TWO, &CLASSIFIER));
+    for notice in [
+        "the group \"P1\" is in the domains A, B and C: it is taken as 3 groups",
+        "; so it is with 4 more",
+        "1 images without a class are left out: their groups (patients, for example) are held back to choose the epoch",
+    ] {
+        assert!(notices.contains(notice), "{notices}");
+    }
+    let table = rows(&here, "run");
+    assert_eq!(table.len(), 65);
+    let of_role = |role: &str| -> BTreeSet<(String, String)> {
+        let mine = table.iter().filter(|row| row[5] == role);
+        mine.map(|row| (row[2].clone(), row[4].clone())).collect()
+    };
+    assert!(table.iter().all(|row| row[0].contains(&format!("/{}/", row[4])) && row[4].starts_with('P')));
+    let (trained_on, held_back) = (of_role("training"), of_role("validation"));
+    assert_eq!((trained_on.len(), held_back.len(), of_role("test").len()), (8, 2, 5));
+    assert!(trained_on.is_disjoint(&held_back) && of_role("unlabelled").is_disjoint(&held_back));
+    assert!(of_role("left-out").is_subset(&held_back));
+    let (before, _) = evaluate(&here, "run");
+
+    // Put into the folder of a patient who is trained on: the run goes by what it has trained on.
+    let of_domain = |side: &BTreeSet<(String, String)>| {
+        side.iter()
+            .find(|(domain, _)| domain == "A")
+            .map(|(_, patient)| format!("data/A/ill/{patient}"))
+            .unwrap()
+    };
+    let (from, to) = (of_domain(&held_back), of_domain(&trained_on));
+    let moved = [here.join(&format!("{from}/0.png")), here.join(&format!("{to}/moved.png"))];
+    fs::rename(&moved[0], &moved[1]).unwrap();
+    let (after, notices) = evaluate(&here, "run");
+    assert_eq!(after, before);
+    assert!(notices.contains("1 of the pictures of run have another name now ("), "{notices}");
+    assert!(text(&here.run(&["verify", "run", "--epochs", "2"]).stdout).ends_with("repeats\n"));
+    fs::rename(&moved[1], &moved[0]).unwrap();
+
+    // One more of a patient who is held back, one less of one who is not.
+    fs::copy(&moved[0], here.join(&format!("{from}/more.png"))).unwrap();
+    let (after, notices) = evaluate(&here, "run");
+    assert_eq!(after, before);
+    assert!(notices.contains("1 pictures were not there when run began: they are left out"), "{notices}");
+    here.refuse(&["verify", "run"], 2, &["cannot repeat run: ", "more.png was not there"]);
+    fs::remove_file(here.join(&format!("{from}/more.png"))).unwrap();
+    let gone = here.join(&format!("{to}/0.png"));
+    fs::rename(&gone, here.join("kept.png")).unwrap();
+    let (after, notices) = evaluate(&here, "run");
+    assert!(
+        after != before && notices.contains("1 of the pictures of run are not there as they were"),
+        "{notices}"
+    );
+    here.refuse(&["verify", "run"], 2, &["cannot repeat run: ", "0.png is not there"]);
+    fs::rename(here.join("kept.png"), &gone).unwrap();
+
+    // Without the run's own division they are drawn anew: with the same outcome, or not used.
+    forget_division(&here);
+    fs::remove_file(here.join("run/division.csv")).unwrap();
+    assert_eq!(evaluate(&here, "run").0, before);
+    fs::rename(&moved[0], &moved[1]).unwrap();
+    here.refuse(&["evaluate", "run"], 2, &["cannot evaluate run: the pictures are not those"]);
 }
 
 #[test]

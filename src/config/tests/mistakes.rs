@@ -294,7 +294,7 @@ fn what_training_cannot_obtain_is_refused_for_training_alone() {
         (
             "data.source = \"folders\"",
             "data.path = \"\" is not usable with data.source = \"folders\"; it takes a folder that holds \
-             DOMAIN/CLASS/picture",
+             DOMAIN/CLASS/picture or DOMAIN/CLASS/GROUP/picture",
         ),
         (
             "preset = \"malaria\"",

@@ -18,7 +18,12 @@ fn example() -> Collection {
     let classes = vec![0, 0, 1, 1, UNLABELLED, UNLABELLED, 1];
     let images = Dataset::new([1, 1, 1], (0..7).collect(), classes, vec![0, 0, 0, 1, 1, 0, 0]);
     let files = ["a,1.png", "a\"2\".png", "é\n3.png", "=4.png", "5.png", "6.png", "7.png"];
-    let origins = (0..).zip(files).map(|(i, file)| Origin { file: file.into(), sha256: [i; 32] }).collect();
+    let origin = |(i, file): (u8, &str)| Origin {
+        file: file.into(),
+        sha256: [i; 32],
+        group: if i == 0 { "P1" } else { "" }.into(),
+    };
+    let origins = (0..).zip(files).map(origin).collect();
     Collection::of_files(images, origins, names(["A, B", "C"]), names(["no", "yes\r\n"]))
 }
 
@@ -29,11 +34,12 @@ fn pixels(collection: &Collection) -> &[u8] {
 proptest::proptest! {
     /// It is data, not a table to be looked at: names stand in it as they are, and come back as they were.
     #[test]
-    fn every_name_is_read_back(names in proptest::collection::vec("[='@\"\\\\, #\n\r\t\\x00\u{1b}\u{200b}\u{202e}\u{feff}é]{0,6}", 3)) {
+    fn every_name_is_read_back(names in proptest::collection::vec("[='@\"\\\\, #\n\r\t\\x00\u{1b}\u{200b}\u{202e}\u{feff}é]{0,6}", 4)) {
         let mut collection = example();
         collection.origins[0].file.clone_from(&names[0]);
         collection.domain_names[0].clone_from(&names[1]);
         collection.class_names[0].clone_from(&names[2]);
+        collection.origins[0].group.clone_from(&names[3]);
         let division = Division::new(&collection, &ROLES);
         let read = Division::parse(&division.to_csv(), Path::new("division.csv")).unwrap();
         proptest::prop_assert_eq!(read, division);
@@ -45,7 +51,7 @@ fn a_table_is_read_as_it_was_written() {
     let division = Division::new(&example(), &ROLES);
     let text = division.to_csv();
     assert!(text.starts_with("file,sha256,domain,class,group,role\n\"a,1.png\",0000"), "{text}");
-    assert!(text.contains("\n5.png,0404"), "{text}");
+    assert!(text.contains(",\"A, B\",no,P1,training\n") && text.contains("\n5.png,0404"), "{text}");
     assert!(text.ends_with(",\"A, B\",\"yes\r\n\",,training\n"), "{text}");
     assert_eq!(Division::parse(&text, Path::new("division.csv")).unwrap(), division);
     assert_eq!(division.labelled(&["C".into(), "A, B".into()]), [false, true]);
@@ -91,10 +97,11 @@ fn images_are_found_again_whatever_their_files_are_called() {
     assert_eq!(division.find(&mut same).unwrap(), (ROLES.to_vec(), Changes::default()));
     assert_eq!(same, example());
 
-    // Another order, and another name.
+    // Another order, and another name, in another group.
     let mut moved = example();
     moved.rearrange(&[6, 5, 4, 3, 2, 1, 0]);
     moved.origins[6].file = "b/new.png".into();
+    moved.origins[6].group = "P2".into();
     let (roles, changes) = division.find(&mut moved).unwrap();
     assert_eq!((roles, pixels(&moved)), (ROLES.to_vec(), &[0, 1, 2, 3, 4, 5, 6][..]));
     assert_eq!(changes.renamed, ["a,1.png is b/new.png now"]);

@@ -1,40 +1,71 @@
-//! Pictures in folders that say what they are: `ROOT/DOMAIN/CLASS/picture`.
+//! Pictures in folders that say what they are: `ROOT/DOMAIN/CLASS/picture`, or `ROOT/DOMAIN/CLASS/GROUP/picture`.
 //!
 //! The domains are the folders of the root in the order of their names, the classes all names of folders in them, in
 //! order, whichever domains have them: a class may be missing in a domain, and a domain may have a single picture. Folders
-//! whose names are one name in two spellings of Unicode are one domain, or one class.
+//! whose names are one name in two spellings of Unicode are one domain, one class or one group.
 //! Pictures in `ROOT/DOMAIN/unlabelled/` (or `unlabeled`, in upper or lower case) have no class. Empty class folders count
 //! for nothing. [`super::listing`] says which files are passed over.
+//!
+//! A folder in that of a class is a group: a patient, a slide, whatever images are of together. All pictures in it and in the
+//! folders below belong to it; those that stand beside it have no group. Folders of one name in several classes of a domain, or in
+//! `unlabelled`, are one group; in two domains they are two, and a notice tells.
 
-use super::listing::{Entry, Listing, PictureFile, entries, hidden_folders, pictures};
+use super::listing::{
+    Entry, Listing, PictureFile, entries, hidden_folders, pictures_and_folders, pictures_below,
+};
 use super::spelling::{Names, place};
 use crate::data::collection::UNLABELLED;
 use crate::error::{Error, Result};
 use crate::names::shown;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// Pictures of one place.
+struct Found {
+    domain: String,
+    class: Option<String>,
+    group: String,
+    files: Vec<PathBuf>,
+}
 
 /// Lists the pictures of `root`.
 ///
 /// # Errors
-/// If a folder cannot be listed, is a link to a folder around it, or has a name that is not UTF-8; if the root has no
-/// folder, a domain no picture, or no domain a class; if a picture stands outside of a class folder, or a folder in one.
+/// If a folder cannot be listed, leads in a circle by links, or has a name that is not UTF-8 and is to be that of a domain, a class or
+/// a group; if the root has no folder, a domain no picture, or no domain a class; if a picture stands outside of a class folder.
 pub fn list(root: &Path) -> Result<Listing> {
     let (mut domains, mut classes) = (Names::default(), Names::default());
-    let mut found: Vec<(String, Option<String>, Vec<PathBuf>)> = Vec::new();
+    let mut groups: BTreeMap<String, Names> = BTreeMap::new();
+    let mut found: Vec<Found> = Vec::new();
     let mut hidden = hidden_folders(root)?;
     for domain in folders_in(root, root)? {
         hidden.extend(hidden_folders(&domain.path)?);
         let name = domains.add(&domain.text()?);
+        let groups = groups.entry(name.clone()).or_default();
         let before = found.len();
         for class in folders_in(&domain.path, root)? {
+            hidden.extend(hidden_folders(&class.path)?);
             let spelled = class.text()?;
             let has_no_class =
                 ["unlabelled", "unlabeled"].iter().any(|word| spelled.eq_ignore_ascii_case(word));
-            let files = pictures(&class.path)?;
-            if !files.is_empty() {
-                let class = if has_no_class { None } else { Some(classes.add(&spelled)) };
-                found.push((name.clone(), class, files));
+            let (own, folders) = pictures_and_folders(&class.path)?;
+            let mut parts = vec![(String::new(), own)];
+            for folder in folders {
+                let files = pictures_below(&folder.path, &mut hidden)?;
+                if !files.is_empty() {
+                    parts.push((groups.add(&folder.text()?), files));
+                }
             }
+            if parts.iter().all(|(_, files)| files.is_empty()) {
+                continue;
+            }
+            let class = if has_no_class { None } else { Some(classes.add(&spelled)) };
+            found.extend(parts.into_iter().map(|(group, files)| Found {
+                domain: name.clone(),
+                class: class.clone(),
+                group,
+                files,
+            }));
         }
         if found.len() == before {
             return Err(expected(
@@ -45,10 +76,11 @@ pub fn list(root: &Path) -> Result<Listing> {
     }
     let mut notices =
         [domains.notices(["domain", "domains"]), classes.notices(["class", "classes"])].concat();
+    notices.extend(group_notices(&groups));
     if let Some(first) = hidden.first() {
         notices.push(format!(
-            "folders whose names begin with a dot are hidden, and passed over: {}, the first is {}; rename those that are domains or \
-             classes",
+            "folders whose names begin with a dot are hidden, and passed over: {}, the first is {}; rename those that are domains, \
+             classes or groups",
             hidden.len(),
             shown(first)
         ));
@@ -61,19 +93,54 @@ pub fn list(root: &Path) -> Result<Listing> {
         let what = format!("cannot use the pictures in {}: none has a class", shown(root));
         return Err(expected(&what, root));
     }
-    let numbered = |(domain, class, files): (String, Option<String>, Vec<PathBuf>)| {
-        let class = class.map_or(UNLABELLED, |class| place(&class_names, &class));
-        (place(&domain_names, &domain), class, files)
-    };
-    let mut groups: Vec<(u32, u32, Vec<PathBuf>)> = found.into_iter().map(numbered).collect();
-    groups.sort_by_key(|&(domain, class, _)| (domain, class)); // stable: of two folders of one class in order
-    let files = groups
+    let class_of =
+        |class: &Option<String>| class.as_ref().map_or(UNLABELLED, |class| place(&class_names, class));
+    // stable: of two folders of one class in order
+    found.sort_by_key(|found| (place(&domain_names, &found.domain), class_of(&found.class)));
+    let files = found
         .into_iter()
-        .flat_map(|(domain, class, files)| {
-            files.into_iter().map(move |path| PictureFile { path, domain, class })
+        .flat_map(|Found { domain, class, group, files }| {
+            let (domain, class) = (place(&domain_names, &domain), class_of(&class));
+            files.into_iter().map(move |path| PictureFile { path, domain, class, group: group.clone() })
         })
         .collect();
     Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices })
+}
+
+/// What is to be known of the groups of each domain: of groups of one kind the first, and how many there are.
+fn group_notices(groups: &BTreeMap<String, Names>) -> Vec<String> {
+    let mut domains_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (domain, names) in groups {
+        names.iter().for_each(|group| domains_of.entry(group).or_default().push(domain));
+    }
+    let in_several: Vec<String> = domains_of
+        .into_iter()
+        .filter(|(_, domains)| domains.len() > 1)
+        .map(|(group, domains)| {
+            let (first, last) = domains.split_at(domains.len() - 1);
+            format!(
+                "the group {group:?} is in the domains {} and {}: it is taken as {} groups; if it is one (one patient, for example), \
+                 the test domain has been seen in training",
+                first.join(", "),
+                last[0],
+                domains.len()
+            )
+        })
+        .collect();
+    let alike = groups.iter().flat_map(|(domain, names)| {
+        names
+            .notices(["group", "groups"])
+            .into_iter()
+            .map(move |notice| format!("in the domain {domain}, {notice}"))
+    });
+    let first_of = |notices: Vec<String>| {
+        let more = notices.len().saturating_sub(1);
+        notices.into_iter().next().map(|first| match more {
+            0 => first,
+            _ => format!("{first}; so it is with {more} more"),
+        })
+    };
+    first_of(in_several).into_iter().chain(first_of(alike.collect())).collect()
 }
 
 fn expected(what: &str, root: &Path) -> Error {
@@ -161,6 +228,9 @@ mod tests {
             "A/.DS_Store",
             "A/.ipynb_checkpoints/1.png",
             "B/x/1.png",
+            "B/x/.P1/1.png",
+            "B/x/P2/.week 1/1.png",
+            "B/x/P2/1.png",
             ".2024/x/1.png",
         ]);
         let listing = list(scratch.path()).unwrap();
@@ -170,7 +240,7 @@ mod tests {
         );
         let [notice] = &listing.notices[..] else { panic!("{:?}", listing.notices) };
         assert!(
-            notice.starts_with("folders whose names begin with a dot are hidden, and passed over: 2, "),
+            notice.starts_with("folders whose names begin with a dot are hidden, and passed over: 4, "),
             "{notice}"
         );
         assert!(notice.contains(".2024; rename"), "{notice}");
@@ -212,15 +282,70 @@ mod tests {
     }
 
     #[test]
+    fn folders_in_a_class_are_groups() {
+        let (composed, apart) = ("Zo\u{e9}", "Zoe\u{301}");
+        let files = [
+            "A/x/0.png".to_owned(),
+            "A/x/z.png".to_owned(),
+            "A/x/P1/2.png".to_owned(),
+            "A/x/P1/10/1.png".to_owned(),
+            "A/x/P1/9/x/1.png".to_owned(),
+            format!("A/x/{apart}/1.png"),
+            format!("A/y/{composed}/1.png"),
+            "A/y/p1/1.png".to_owned(),
+            "A/unlabelled/P1/1.png".to_owned(),
+            "B/x/1.png".to_owned(),
+            "B/x/P1/1.png".to_owned(),
+        ];
+        let others = ["A/x/P1/notes.txt", "A/x/P1/empty/", "A/y/no pictures/", "B/x/P2/empty/", "B/z/P3/"];
+        let mut all: Vec<&str> = files.iter().map(String::as_str).collect();
+        all.extend(others);
+        let scratch = with(&all);
+        let listing = list(scratch.path()).unwrap();
+        assert_eq!(
+            (listing.domain_names.join(" "), listing.class_names.join(" ")),
+            ("A B".into(), "x y".into())
+        );
+        let found: Vec<(String, &str)> =
+            (0..).zip(&listing.files).map(|(i, file)| (listing.name(i), file.group.as_str())).collect();
+        let groups = ["", "", "P1", "P1", "P1", composed, composed, "p1", "P1", "", "P1"];
+        let expected: Vec<(String, &str)> = files.iter().cloned().zip(groups).collect();
+        assert_eq!(found, expected);
+        let [in_several, alike] = &listing.notices[..] else { panic!("{:?}", listing.notices) };
+        assert_eq!(
+            in_several,
+            "the group \"P1\" is in the domains A and B: it is taken as 2 groups; if it is one (one patient, for example), \
+             the test domain has been seen in training"
+        );
+        assert!(alike.starts_with("in the domain A, the group \"Zoé\" is spelled in 2 ways"), "{alike}");
+        assert!(alike.ends_with("; so it is with 1 more"), "{alike}");
+    }
+
+    #[test]
+    fn groups_in_many_domains_are_told_of_in_one_sentence() {
+        let files: Vec<String> = ["A", "B", "C"]
+            .iter()
+            .flat_map(|domain| (0..40).map(move |group| format!("{domain}/x/{group}/1.png")))
+            .collect();
+        let scratch = with(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        let listing = list(scratch.path()).unwrap();
+        let [notice] = &listing.notices[..] else { panic!("{:?}", listing.notices) };
+        assert!(
+            notice.starts_with("the group \"0\" is in the domains A, B and C: it is taken as 3 groups"),
+            "{notice}"
+        );
+        assert!(notice.ends_with("; so it is with 39 more"), "{notice}");
+    }
+
+    #[test]
     fn other_layouts_say_what_is_expected() {
-        let cases: [(&[&str], &str); 8] = [
+        let cases: [(&[&str], &str); 7] = [
             (&[], "it has no folder, expected"),
             (&["README.md", ".hidden/a/b.png"], "it has no folder, expected"),
             (&["a/x/1.png", "b/"], "cannot use the domain"),
             (&["a/x/1.png", "b/x/"], "b: it has no picture, expected"),
             (&["a/x/1.png", "2.png"], "cannot tell the domain and class of"),
             (&["a/x/1.png", "a/2.jpeg"], "a/2.jpeg, expected"),
-            (&["a/x/1.png", "a/x/more/2.png"], "more: it is a folder, expected a picture"),
             (&["a/unlabelled/1.png"], "none has a class, expected"),
         ];
         for (files, expected) in cases {
@@ -255,10 +380,16 @@ mod tests {
         let names: Vec<String> = (0..listing.files.len()).map(|i| listing.name(i)).collect();
         assert_eq!(names, ["b/x/1.png", "b/x/2.png", "b/x/3.png", "linked/x/1.png", "linked/x/2.png"]);
 
+        fs::create_dir(scratch.join("b/x/P1")).unwrap();
+        fs::create_dir(scratch.join("b/x/P2")).unwrap();
+        symlink("../P1", scratch.join("b/x/P2/other")).unwrap();
         for (link, to, expected) in [
             ("circle", ".", "circle: it is a link to a folder around it"),
             ("b/circle", "..", "b/circle: it is a link to a folder around it"),
             ("b/x/circle", "../..", "b/x/circle: it is a link to a folder around it"),
+            ("b/x/P1/circle", ".", "b/x/P1/circle: it is a link to a folder around it"),
+            ("b/x/P1/circle", "../..", "b/x/P1/circle: it is a link to a folder around it"),
+            ("b/x/P1/other", "../P2", "b/x/P1/other/other: links lead in a circle back to it"),
             ("loop", "loop", "loop: "),
             ("b/nothing", "nowhere", "b/nothing: "),
         ] {
@@ -268,9 +399,22 @@ mod tests {
             fs::remove_file(scratch.join(link)).unwrap();
         }
 
-        let name = std::ffi::OsStr::from_bytes(b"b/\xff");
-        fs::create_dir(scratch.path().join(name)).unwrap();
-        let message = list(scratch.path()).unwrap_err().to_string();
-        assert!(message.contains("b/\\xff: its name is not UTF-8"), "{message}");
+        // Below a group a name is nothing but a place.
+        for (name, expected) in [
+            (&b"b/x/P1/\xff"[..], None),
+            (b"b/x/\xff", Some("b/x/\\xff: its name is not UTF-8")),
+            (b"b/\xff", Some("b/\\xff: its name is not UTF-8")),
+        ] {
+            let folder = scratch.path().join(std::ffi::OsStr::from_bytes(name));
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("1.png"), b"").unwrap();
+            let message = list(scratch.path()).err().map(|error| error.to_string());
+            let is_as_expected = match (&message, expected) {
+                (Some(message), Some(expected)) => message.contains(expected),
+                (message, expected) => message.is_none() && expected.is_none(),
+            };
+            assert!(is_as_expected, "{message:?}");
+            fs::remove_dir_all(folder).unwrap();
+        }
     }
 }

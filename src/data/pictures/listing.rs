@@ -3,10 +3,10 @@
 //! What no camera or microscope writes is passed over: hidden files and folders (a dot in front), `__MACOSX`,
 //! `Thumbs.db`, `desktop.ini`, text and tables (`.txt`, `.md`, `.csv`, `.tsv`, `.json`, `.xml`, `.yaml`, `.yml`, `.toml`,
 //! `.ini`, `.log`, `.html`, `.pdf`), `README` and `LICENSE`, in upper or lower case. Every other file is taken for a picture,
-//! so that one in an unknown format is named instead of being missed. Of hidden folders that may have been meant for domains or classes
-//! a sentence tells.
+//! so that one in an unknown format is named instead of being missed. Of hidden folders that may have been meant for domains, classes
+//! or groups a sentence tells.
 //!
-//! Symbolic links are followed; one that leads to a folder around it is refused. Names are sorted by their bytes, which
+//! Symbolic links are followed; one that leads to a folder around it is refused, and so are those that lead in a circle. Names are sorted by their bytes, which
 //! no setting of the system changes.
 
 use crate::error::{Error, Result};
@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 pub struct Listing {
     /// The folder.
     pub root: PathBuf,
-    /// The files, domain by domain; in a domain class by class, those without a class last; in a class by name.
+    /// The files, domain by domain; in a domain class by class, those without a class last; in a class by name, those of
+    /// groups behind the others, group by group.
     pub files: Vec<PictureFile>,
     /// What the domains are called, in order.
     pub domain_names: Vec<String>,
@@ -38,6 +39,8 @@ pub struct PictureFile {
     pub domain: u32,
     /// Its class, an index into [`Listing::class_names`] or [`UNLABELLED`](crate::data::collection::UNLABELLED).
     pub class: u32,
+    /// What it belongs to within its domain, a patient for example; empty if that is not known.
+    pub group: String,
 }
 
 impl Listing {
@@ -60,7 +63,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The name as text, which is what a domain or a class is called.
+    /// The name as text, which is what a domain, a class or a group is called.
     pub(super) fn text(&self) -> Result<String> {
         self.name.to_str().map(str::to_owned).ok_or_else(|| {
             Error::request(format!("cannot use the folder {}: its name is not UTF-8", shown(&self.path)))
@@ -76,7 +79,7 @@ impl Entry {
     }
 }
 
-/// What programs leave behind in folders, which nobody means for a domain or a class.
+/// What programs leave behind in folders, which nobody means for a domain, a class or a group.
 const LEFT_BY_PROGRAMS: [&str; 12] = [
     ".git",
     ".svn",
@@ -147,6 +150,50 @@ pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
         Ok(entry.path)
     };
     entries(folder)?.into_iter().map(file).collect()
+}
+
+/// The files of a folder that are taken for pictures, and the folders in it, each sorted by name.
+///
+/// # Errors
+/// If the folder cannot be listed, or a link in it leads to a folder around it.
+pub(super) fn pictures_and_folders(folder: &Path) -> Result<(Vec<PathBuf>, Vec<Entry>)> {
+    let (folders, files): (Vec<Entry>, Vec<Entry>) =
+        entries(folder)?.into_iter().partition(|entry| entry.is_folder);
+    Ok((files.into_iter().map(|entry| entry.path).collect(), folders))
+}
+
+/// The pictures in a folder and in all folders below it, each folder's own in front of those below, and as `hidden` the folders
+/// that are passed over there ([`hidden_folders`]).
+///
+/// # Errors
+/// If a folder cannot be listed, or links lead in a circle.
+pub(super) fn pictures_below(folder: &Path, hidden: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    walk(folder, &mut Vec::new(), &mut found, hidden)?;
+    Ok(found)
+}
+
+/// `around` are the real places of the folders that are being walked through, one in the other.
+fn walk(
+    folder: &Path,
+    around: &mut Vec<PathBuf>,
+    found: &mut Vec<PathBuf>,
+    hidden: &mut Vec<PathBuf>,
+) -> Result<()> {
+    let real = folder.canonicalize().map_err(|cause| Error::reading(folder, &cause))?;
+    if around.contains(&real) {
+        return Err(Error::request(format!(
+            "cannot use {}: links lead in a circle back to it, expected pictures",
+            shown(folder)
+        )));
+    }
+    around.push(real);
+    hidden.extend(hidden_folders(folder)?);
+    let (pictures, folders) = pictures_and_folders(folder)?;
+    found.extend(pictures);
+    folders.iter().try_for_each(|inner| walk(&inner.path, around, found, hidden))?;
+    around.pop();
+    Ok(())
 }
 
 fn is_passed_over(name: &OsStr, is_folder: bool) -> bool {

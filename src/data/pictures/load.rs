@@ -52,7 +52,7 @@ pub struct Loaded {
 /// The images of the listed files: decoded, upright, resized as Pillow does, in the order of the list, the same for any
 /// number of threads and with or without a cache.
 ///
-/// Memory: height x width x channels bytes for each file, and about 400 bytes and three times its path; while decoding,
+/// Memory: height x width x channels bytes for each file, and about 400 bytes, three times its path and its group's name twice; while decoding,
 /// for each thread a file and what [`decode`] takes for it. Nothing is there twice: the cache is written from and read into
 /// the memory that becomes the pixels.
 ///
@@ -226,8 +226,10 @@ fn labelled(listing: Listing, names: Vec<String>, packed: Packed) -> Result<Coll
     let readable = files.iter().zip(&packed.records).filter(|(_, record)| record.is_readable());
     let (domains, classes): (Vec<u32>, Vec<u32>) =
         readable.map(|(file, _)| (file.domain, file.class)).unzip();
-    let known_by = names.into_iter().zip(&packed.records).filter(|(_, record)| record.is_readable());
-    let origins = known_by.map(|(file, record)| Origin { file, sha256: record.digest }).collect();
+    let origins = (names.into_iter().zip(files).zip(&packed.records))
+        .filter(|(_, record)| record.is_readable())
+        .map(|((name, file), record)| Origin { file: name, sha256: record.digest, group: file.group })
+        .collect();
     for (domain, name) in (0..).zip(&domain_names) {
         // in the order of the list
         if domains.binary_search(&domain).is_err() {

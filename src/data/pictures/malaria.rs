@@ -66,7 +66,12 @@ pub fn list(root: &Path, fewest: usize) -> Result<Listing> {
     let files = (0..)
         .zip(patients.into_values())
         .flat_map(|(domain, cells)| {
-            cells.into_iter().map(move |(path, class)| PictureFile { path, domain, class })
+            cells.into_iter().map(move |(path, class)| PictureFile {
+                path,
+                domain,
+                class,
+                group: String::new(), // the patient is the domain
+            })
         })
         .collect();
     let class_names = CLASS_NAMES.map(str::to_owned).to_vec();

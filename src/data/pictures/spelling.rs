@@ -1,9 +1,9 @@
-//! Names of domains and classes as folders spell them.
+//! Names of domains, classes and groups as folders spell them.
 
 use crate::names::{composed, likeness};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The names of domains, or of classes, in order, each with its spellings.
+/// The names of domains, of classes, or of groups, in order, each with its spellings.
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeMap<String, BTreeSet<String>>);
 
@@ -45,6 +45,11 @@ impl Names {
     }
 
     /// The names, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The same.
     pub(super) fn into_sorted(self) -> Vec<String> {
         self.0.into_keys().collect()
     }
