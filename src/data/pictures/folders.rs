@@ -46,8 +46,7 @@ pub fn list(root: &Path) -> Result<Listing> {
         for class in folders_in(&domain.path, root)? {
             hidden.extend(hidden_folders(&class.path)?);
             let spelled = class.text()?;
-            let has_no_class =
-                ["unlabelled", "unlabeled"].iter().any(|word| spelled.eq_ignore_ascii_case(word));
+            let has_no_class = is_without_class(&spelled);
             let (own, folders) = pictures_and_folders(&class.path)?;
             let mut parts = vec![(String::new(), own)];
             for folder in folders {
@@ -104,11 +103,16 @@ pub fn list(root: &Path) -> Result<Listing> {
             files.into_iter().map(move |path| PictureFile { path, domain, class, group: group.clone() })
         })
         .collect();
-    Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices })
+    Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices, split: None })
+}
+
+/// Whether what is called like this stands for no class.
+pub(super) fn is_without_class(name: &str) -> bool {
+    ["unlabelled", "unlabeled"].iter().any(|word| name.eq_ignore_ascii_case(word))
 }
 
 /// What is to be known of the groups of each domain: of groups of one kind the first, and how many there are.
-fn group_notices(groups: &BTreeMap<String, Names>) -> Vec<String> {
+pub(super) fn group_notices(groups: &BTreeMap<String, Names>) -> Vec<String> {
     let mut domains_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (domain, names) in groups {
         names.iter().for_each(|group| domains_of.entry(group).or_default().push(domain));

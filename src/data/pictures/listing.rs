@@ -11,13 +11,14 @@
 
 use crate::error::{Error, Result};
 use crate::names::shown;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// The pictures of a folder with their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The folder.
+    /// The folder; of a list that in which it lies.
     pub root: PathBuf,
     /// The files, domain by domain; in a domain class by class, those without a class last; in a class by name, those of
     /// groups behind the others, group by group.
@@ -28,6 +29,17 @@ pub struct Listing {
     pub class_names: Vec<String>,
     /// What the user should know: one sentence each.
     pub notices: Vec<String>,
+    /// How the pictures are divided, if that is said of them and not to be drawn.
+    pub split: Option<NamedSplit>,
+}
+
+/// A division of pictures that a list names. Those of the other domains that are not held back are trained on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedSplit {
+    /// The domain that training never sees.
+    pub test_domain: String,
+    /// What the pictures are called that choose the epoch, as [`Listing::name`] has it.
+    pub validation: BTreeSet<String>,
 }
 
 /// A picture's file and what its place says.
@@ -49,9 +61,18 @@ impl Listing {
     /// # Panics
     /// If there is no such file.
     pub fn name(&self, index: usize) -> String {
-        let path = &self.files[index].path;
-        let inside = path.strip_prefix(&self.root).unwrap_or(path);
-        inside.iter().map(shown).collect::<Vec<_>>().join("/")
+        name_below(&self.root, &self.files[index].path)
+    }
+}
+
+/// What a file is called below a folder, or in full if it lies elsewhere, with slashes.
+pub(super) fn name_below(folder: &Path, path: &Path) -> String {
+    let inside = path.strip_prefix(folder).unwrap_or(path);
+    let parts: Vec<String> = inside.components().map(|part| shown(part.as_os_str())).collect();
+    match inside.has_root() {
+        // The root is a slash itself.
+        true => parts.join("/").replacen("//", "/", 1),
+        false => parts.join("/"),
     }
 }
 

@@ -75,7 +75,7 @@ pub fn list(root: &Path, fewest: usize) -> Result<Listing> {
         })
         .collect();
     let class_names = CLASS_NAMES.map(str::to_owned).to_vec();
-    Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices })
+    Ok(Listing { root: root.to_path_buf(), files, domain_names, class_names, notices, split: None })
 }
 
 /// The folders of the two classes, in the order of the classes.

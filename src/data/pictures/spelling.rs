@@ -1,4 +1,4 @@
-//! Names of domains, classes and groups as folders spell them.
+//! Names of domains, classes and groups as folders and lists spell them.
 
 use crate::names::{composed, likeness};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,8 +35,8 @@ impl Names {
         let alike = alike.into_values().filter(|names| names.len() > 1).map(|names| {
             let listed: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
             format!(
-                "the {several} {} differ only in case, spaces or forms of a letter, and are {} {several}: give their folders \
-                 one name if they are one {one}",
+                "the {several} {} differ only in case, spaces or forms of a letter, and are {} {several}: give them one \
+                 name if they are one {one}",
                 listed.join(" and "),
                 names.len()
             )
@@ -83,7 +83,7 @@ mod tests {
                 "the class \"café\" is spelled in 2 ways that look the same (with its accents composed or apart): it is taken as \
                  one class",
                 "the classes \"Café\" and \"café\" and \"café \" differ only in case, spaces or forms of a letter, and are 3 \
-                 classes: give their folders one name if they are one class",
+                 classes: give them one name if they are one class",
             ]
         );
         names.retain(|name| name != "café" && name != "Café");
