@@ -21,6 +21,7 @@ mod verify;
 mod weights;
 
 use crate::config::{Config, ModelKind, Request};
+use crate::data::pictures::list;
 use crate::error::{Error, Result};
 use crate::names::{printable, printable_json, shown};
 use crate::parallel::{self, MOST_THREADS};
@@ -75,7 +76,9 @@ enum Command {
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug)]
 struct ConfigArguments {
-    /// A TOML file; what it does not say comes from its preset. `train` and `data info` also take a folder of pictures.
+    /// A TOML file; what it does not say comes from its preset. `train` and `data info` also take a folder of pictures, or a
+    /// list of them: a table (.csv, .tsv, .txt) with the columns file, class, domain and, if wanted, group and split (train,
+    /// validation, test, unlabelled).
     #[arg(value_name = "CONFIG.toml")]
     config: Option<PathBuf>,
     /// Start from this preset: quick (the default without CONFIG.toml), rotated-mnist, quick-cells, malaria or own-images.
@@ -101,20 +104,23 @@ impl ConfigArguments {
     }
 }
 
-/// The same for a configuration whose images are read, or for a folder of images.
+/// The same for a configuration whose images are read, or for a folder or a list of images.
 #[derive(Args, Clone, Debug)]
 struct DataArguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Of a folder of pictures: the domain that training never sees; the last by name if nothing is said.
+    /// Of a folder or a list of pictures: the domain that training never sees; the last by name if nothing is said.
     #[arg(long, value_name = "NAME")]
     test_domain: Option<String>,
-    /// Of a folder of pictures: the domains that are used, all if nothing is said.
+    /// Of a folder or a list of pictures: the domains that are used, all if nothing is said.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     domains: Vec<String>,
-    /// Of a folder of pictures: what is trained, diva (the default), classifier, dann, vae, diva-no-zd or diva-no-zx.
+    /// Of a folder or a list of pictures: what is trained, diva (the default), classifier, dann, vae, diva-no-zd or diva-no-zx.
     #[arg(long, value_name = "NAME", value_parser = model_named)]
     model: Option<ModelKind>,
+    /// Of a list of pictures: columns that are called otherwise, such as file=path,class=diagnosis.
+    #[arg(long, value_name = "COLUMN=NAME,...", value_delimiter = ',')]
+    columns: Vec<String>,
     /// Leave out pictures that cannot be read, and say how many, instead of stopping at the first: short for --set
     /// data.skip_unreadable=true.
     #[arg(long)]
@@ -136,20 +142,26 @@ struct Asked {
 }
 
 impl DataArguments {
-    /// The folder of pictures that was named, if one was.
+    /// The folder of pictures that was named, or the list of them, if one was.
     fn folder(&self) -> Option<&Path> {
-        self.config.config.as_deref().filter(|path| path.is_dir())
+        self.config.config.as_deref().filter(|path| path.is_dir() || list::is_list(path))
     }
 
     /// What is said of a folder of pictures, as `--set` would say it.
     fn wishes(&self) -> Vec<String> {
         let quoted = |name: &String| toml::Value::String(name.clone()).to_string();
         let test_domain = self.test_domain.iter().map(|name| format!("data.test_domain={}", quoted(name)));
-        let domains: Vec<String> = self.domains.iter().map(quoted).collect();
-        let domains = (!domains.is_empty()).then(|| format!("data.domains=[{}]", domains.join(", ")));
+        let listed = |key: &str, texts: &[String]| {
+            let texts: Vec<String> = texts.iter().map(quoted).collect();
+            (!texts.is_empty()).then(|| format!("{key}=[{}]", texts.join(", ")))
+        };
+        let lists = [listed("data.domains", &self.domains), listed("data.columns", &self.columns)];
         let model =
             self.model.map(|kind| toml::Value::try_from(kind).expect("the kind of a model has a name"));
-        test_domain.chain(domains).chain(model.map(|kind| format!("model.kind={kind}"))).collect()
+        test_domain
+            .chain(lists.into_iter().flatten())
+            .chain(model.map(|kind| format!("model.kind={kind}")))
+            .collect()
     }
 
     fn resolve(&self) -> Result<Asked> {
@@ -158,7 +170,8 @@ impl DataArguments {
         let Some(folder) = self.folder() else {
             if let Some(first) = self.wishes().first() {
                 return Err(Error::request(format!(
-                    "--test-domain, --domains and --model are of a folder of pictures; elsewhere that is --set '{first}'"
+                    "--test-domain, --domains, --columns and --model are of a folder or list of pictures; elsewhere that is --set \
+                     '{first}'"
                 )));
             }
             let config = arguments.resolve()?.effective()?;
@@ -166,7 +179,7 @@ impl DataArguments {
         };
         if let Some(preset) = &self.config.preset {
             return Err(Error::request(format!(
-                "--preset {preset} does not go with a folder of pictures, of which the preset is own-images; --set changes one key"
+                "--preset {preset} does not go with a folder of pictures or a list, of which the preset is own-images; --set changes one key"
             )));
         }
         if RunFolder::new(folder).holds_a_run() {
@@ -179,6 +192,7 @@ impl DataArguments {
             test_domain: self.test_domain.clone(),
             domains: self.domains.clone(),
             model: self.model,
+            columns: self.columns.clone(),
         };
         let Assumed { config, sentences } = own_images::of_folder(folder, &wishes)?;
         let name = format!("what is assumed of {}", folder.display());
@@ -188,10 +202,11 @@ impl DataArguments {
     }
 }
 
-/// What runs on a folder are called.
+/// What runs on a folder or a list are called.
 fn name_of(folder: &Path) -> Result<String> {
     let whole = folder.canonicalize().map_err(|cause| Error::reading(folder, &cause))?;
-    Ok(whole.file_name().map_or("images".into(), |name| name.to_string_lossy().into_owned()))
+    let name = if whole.is_dir() { whole.file_name() } else { folder.file_stem() };
+    Ok(name.map_or("images".into(), |name| name.to_string_lossy().into_owned()))
 }
 
 /// Parses the arguments, runs the command, and turns what happens into an exit code.

@@ -62,6 +62,8 @@ pub(super) enum Takes {
     Prior,
     /// Different names, or none.
     Names,
+    /// What columns of a list are called, as COLUMN=NAME, each at most once.
+    Columns,
     /// true or false.
     Switch,
 }
@@ -84,6 +86,8 @@ const MOST_EPOCHS: i64 = 1_000_000;
 const WIDTH: Takes = Takes::Number(0.031_25, 16.0);
 /// The upper end keeps the squares of gradients, which Adam takes in f32, finite.
 const ALPHA: Takes = Takes::Number(0.0, 1e9);
+/// The columns of a list of images.
+const COLUMNS: [&str; 5] = ["file", "class", "domain", "group", "split"];
 /// Class probabilities below this make log p(y) the whole loss.
 const LEAST_PROBABILITY: f64 = 1e-6;
 
@@ -93,8 +97,9 @@ const LEAST_PROBABILITY: f64 = 1e-6;
 pub(super) const KEYS: &[Key] = &[
     free_key("preset", Takes::OneOf(&["quick", "rotated-mnist", "malaria", "quick-cells", "own-images"])),
     key("seed", Takes::Whole(0, i64::MAX)),
-    key("data.source", Takes::OneOf(&["embedded", "idx", "folders", "malaria", "synthetic-cells"])),
+    key("data.source", Takes::OneOf(&["embedded", "idx", "folders", "list", "malaria", "synthetic-cells"])),
     free_key("data.path", Takes::Text).read_by(&[readers::OF_FILES]),
+    younger_key("data.columns", Takes::Columns, "[]").read_by(&[readers::OF_LIST]),
     key("data.subset_file", Takes::Text),
     key("data.domains", Takes::Domains(2)),
     key("data.test_domain", Takes::Domain),
@@ -165,7 +170,7 @@ impl Key {
 impl Takes {
     fn admit(&self, value: &Value) -> Option<Value> {
         let value = match self {
-            Takes::Domain | Takes::Domains(_) | Takes::Names => composed(value),
+            Takes::Domain | Takes::Domains(_) | Takes::Names | Takes::Columns => composed(value),
             _ => value.clone(),
         };
         let admitted = match (self, &value) {
@@ -185,6 +190,16 @@ impl Takes {
                     name.as_str().is_some_and(|name| !name.is_empty()) && !list[..i].contains(name)
                 };
                 list.iter().enumerate().all(is_new)
+            }
+            (Takes::Columns, Value::Array(list)) => {
+                let column = |value: &Value| {
+                    let (column, name) = value.as_str()?.split_once('=')?;
+                    let place = COLUMNS.iter().position(|&known| known == column)?;
+                    (!name.is_empty()).then_some(place)
+                };
+                let places: Option<Vec<usize>> = list.iter().map(column).collect();
+                let is_new = |places: &[usize], i: usize| !places[..i].contains(&places[i]);
+                places.is_some_and(|places| (0..places.len()).all(|i| is_new(&places, i)))
             }
             (Takes::Switch, Value::Boolean(_)) => true,
             (Takes::Prior, Value::String(name)) => name == "training" || name == "uniform",
@@ -214,6 +229,12 @@ impl Takes {
                 )
             }
             Takes::Names => "a list of different names in quotes".into(),
+            Takes::Columns => {
+                format!(
+                    "a list of texts COLUMN=NAME, for {} each at most once",
+                    either(&COLUMNS.map(str::to_owned))
+                )
+            }
             Takes::Switch => "true or false".into(),
             Takes::Prior => format!(
                 "\"training\", \"uniform\" or a list of probabilities, each at least {LEAST_PROBABILITY:?}, \

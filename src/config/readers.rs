@@ -33,18 +33,19 @@ const fn other_than(key: &'static str, value: &'static str) -> Reader {
 pub(super) type Group = &'static [Reader];
 
 /// Images that lie somewhere.
-pub(super) const OF_FILES: Group = &[one_of("data.source", &["idx", "folders", "malaria"])];
-/// Pictures in folders.
-pub(super) const OF_PICTURES: Group = &[one_of("data.source", &["folders", "malaria"])];
+pub(super) const OF_FILES: Group = &[one_of("data.source", &["idx", "folders", "list", "malaria"])];
+/// Pictures in folders, or of a list.
+pub(super) const OF_PICTURES: Group = &[one_of("data.source", &["folders", "list", "malaria"])];
+pub(super) const OF_LIST: Group = &[one_of("data.source", &["list"])];
 /// Digits that are drawn and turned.
 pub(super) const OF_DIGITS: Group = &[one_of("data.source", &["embedded", "idx"])];
 pub(super) const OF_MALARIA: Group = &[one_of("data.source", &["malaria"])];
 pub(super) const OF_SYNTHETIC_CELLS: Group = &[one_of("data.source", &["synthetic-cells"])];
-/// Images without a class; in folders there may be some that nobody named.
+/// Images without a class; in folders and lists there may be some that nobody named.
 pub(super) const OF_UNLABELLED: Group = &[
     other_than("data.unlabelled.subsets", "0"),
     other_than("data.unlabelled.domains", "[]"),
-    one_of("data.source", &["folders"]),
+    one_of("data.source", &["folders", "list"]),
 ];
 /// The decoder whose channels are logits.
 pub(super) const OF_LENET: Group = &[one_of("model.networks", &["lenet"])];
@@ -52,9 +53,11 @@ pub(super) const OF_LENET: Group = &[one_of("model.networks", &["lenet"])];
 pub(super) const OF_LATENTS: Group = &[one_of("model.kind", &["diva", "diva-no-zd", "diva-no-zx", "vae"])];
 /// Those of them that learn to tell domains.
 pub(super) const OF_DOMAIN_CLASSIFIER: Group = &[one_of("model.kind", &["diva", "diva-no-zx", "vae"])];
-/// Those with p(y). Of any kind, p(y) is held against the number of classes that folders have.
-pub(super) const OF_CLASS_PRIOR: Group =
-    &[one_of("model.kind", &["diva", "diva-no-zd", "diva-no-zx"]), one_of("data.source", &["folders"])];
+/// Those with p(y). Of any kind, p(y) is held against the number of classes that folders or lists have.
+pub(super) const OF_CLASS_PRIOR: Group = &[
+    one_of("model.kind", &["diva", "diva-no-zd", "diva-no-zx"]),
+    one_of("data.source", &["folders", "list"]),
+];
 pub(super) const OF_DANN: Group = &[one_of("model.kind", &["dann"])];
 
 impl Reader {

@@ -12,11 +12,15 @@ use std::fmt;
 pub struct DataConfig {
     /// Where images come from.
     pub source: Source,
-    /// The folder of the images, relative to the working directory; for `idx` it holds the four MNIST files,
-    /// plain or gzipped. Empty in the file, `None` here: not given. It never decides results: only what lies
+    /// The folder of the images, or the list of them, relative to the working directory; for `idx` it holds the four MNIST
+    /// files, plain or gzipped. Empty in the file, `None` here: not given. It never decides results: only what lies
     /// there does.
     #[serde(with = "empty_is_none")]
     pub path: Option<String>,
+    /// Of a list of images: what its columns are called, such as "class=diagnosis", where that is not file, class, domain, group or
+    /// split. A list with a column split names the images that choose the epoch itself; `validation` then only says that there are
+    /// some.
+    pub columns: Vec<String>,
     /// A file of indices into the training set (.npy of int64, or text) that replaces the drawn subset.
     #[serde(with = "empty_is_none")]
     pub subset_file: Option<String>,
@@ -146,6 +150,8 @@ pub enum Source {
     Idx,
     /// Pictures in DOMAIN/CLASS/ or, where some are of one patient or slide, in DOMAIN/CLASS/GROUP/.
     Folders,
+    /// Pictures that a table names, a line each, with their classes and domains and perhaps groups.
+    List,
     /// The NIH malaria cell images; the domain is the patient.
     Malaria,
     /// Drawn colour cells.

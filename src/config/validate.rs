@@ -65,6 +65,7 @@ pub(super) fn validate_for_training(config: &Config) -> Result<()> {
         Source::Folders => {
             Some(("folders", "a folder that holds DOMAIN/CLASS/picture or DOMAIN/CLASS/GROUP/picture"))
         }
+        Source::List => Some(("list", "a table with the columns file, class and domain")),
         Source::Malaria => Some(("malaria", "the folder that holds Parasitized and Uninfected")),
         Source::Embedded | Source::SyntheticCells => None,
     };
@@ -75,7 +76,9 @@ pub(super) fn validate_for_training(config: &Config) -> Result<()> {
     }
     match data.source {
         Source::Embedded | Source::Idx => validate_digits(config)?,
-        Source::Folders | Source::Malaria | Source::SyntheticCells => validate_pictures(config)?,
+        Source::Folders | Source::List | Source::Malaria | Source::SyntheticCells => {
+            validate_pictures(config)?;
+        }
     }
     let test_domain = &data.test_domain;
     if let Some(name) = (data.unlabelled.domains.iter()).find(|name| {

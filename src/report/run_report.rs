@@ -218,12 +218,6 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
     page.table(&rows);
     let data = &run.config.data;
     page.paragraph(match (data.source, data.protocol) {
-        (Source::Folders | Source::Malaria | Source::SyntheticCells, _) if data.validation > 0.0 => {
-            "The epoch is selected by the images of the training domains that are held back from training."
-        }
-        (Source::Folders | Source::Malaria | Source::SyntheticCells, _) => {
-            "The epoch is selected by the training images alone."
-        }
         (Source::Embedded | Source::Idx, Protocol::Published) => {
             "The epoch is selected by the training domains alone. The images of the unseen domain are the training \
              digits at another angle, as published; digits seen at no angle are by other writers."
@@ -232,6 +226,10 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
             "The epoch is selected by the training domains alone. The images of the unseen domain are digits that \
              training has seen at no angle."
         }
+        _ if data.validation > 0.0 => {
+            "The epoch is selected by the images of the training domains that are held back from training."
+        }
+        _ => "The epoch is selected by the training images alone.",
     });
 
     page.heading(3, "How the training went");

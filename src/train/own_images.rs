@@ -1,7 +1,8 @@
-//! What `diva train FOLDER` assumes of a folder of pictures, by rules that look at the pictures and at no clock: the same folder
+//! What `diva train FOLDER` assumes of a folder of pictures, or `diva train images.csv` of a list of them, by rules that look at the pictures and at no clock: the same folder
 //! gives the same configuration on every machine.
 //!
-//! * **Domains and classes** are the folders (`DOMAIN/CLASS/picture`); the last domain by name that has a class is held out.
+//! * **Domains and classes** are the folders (`DOMAIN/CLASS/picture`), or what the list says; the last domain by name that has a
+//!   class is held out, unless the list has one for test.
 //! * **Size and colour** are read off a sample of at most [`SAMPLE`] pictures, spread evenly. Grey pictures of 28 x 28 stay as
 //!   they are and get the network of digits. Others become square, with the largest multiple of 16 that is no longer than
 //!   the median of their shorter sides, from 32 to 64 pixels, and are grey if no picture of the sample has a colour.
@@ -14,7 +15,7 @@
 use crate::config::{Config, ModelKind};
 use crate::data::collection::UNLABELLED;
 use crate::data::pictures::decode::decode;
-use crate::data::pictures::{LONGEST_FILE, Listing, folders};
+use crate::data::pictures::{LONGEST_FILE, Listing, folders, list};
 use crate::error::{Error, Result};
 use crate::names::shown;
 use crate::parallel;
@@ -43,6 +44,8 @@ pub struct Wishes {
     pub domains: Vec<String>,
     /// What is trained.
     pub model: Option<ModelKind>,
+    /// What the columns of a list are called, as `data.columns` has it.
+    pub columns: Vec<String>,
 }
 
 /// A configuration, as far as it depends on pictures.
@@ -65,29 +68,17 @@ struct Look {
     in_colour: usize,
 }
 
-/// What is assumed of the pictures in `folder`.
+/// What is assumed of the pictures in `folder`, or of those that it names if it is a list ([`list::is_list`]).
 ///
 /// # Errors
-/// If the folder is not one of domains and classes, has no domain of a name that is wished for, or no picture of the sample can be
-/// read.
+/// If the folder is not one of domains and classes, or the list not one; if it has no domain of a name that is wished for, or no
+/// picture of the sample can be read.
 pub fn of_folder(folder: &Path, wishes: &Wishes) -> Result<Assumed> {
-    let mut listing = folders::list(folder)?;
-    keep_domains(&mut listing, folder, &wishes.domains)?;
+    let is_list = !folder.is_dir() && list::is_list(folder);
+    let listing = listed(folder, is_list, wishes)?;
     let look = look(&listing)?;
-    let has_class =
-        |domain: u32| listing.files.iter().any(|file| file.domain == domain && file.class != UNLABELLED);
-    let labelled: Vec<&String> = (0..)
-        .zip(&listing.domain_names)
-        .filter(|&(domain, _)| has_class(domain))
-        .map(|(_, name)| name)
-        .collect();
-    let test_domain = held_out(&labelled, folder, wishes)?;
     let mut sentences = Vec::new();
-    if wishes.test_domain.is_none() {
-        sentences.push(format!(
-            "the domain {test_domain} is held out, as the last by name; --test-domain names another"
-        ));
-    }
+    let (test_domain, data) = of_data(folder, is_list, &listing, wishes, &mut sentences)?;
 
     let is_grey = look.in_colour == 0;
     let is_of_digits = is_grey && look.sizes == [[DIGIT; 2]; 2];
@@ -95,7 +86,7 @@ pub fn of_folder(folder: &Path, wishes: &Wishes) -> Result<Assumed> {
     let channels = if is_grey { 1 } else { 3 };
     sentences.push(look.sentence(side, channels, listing.files.len()));
 
-    let trained = trained_on(&listing, test_domain);
+    let trained = trained_on(&listing, &test_domain);
     let batch = (trained / 16).clamp(2, 100);
     let work = WORK * (listing.files.len() as f64 / 600.0).sqrt();
     let size = (side * side) as f64 / (32.0 * 32.0);
@@ -110,15 +101,6 @@ pub fn of_folder(folder: &Path, wishes: &Wishes) -> Result<Assumed> {
     sentences
         .push(format!("{epochs} epochs in batches of {batch}{until}: some {trained} images are trained on"));
 
-    let mut data = Table::new();
-    let path = folder.to_str().ok_or_else(|| {
-        Error::request(format!("cannot write {} into a configuration: it is not UTF-8", shown(folder)))
-    })?;
-    data.insert("path".into(), path.into());
-    data.insert("test_domain".into(), test_domain.clone().into());
-    if !wishes.domains.is_empty() {
-        data.insert("domains".into(), wishes.domains.clone().into());
-    }
     let (mut model, mut train) = (Table::new(), Table::new());
     let whole = |number: usize| Value::Integer(i64::try_from(number).expect("a small number"));
     model.insert("image_size".into(), whole(side));
@@ -156,6 +138,75 @@ pub fn of_folder(folder: &Path, wishes: &Wishes) -> Result<Assumed> {
     Ok(Assumed { config, sentences })
 }
 
+/// The pictures of the folder or the list, of the domains that are wished for.
+fn listed(folder: &Path, is_list: bool, wishes: &Wishes) -> Result<Listing> {
+    if !is_list && !wishes.columns.is_empty() {
+        return Err(Error::request(format!(
+            "cannot use --columns with the folder {}: they are those of a list",
+            shown(folder)
+        )));
+    }
+    if !wishes.columns.is_empty() {
+        // Refused here if it is not usable, before the list is.
+        let columns = format!("data.columns={}", Value::from(wishes.columns.clone()));
+        Config::resolve(None, None, &[columns], None)?;
+    }
+    let mut listing = if is_list { list::list(folder, &wishes.columns)? } else { folders::list(folder)? };
+    keep_domains(&mut listing, folder, &wishes.domains)?;
+    Ok(listing)
+}
+
+/// The domain that is held out, and what is said of the data.
+fn of_data(
+    folder: &Path,
+    is_list: bool,
+    listing: &Listing,
+    wishes: &Wishes,
+    sentences: &mut Vec<String>,
+) -> Result<(String, Table)> {
+    let has_class =
+        |domain: u32| listing.files.iter().any(|file| file.domain == domain && file.class != UNLABELLED);
+    let labelled: Vec<&String> = (0..)
+        .zip(&listing.domain_names)
+        .filter(|&(domain, _)| has_class(domain))
+        .map(|(_, name)| name)
+        .collect();
+    let of_list = listing.split.as_ref().map(|split| &split.test_domain);
+    let test_domain = held_out(&labelled, folder, wishes.test_domain.as_ref().or(of_list))?;
+    match (&wishes.test_domain, of_list) {
+        (Some(wished), Some(named)) if wished != named => {
+            return Err(Error::request(format!(
+                "cannot hold the domain {wished:?} of {} out: its column split has {named:?} for test",
+                shown(folder)
+            )));
+        }
+        (Some(_), _) => (),
+        (None, Some(_)) => {
+            sentences.push(format!("the domain {test_domain} is held out, as the list has it for test"));
+        }
+        (None, None) => sentences.push(format!(
+            "the domain {test_domain} is held out, as the last by name; --test-domain names another"
+        )),
+    }
+    let path = folder.to_str().ok_or_else(|| {
+        Error::request(format!("cannot write {} into a configuration: it is not UTF-8", shown(folder)))
+    })?;
+    let mut data = Table::new();
+    data.insert("source".into(), if is_list { "list" } else { "folders" }.into());
+    data.insert("path".into(), path.into());
+    data.insert("columns".into(), wishes.columns.clone().into());
+    data.insert("test_domain".into(), test_domain.clone().into());
+    if !wishes.domains.is_empty() {
+        data.insert("domains".into(), wishes.domains.clone().into());
+    }
+    if listing.split.as_ref().is_some_and(|split| split.validation.is_empty()) {
+        let sentence = "the epoch is selected by the training images, as the list has none for validation";
+        sentences.push(sentence.to_owned());
+        data.insert("validation".into(), 0.0.into());
+    }
+    Ok((test_domain.clone(), data))
+}
+
 /// Leaves the files of the domains of these names, all if none is named.
 fn keep_domains(listing: &mut Listing, folder: &Path, wanted: &[String]) -> Result<()> {
     if wanted.is_empty() {
@@ -178,14 +229,14 @@ fn no_domain(name: &str, folder: &Path, known: &[String]) -> Error {
 }
 
 /// The domain that training never sees.
-fn held_out<'a>(labelled: &[&'a String], folder: &Path, wishes: &Wishes) -> Result<&'a String> {
+fn held_out<'a>(labelled: &[&'a String], folder: &Path, wished: Option<&String>) -> Result<&'a String> {
     if let [only] = labelled {
         return Err(Error::request(format!(
             "cannot hold a domain of {} out: {only} is the only one with classes, expected at least two",
             shown(folder)
         )));
     }
-    match &wishes.test_domain {
+    match wished {
         None => Ok(labelled.last().expect("a listing has classes")),
         Some(name) => labelled.iter().copied().find(|&other| other == name).ok_or_else(|| {
             let known: Vec<String> = labelled.iter().map(|&name| name.clone()).collect();

@@ -1,11 +1,11 @@
-//! From a configuration to images: digits that are turned, pictures in folders, made-up cells.
+//! From a configuration to images: digits that are turned, pictures in folders or of a list, made-up cells.
 
 use crate::config::{Config, DataConfig, DomainName, ModelKind, Protocol, Source, UnlabelledImages};
 use crate::data::collection::{Collection, UNLABELLED};
 use crate::data::division::{Changes, Division};
 use crate::data::held_out::{self, HeldOut};
 use crate::data::idx::{self, Half};
-use crate::data::pictures::{self, Listing, folders, malaria};
+use crate::data::pictures::{self, Listing, NamedSplit, folders, list as lists, malaria};
 use crate::data::rotated::{self, RotatedDigits};
 use crate::data::synthetic_cells::SyntheticCells;
 use crate::data::{Split, embedded, subset, warnings};
@@ -77,11 +77,13 @@ fn read_listed(
 ) -> Result<Images> {
     let mut images = match config.data.source {
         Source::Embedded | Source::Idx => of_split(digits(config)?),
-        Source::Folders | Source::Malaria => {
+        Source::Folders | Source::List | Source::Malaria => {
             pictures(config, listing.expect("pictures have been listed"), cache, division)?
         }
         // What the program makes up does not change: it is divided anew each time.
-        Source::SyntheticCells => of_split(held_out(config, arranged(config, synthetic(config)?)?, None)?.0),
+        Source::SyntheticCells => {
+            of_split(held_out(config, arranged(config, synthetic(config)?)?, None, None)?.0)
+        }
     };
     if config.model.kind == ModelKind::Classifier
         && let Some(unlabelled) = images.split.unlabelled.take()
@@ -189,13 +191,42 @@ fn list(data: &DataConfig) -> Result<Option<Listing>> {
     match data.source {
         Source::Malaria => malaria::list(root(), data.least_images).map(Some),
         Source::Folders => folders::list(root()).map(Some),
+        Source::List => {
+            let listing = lists::list(root(), &data.columns)?;
+            listing.split.as_ref().map_or(Ok(()), |split| agree(data, split))?;
+            Ok(Some(listing))
+        }
         Source::Embedded | Source::Idx | Source::SyntheticCells => Ok(None),
+    }
+}
+
+/// Refuses a configuration that divides a list otherwise than this says itself.
+fn agree(data: &DataConfig, split: &NamedSplit) -> Result<()> {
+    let path = data.path.as_deref().unwrap_or_default();
+    if data.test_domain.to_string() != split.test_domain {
+        return Err(Error::request(format!(
+            "data.test_domain = {:?} is not usable with {path}; its column split has {:?} for test",
+            data.test_domain.to_string(),
+            split.test_domain
+        )));
+    }
+    match (data.validation > 0.0, split.validation.is_empty()) {
+        (true, true) => Err(Error::request(format!(
+            "data.validation = {} is not usable with {path}; no line of it has the split validation, and with 0 the epoch is \
+             selected by the training images",
+            data.validation
+        ))),
+        (false, false) => Err(Error::request(format!(
+            "data.validation = 0 is not usable with {path}; its column split has {} images for validation",
+            split.validation.len()
+        ))),
+        _ => Ok(()),
     }
 }
 
 fn pictures(
     config: &Config,
-    listing: Listing,
+    mut listing: Listing,
     cache: Option<&Path>,
     division: Option<Division>,
 ) -> Result<Images> {
@@ -207,11 +238,19 @@ fn pictures(
         cache,
     };
     let files = listing.files.len();
+    let named = listing.split.take();
     let loaded = pictures::load(listing, &options)?;
     let collection = arranged(config, loaded.collection)?;
     let mut notices = loaded.notices;
     notices.extend(warnings::of(&collection, &data.test_domain.to_string()));
-    let (split, division, changes) = held_out(config, collection, division)?;
+    if let Some(named) = named.as_ref().filter(|named| !named.validation.is_empty()) {
+        notices.push(format!(
+            "the list says which {} images choose the epoch: data.validation = {} draws none",
+            named.validation.len(),
+            data.validation
+        ));
+    }
+    let (split, division, changes) = held_out(config, collection, division, named.as_ref())?;
     let alike = division.left_out_with_their_groups();
     if alike > 0 && data.unlabelled.images == UnlabelledImages::Used {
         notices.push(format!(
@@ -249,11 +288,12 @@ fn names(domains: &[DomainName]) -> Vec<String> {
     domains.iter().map(ToString::to_string).collect()
 }
 
-/// The collection with one domain left out: divided as an earlier `division` has it, or drawn.
+/// The collection with one domain left out: divided as an earlier `division` has it, as its list names it, or drawn.
 fn held_out(
     config: &Config,
     mut collection: Collection,
     division: Option<Division>,
+    named: Option<&NamedSplit>,
 ) -> Result<(Split, Division, Changes)> {
     let data = &config.data;
     let is_used = data.unlabelled.images == UnlabelledImages::Used;
@@ -261,7 +301,7 @@ fn held_out(
         test_domain: data.test_domain.to_string(),
         unlabelled_domains: names(&data.unlabelled.domains),
         with_unlabelled: is_used,
-        validation: data.validation,
+        validation: if named.is_some() { 0.0 } else { data.validation },
         seed: config.seed,
     };
     let (division, roles, changes) = match division {
@@ -270,7 +310,8 @@ fn held_out(
             (division, roles, changes)
         }
         None => {
-            let roles = held_out::draw(&collection, &options)?;
+            let mut roles = held_out::draw(&collection, &options)?;
+            named.map_or(Ok(()), |named| named.hold_back(&collection, &mut roles))?;
             (Division::new(&collection, &roles), roles, Changes::default())
         }
     };

@@ -48,6 +48,7 @@ impl Base {
             ("data.per_domain", "9"),
             ("data.least_images", "1000"),
             ("data.augment", if self.preset == "quick" { "true" } else { "false" }),
+            ("data.columns", "[\"class=kind\"]"),
             ("data.skip_unreadable", "false"),
             ("data.unlabelled.subsets", "1"),
             ("data.unlabelled.domains", "[]"),
@@ -229,6 +230,17 @@ fn sources_read_what_the_table_says() {
     }
     fs::write(scratch.join("folders/D1/a/broken.png"), b"no picture").unwrap();
     fs::write(scratch.join("malaria/Uninfected/C1P1ThinF_IMG_cell_9.png"), b"no picture").unwrap();
+    let line = |i: usize| {
+        let (domain, class, picture) = (1 + i / 10, ["a", "b"][i / 5 % 2], i % 5);
+        format!("../folders/D{domain}/{class}/{picture}.png,{class},D{domain}\n")
+    };
+    let lines: String = (0..40).map(line).collect();
+    fs::create_dir(scratch.join("list")).unwrap();
+    fs::write(
+        scratch.join("list/images.csv"),
+        format!("file,class,domain\n{lines}../folders/D1/a/broken.png,a,D1\n"),
+    )
+    .unwrap();
     for (half, digits) in [("train", embedded::train()), ("t10k", embedded::test())] {
         let count = digits.labels.len() as u32;
         let header = |kind: u8, sides: &[u32]| {
@@ -250,7 +262,7 @@ fn sources_read_what_the_table_says() {
         let source_key = format!("data.source={source}");
         let mut base = cells(&[
             &source_key,
-            &path(source),
+            &path(if source == "list" { "list/images.csv" } else { source }),
             &format!("data.domains={all}"),
             &format!("data.test_domain={test}"),
             &format!("data.unlabelled.domains=[\"{}3{}\"]", &test[..1], &test[2..]),
@@ -260,7 +272,7 @@ fn sources_read_what_the_table_says() {
         base.others.retain(|(key, _)| *key != "data.classes");
         base.others.extend([
             ("data.domains", others),
-            ("data.test_domain", if source == "folders" { "D2" } else { "C2P1" }),
+            ("data.test_domain", if source == "malaria" { "C2P1" } else { "D2" }),
             ("data.classes", of_class),
         ]);
         base
@@ -270,11 +282,12 @@ fn sources_read_what_the_table_says() {
     let malaria_classes = "data.classes=[\"uninfected\", \"parasitised\"]";
     // How many keys of [data] each does not read.
     for (base, expected) in [
-        (digits(&[]), 4),
-        (digits(&["data.source=idx", &path("idx")]), 3),
-        (synthetic(), 5),
-        (pictures("folders", folders, "data.classes=[\"a\", \"b\"]", "[\"b\", \"a\"]"), 4),
-        (pictures("malaria", patients, malaria_classes, "[\"parasitised\", \"uninfected\"]"), 3),
+        (digits(&[]), 5),
+        (digits(&["data.source=idx", &path("idx")]), 4),
+        (synthetic(), 6),
+        (pictures("folders", folders, "data.classes=[\"a\", \"b\"]", "[\"b\", \"a\"]"), 5),
+        (pictures("list", folders, "data.classes=[\"a\", \"b\"]", "[\"b\", \"a\"]"), 4),
+        (pictures("malaria", patients, malaria_classes, "[\"parasitised\", \"uninfected\"]"), 4),
     ] {
         let what = format!("{:?}", base.settings);
         assert_eq!(assert_read_as_said(&base, |key| key.starts_with("data.")), expected, "{what}");

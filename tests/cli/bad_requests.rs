@@ -79,7 +79,7 @@ fn wrong_settings() {
 fn settings_without_effect() {
     let here = Folder::new();
     let sentence = "data.path = \"/my/mnist\" has no effect with data.source = \"embedded\"; it is read with \
-                    data.source = \"idx\", \"folders\" or \"malaria\"";
+                    data.source = \"idx\", \"folders\", \"list\" or \"malaria\"";
     let path = ["--set", "data.path=/my/mnist"];
     here.refuse(&train("run", &path), 2, &[sentence]);
     here.refuse(&[&["data", "info"][..], &path].concat(), 2, &[sentence]);

@@ -16,6 +16,7 @@ mod full_disk;
 #[cfg(unix)]
 mod inputs;
 mod interruption;
+mod lists;
 mod locks;
 mod names;
 #[cfg(unix)]

@@ -23,7 +23,7 @@ fn every_key_that_nothing_reads_is_refused_by_name_value_and_readers() {
             "",
             "data.path=/my/mnist",
             "data.path = \"/my/mnist\" has no effect with data.source = \"embedded\"; it is read with data.source = \"idx\", \
-             \"folders\" or \"malaria\""
+             \"folders\", \"list\" or \"malaria\""
                 .to_owned(),
         ),
         (
@@ -31,7 +31,14 @@ fn every_key_that_nothing_reads_is_refused_by_name_value_and_readers() {
             "",
             "data.path=cells",
             "data.path = \"cells\" has no effect with data.source = \"synthetic-cells\"; it is read with data.source = \
-             \"idx\", \"folders\" or \"malaria\""
+             \"idx\", \"folders\", \"list\" or \"malaria\""
+                .to_owned(),
+        ),
+        (
+            "malaria",
+            "data.source=folders",
+            "data.columns=[\"file=path\"]",
+            "data.columns = [\"file=path\"] has no effect with data.source = \"folders\"; it is read with data.source = \"list\""
                 .to_owned(),
         ),
         (
@@ -65,8 +72,8 @@ fn every_key_that_nothing_reads_is_refused_by_name_value_and_readers() {
             "rotated-mnist",
             "",
             "data.skip_unreadable=true",
-            "data.skip_unreadable = true has no effect with data.source = \"idx\"; it is read with data.source = \"folders\" \
-             or \"malaria\""
+            "data.skip_unreadable = true has no effect with data.source = \"idx\"; it is read with data.source = \"folders\", \
+             \"list\" or \"malaria\""
                 .to_owned(),
         ),
         (
@@ -75,7 +82,7 @@ fn every_key_that_nothing_reads_is_refused_by_name_value_and_readers() {
             "data.unlabelled.images=left-out",
             "data.unlabelled.images = \"left-out\" has no effect with data.unlabelled.subsets = 0 and \
              data.unlabelled.domains = [] and data.source = \"embedded\"; it is read with data.unlabelled.subsets other than \
-             0 or with data.unlabelled.domains other than [] or with data.source = \"folders\""
+             0 or with data.unlabelled.domains other than [] or with data.source = \"folders\" or \"list\""
                 .to_owned(),
         ),
         (
@@ -115,7 +122,7 @@ fn every_key_that_nothing_reads_is_refused_by_name_value_and_readers() {
             "model.kind=vae",
             "model.prior_y=training",
             "model.prior_y = \"training\" has no effect with model.kind = \"vae\" and data.source = \"embedded\"; it is read \
-             with model.kind = \"diva\", \"diva-no-zd\" or \"diva-no-zx\" or with data.source = \"folders\""
+             with model.kind = \"diva\", \"diva-no-zd\" or \"diva-no-zx\" or with data.source = \"folders\" or \"list\""
                 .to_owned(),
         ),
         (

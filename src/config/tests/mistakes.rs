@@ -165,6 +165,21 @@ fn every_mistake_in_a_file_has_its_sentence() {
             "data.classes = [\"a\", \"b\", \"a\"]",
             "data.classes = [\"a\", \"b\", \"a\"] is not usable; it takes a list of different names in quotes",
         ),
+        (
+            "data.columns = [\"files=a\"]",
+            "data.columns = [\"files=a\"] is not usable; it takes a list of texts COLUMN=NAME, for file, class, domain, group or \
+             split each at most once",
+        ),
+        (
+            "data.columns = [\"file=a\", \"class=b\", \"file=c\"]",
+            "data.columns = [\"file=a\", \"class=b\", \"file=c\"] is not usable; it takes a list of texts COLUMN=NAME, for file, \
+             class, domain, group or split each at most once",
+        ),
+        (
+            "data.columns = [\"file=\"]",
+            "data.columns = [\"file=\"] is not usable; it takes a list of texts COLUMN=NAME, for file, class, domain, group or \
+             split each at most once",
+        ),
         ("data.augment = 1", "data.augment = 1 is not usable; it takes true or false"),
         // networks
         (
@@ -295,6 +310,10 @@ fn what_training_cannot_obtain_is_refused_for_training_alone() {
             "data.source = \"folders\"",
             "data.path = \"\" is not usable with data.source = \"folders\"; it takes a folder that holds \
              DOMAIN/CLASS/picture or DOMAIN/CLASS/GROUP/picture",
+        ),
+        (
+            "data.source = \"list\"",
+            "data.path = \"\" is not usable with data.source = \"list\"; it takes a table with the columns file, class and domain",
         ),
         (
             "preset = \"malaria\"",

@@ -32,6 +32,7 @@ fn published() -> Config {
         data: DataConfig {
             source: Source::Idx,
             path: None,
+            columns: vec![],
             subset_file: None,
             domains: [0.0, 15.0, 30.0, 45.0, 60.0, 75.0].map(DomainName::Angle).to_vec(),
             test_domain: DomainName::Angle(75.0),
@@ -186,7 +187,7 @@ fn every_name_of_every_choice_is_read_and_written_as_it_is_spelled() {
         }
     }
     // preset, source, protocol, unlabelled images, kind, networks, likelihood, layout, kl
-    assert_eq!(tried, 4 + 5 + 2 + 2 + 6 + 2 + 2 + 2 + 2);
+    assert_eq!(tried, 5 + 6 + 2 + 2 + 6 + 2 + 2 + 2 + 2);
 }
 
 #[test]
@@ -201,6 +202,7 @@ seed = 0
 [data]
 source = \"embedded\"
 path = \"C:\\\\mnist \\\"raw\\\"\\u007F\"
+columns = []
 subset_file = \"\"
 domains = [0, 22.5, 75]
 test_domain = 75
@@ -259,6 +261,7 @@ fn every_other_key_is_a_difference_that_matters() {
     let changes = [
         ("seed=1", "0", "1"),
         ("data.source=idx", "\"embedded\"", "\"idx\""),
+        ("data.columns=[\"file=a\"]", "[]", "[\"file=a\"]"),
         ("data.subset_file=\"some.npy\"", "\"\"", "\"some.npy\""),
         ("data.domains=[15, 0, 30, 45, 60, 75]", "[0, 15, 30, 45, 60, 75]", "[15, 0, 30, 45, 60, 75]"),
         ("data.test_domain=60", "75", "60"),

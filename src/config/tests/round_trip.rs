@@ -32,8 +32,9 @@ fn path() -> impl Strategy<Value = Option<String>> {
 
 prop_compose! {
     fn data()(
-        source in prop::sample::select(&[Source::Embedded, Source::Idx, Source::Malaria]),
+        source in prop::sample::select(&[Source::Embedded, Source::Idx, Source::List, Source::Malaria]),
         path in path(),
+        columns in prop::collection::btree_map(prop::sample::select(&["file", "class", "group"]), ".{1,9}", 0..3),
         subset_file in path(),
         domains in different_domains(2),
         test in any::<prop::sample::Index>(),
@@ -50,8 +51,9 @@ prop_compose! {
         let test_domain = test.get(&domains).clone();
         let unlabelled = Unlabelled { subsets, domains: unlabelled, images };
         let classes = classes.iter().map(|name| composed(name)).collect::<BTreeSet<_>>().into_iter().collect();
+        let columns = columns.iter().map(|(column, name)| composed(&format!("{column}={name}"))).collect();
         DataConfig {
-            source, path, subset_file, domains, test_domain, per_class, protocol, classes, per_domain, least_images, validation,
+            source, path, columns, subset_file, domains, test_domain, per_class, protocol, classes, per_domain, least_images, validation,
             augment, skip_unreadable, unlabelled,
         }
     }

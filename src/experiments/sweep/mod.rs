@@ -281,16 +281,16 @@ fn job(
     Ok((Job { number, id: id(&config), name, labels, config }, asked))
 }
 
-/// Refuses a job over pictures whose domains or classes are those that its folder happens to hold: it would be known by
+/// Refuses a job over pictures whose domains or classes are those that its folder or list happens to hold: it would be known by
 /// another configuration than its run.
 fn refuse_what_is_left_to_be_found(config: &Config) -> Result<()> {
     let data = &config.data;
-    let is_found = matches!(data.source, Source::Folders | Source::Malaria | Source::SyntheticCells)
+    let is_found = !matches!(data.source, Source::Embedded | Source::Idx)
         && (data.domains.is_empty() || data.classes.is_empty());
     if is_found {
         return Err(Error::request(format!(
             "data.domains = [{}] and data.classes = {:?} are not usable in a sweep; both are to be written out, since a job is \
-             known by what decides its result (`diva data info` says what a folder holds)",
+             known by what decides its result (`diva data info` says what a folder or list holds)",
             data.domains.iter().map(|name| format!("{:?}", name.to_string())).collect::<Vec<_>>().join(", "),
             data.classes
         )));

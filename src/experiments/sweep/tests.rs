@@ -183,7 +183,7 @@ fn what_no_job_reads_is_refused() {
         (
             "data.path = \"x\"\n[grid]\nseed = [0, 1]",
             "data.path = \"x\" has no effect with data.source = \"embedded\"; it is read with data.source = \"idx\", \
-             \"folders\" or \"malaria\" (job seed=0)",
+             \"folders\", \"list\" or \"malaria\" (job seed=0)",
         ),
         (
             &format!("data.per_domain = 3\n{kinds}"),
