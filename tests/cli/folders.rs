@@ -27,7 +27,7 @@ pub(super) fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<
     [&["train", "--preset", "quick-cells", "--out", out], &of_folders(epochs)[..], more].concat()
 }
 
-/// Colour pictures of 20 x 24 pixels: ROOT/DOMAIN/CLASS/picture, red ones and blue ones.
+/// Colour pictures of 20 x 24 pixels: ROOT/DOMAIN/CLASS/picture, red ones and blue ones. No two domains have the same.
 pub(super) fn make(here: &Folder, domains: &[&str]) {
     for (number, domain) in domains.iter().enumerate() {
         for (class, colour) in [("red cells", [200, 40, 60]), ("blue", [40, 60, 200])] {
@@ -37,7 +37,8 @@ pub(super) fn make(here: &Folder, domains: &[&str]) {
                 let pixel = |i: usize| {
                     colour.map(|value: u8| value.wrapping_add((i as u8).wrapping_mul(picture) % 30))
                 };
-                let pixels: Vec<u8> = (0..20 * 24).flat_map(pixel).collect();
+                let mut pixels: Vec<u8> = (0..20 * 24).flat_map(pixel).collect();
+                pixels[0] = number as u8;
                 fs::write(folder.join(format!("{picture} é.png")), encode_rgb(24, 20, &pixels)).unwrap();
             }
         }
