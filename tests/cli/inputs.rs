@@ -91,8 +91,7 @@ fn only_files_are_read_as_text() {
     fs::write(here.join("digit.png"), picture).unwrap();
     let subset = ["train", "--out", "new", "--set", "data.subset_file=list.txt"];
     for (file, arguments) in [
-        ("config.toml", &["train", "config.toml", "--print-config"][..]),
-        ("list.txt", &subset),
+        ("list.txt", &subset[..]),
         ("other.toml", &["sweep", "plan", "other.toml"]),
         ("out/sweep.toml", &["sweep", "plan", "sweep.toml"]),
         ("run/config.toml", &["evaluate", "run"]),
@@ -106,6 +105,16 @@ fn only_files_are_read_as_text() {
     ] {
         refuses_strangers(&here, file, arguments, &STRANGERS);
     }
+    // A folder is taken for one of pictures.
+    let train = ["train", "config.toml", "--print-config"];
+    let files: Vec<_> = STRANGERS.into_iter().filter(|(kind, _)| *kind != "folder").collect();
+    refuses_strangers(&here, "config.toml", &train, &files);
+    refuses_strangers(
+        &here,
+        "config.toml",
+        &train,
+        &[("folder", "cannot find pictures in config.toml: it has no folder")],
+    );
     // Weights are as long as their model.
     for file in ["run/best.safetensors", "run/checkpoint.safetensors"] {
         refuses_strangers(&here, file, &["evaluate", "run"], &STRANGERS[..4]);
