@@ -13,6 +13,7 @@ const DARK: f64 = 8.0;
 pub fn of(collection: &Collection, test_domain: &str) -> Vec<String> {
     let counts = collection.counts();
     [
+        only_class(collection),
         missing_classes(collection, &counts),
         single_classes(collection, &counts),
         few_images(collection, &counts),
@@ -35,6 +36,11 @@ fn listed(all: &[String]) -> String {
 
 fn named(collection: &Collection, domain: usize) -> String {
     format!("\"{}\"", printable_name(&collection.domain_names[domain]))
+}
+
+fn only_class(collection: &Collection) -> Option<String> {
+    let [only] = &collection.class_names[..] else { return None };
+    Some(format!("all images are of one class, {}: there is nothing to recognise", printable_name(only)))
 }
 
 /// What sees only one class in a domain cannot tell the class from the domain.
@@ -188,6 +194,10 @@ mod tests {
                  can tell them apart"
             ]
         );
+        let mut one = collection(&good());
+        one.class_names.truncate(1);
+        one.images.classes.fill(0);
+        assert_eq!(of(&one, "B"), ["all images are of one class, x: there is nothing to recognise"]);
         // A domain without any class lacks none.
         let unlabelled: Vec<_> =
             good().into_iter().map(|i| if i.0 == 0 { (0, UNLABELLED, 100, i.3) } else { i }).collect();

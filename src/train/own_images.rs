@@ -6,7 +6,7 @@
 //! * **Size and colour** are read off a sample of at most [`SAMPLE`] pictures, spread evenly. Grey pictures of 28 x 28 stay as
 //!   they are and get the network of digits. Others become square, with the largest multiple of 16 that is no longer than
 //!   the median of their shorter sides, from 32 to 64 pixels, and are grey if no picture of the sample has a colour.
-//! * **The length of the training** is that of a number of pixels: so many for 600 pictures ([`WORK`]), and with the root of their number
+//! * **The length of the training** is that of a number of pixels: so many for 600 pictures (`WORK`), and with the root of their number
 //!   for more or fewer, from 15 to 100 epochs.
 //! * **The objective's weights** are the published ones: 2,000 and 3,500 for the network of digits, and for the others those of
 //!   malaria, 100,000 and 75,000 for 64 x 64 x 3 values, in proportion to the values of an image. The warm-up is the published
@@ -21,7 +21,7 @@ use crate::names::shown;
 use crate::parallel;
 use crate::store::input;
 use std::path::Path;
-use toml::{Table, Value};
+use toml::Value;
 
 /// How many pictures are looked at.
 pub const SAMPLE: usize = 256;
@@ -61,7 +61,7 @@ pub struct Assumed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Look {
     pictures: usize,
-    /// The median of the shorter sides, and the longest of all.
+    /// The median of the shorter sides.
     side: usize,
     /// The smallest and the largest height and width.
     sizes: [[usize; 2]; 2],
@@ -78,64 +78,87 @@ pub fn of_folder(folder: &Path, wishes: &Wishes) -> Result<Assumed> {
     let listing = listed(folder, is_list, wishes)?;
     let look = look(&listing)?;
     let mut sentences = Vec::new();
-    let (test_domain, data) = of_data(folder, is_list, &listing, wishes, &mut sentences)?;
-
-    let is_grey = look.in_colour == 0;
-    let is_of_digits = is_grey && look.sizes == [[DIGIT; 2]; 2];
-    let side = if is_of_digits { DIGIT } else { (look.side / 16 * 16).clamp(32, 64) };
-    let channels = if is_grey { 1 } else { 3 };
-    sentences.push(look.sentence(side, channels, listing.files.len()));
-
-    let trained = trained_on(&listing, &test_domain);
-    let batch = (trained / 16).clamp(2, 100);
-    let work = WORK * (listing.files.len() as f64 / 600.0).sqrt();
-    let size = (side * side) as f64 / (32.0 * 32.0);
-    let epochs = (work / (size * trained.max(1) as f64)).round().clamp(15.0, 100.0) as usize;
-    let warmup = epochs.div_ceil(5);
+    let (test_domain, mut settings) = of_data(folder, is_list, &listing, wishes, &mut sentences)?;
     let kind = wishes.model.unwrap_or(ModelKind::Diva);
-    let has_divergences = !matches!(kind, ModelKind::Classifier | ModelKind::Dann);
-    let until = match has_divergences {
-        true => format!(", the divergences in full from epoch {warmup} on"),
-        false => String::new(),
-    };
-    sentences
-        .push(format!("{epochs} epochs in batches of {batch}{until}: some {trained} images are trained on"));
+    settings.push(format!("model.kind={}", Value::try_from(kind).expect("the kind of a model has a name")));
+    let choice = Choice::of(&look, listing.files.len(), trained_on(&listing, &test_domain));
+    sentences.push(look.sentence(choice.side, choice.channels, listing.files.len()));
+    sentences.extend(choice.sentences(kind));
+    settings.extend(choice.settings());
+    Ok(Assumed { config: Config::resolve(None, Some("own-images"), &settings, None)?, sentences })
+}
 
-    let (mut model, mut train) = (Table::new(), Table::new());
-    let whole = |number: usize| Value::Integer(i64::try_from(number).expect("a small number"));
-    model.insert("image_size".into(), whole(side));
-    model.insert("channels".into(), whole(channels));
-    model.insert("kind".into(), Value::try_from(kind).expect("the kind of a model has a name"));
-    for (name, number) in [("epochs", epochs), ("batch", batch), ("warmup", warmup)] {
-        train.insert(name.into(), whole(number));
-    }
-    let [alpha_d, alpha_y] = if is_of_digits {
-        model.insert("networks".into(), "lenet".into());
-        model.insert("likelihood".into(), "categorical".into());
-        model.insert("encoder_width".into(), 1.0.into());
-        model.insert("decoder_width".into(), 0.125.into());
-        [2_000.0, 3_500.0]
-    } else {
+/// What follows from how the pictures look and from how many there are.
+struct Choice {
+    side: usize,
+    channels: usize,
+    /// Whether they get the network of digits.
+    are_digits: bool,
+    trained_on: usize,
+    batch: usize,
+    epochs: usize,
+    warmup: usize,
+    alpha_d: f64,
+    alpha_y: f64,
+}
+
+impl Choice {
+    fn of(look: &Look, files: usize, trained_on: usize) -> Self {
+        let is_grey = look.in_colour == 0;
+        let are_digits = is_grey && look.sizes == [[DIGIT; 2]; 2];
+        let side = if are_digits { DIGIT } else { (look.side / 16 * 16).clamp(32, 64) };
+        let channels = if is_grey { 1 } else { 3 };
+        let work = WORK * (files as f64 / 600.0).sqrt();
+        let size = (side * side) as f64 / (32.0 * 32.0);
+        let epochs = (work / (size * trained_on.max(1) as f64)).round().clamp(15.0, 100.0) as usize;
         let share = (side * side * channels) as f64 / (64.0 * 64.0 * 3.0);
-        [100_000.0, 75_000.0].map(|published: f64| (published * share).round())
-    };
-    if has_divergences {
-        sentences.push(format!(
-            "alpha_d = {alpha_d} and alpha_y = {alpha_y}, the published weights of the labels for images of this many values"
-        ));
+        let [alpha_d, alpha_y] = match are_digits {
+            true => [2_000.0, 3_500.0],
+            false => [100_000.0, 75_000.0].map(|published: f64| (published * share).round()),
+        };
+        let batch = (trained_on / 16).clamp(2, 100);
+        let warmup = epochs.div_ceil(5);
+        Choice { side, channels, are_digits, trained_on, batch, epochs, warmup, alpha_d, alpha_y }
     }
-    train.insert("alpha_d".into(), alpha_d.into());
-    train.insert("alpha_y".into(), alpha_y.into());
-    let root: Table = [("preset".to_owned(), "own-images".into())]
-        .into_iter()
-        .chain(
-            [("data", data), ("model", model), ("train", train)]
-                .map(|(name, table)| (name.into(), table.into())),
-        )
-        .collect();
-    // Written out whole: what is assumed nobody asked for, and some of it has no effect on some models.
-    let config = Config::resolve(Some(("what is assumed", &root.to_string())), None, &[], None)?;
-    Ok(Assumed { config, sentences })
+
+    /// What is said of it, as far as this kind of model reads it.
+    fn sentences(&self, kind: ModelKind) -> Vec<String> {
+        let Choice { trained_on, batch, epochs, warmup, alpha_d, alpha_y, .. } = self;
+        let training = format!("{epochs} epochs in batches of {batch}");
+        let images = format!("some {trained_on} images are trained on");
+        match kind {
+            ModelKind::Classifier | ModelKind::Dann => vec![format!("{training}: {images}")],
+            _ => vec![
+                format!("{training}, the divergences in full from epoch {warmup} on: {images}"),
+                format!(
+                    "alpha_d = {alpha_d} and alpha_y = {alpha_y}, the published weights of the labels for images of this many values"
+                ),
+            ],
+        }
+    }
+
+    fn settings(&self) -> Vec<String> {
+        let Choice { side, channels, batch, epochs, warmup, alpha_d, alpha_y, .. } = self;
+        let of_digits: &[&str] = match self.are_digits {
+            true => &[
+                "model.networks=lenet",
+                "model.likelihood=categorical",
+                "model.encoder_width=1",
+                "model.decoder_width=0.125",
+            ],
+            false => &[],
+        };
+        let of_pictures = [
+            format!("model.image_size={side}"),
+            format!("model.channels={channels}"),
+            format!("train.batch={batch}"),
+            format!("train.epochs={epochs}"),
+            format!("train.warmup={warmup}"),
+            format!("train.alpha_d={alpha_d}"),
+            format!("train.alpha_y={alpha_y}"),
+        ];
+        of_pictures.into_iter().chain(of_digits.iter().map(ToString::to_string)).collect()
+    }
 }
 
 /// The pictures of the folder or the list, of the domains that are wished for.
@@ -156,14 +179,14 @@ fn listed(folder: &Path, is_list: bool, wishes: &Wishes) -> Result<Listing> {
     Ok(listing)
 }
 
-/// The domain that is held out, and what is said of the data.
+/// The domain that is held out, and the settings of the data.
 fn of_data(
     folder: &Path,
     is_list: bool,
     listing: &Listing,
     wishes: &Wishes,
     sentences: &mut Vec<String>,
-) -> Result<(String, Table)> {
+) -> Result<(String, Vec<String>)> {
     let has_class =
         |domain: u32| listing.files.iter().any(|file| file.domain == domain && file.class != UNLABELLED);
     let labelled: Vec<&String> = (0..)
@@ -191,20 +214,20 @@ fn of_data(
     let path = folder.to_str().ok_or_else(|| {
         Error::request(format!("cannot write {} into a configuration: it is not UTF-8", shown(folder)))
     })?;
-    let mut data = Table::new();
-    data.insert("source".into(), if is_list { "list" } else { "folders" }.into());
-    data.insert("path".into(), path.into());
-    data.insert("columns".into(), wishes.columns.clone().into());
-    data.insert("test_domain".into(), test_domain.clone().into());
-    if !wishes.domains.is_empty() {
-        data.insert("domains".into(), wishes.domains.clone().into());
-    }
+    let names = |names: &[String]| Value::from(names.to_vec());
+    let mut settings = vec![
+        format!("data.source={}", if is_list { "list" } else { "folders" }),
+        format!("data.path={}", Value::from(path)),
+        format!("data.columns={}", names(&wishes.columns)),
+        format!("data.test_domain={}", Value::from(test_domain.clone())),
+        format!("data.domains={}", names(&wishes.domains)),
+    ];
     if listing.split.as_ref().is_some_and(|split| split.validation.is_empty()) {
         let sentence = "the epoch is selected by the training images, as the list has none for validation";
         sentences.push(sentence.to_owned());
-        data.insert("validation".into(), 0.0.into());
+        settings.push("data.validation=0".into());
     }
-    Ok((test_domain.clone(), data))
+    Ok((test_domain.clone(), settings))
 }
 
 /// Leaves the files of the domains of these names, all if none is named.

@@ -6,7 +6,7 @@
 //! count, nor does a line without any. A file's path begins at the list's own folder, unless it is absolute. An empty class, or
 //! `unlabelled`, is none. Names of domains, classes and groups are kept composed, as those of folders are ([`super::folders`]).
 //!
-//! The column split says what each picture is for ([`NamedSplit`]): train, validation, test or unlabelled (its class is not read).
+//! The column split says what each picture is for ([`NamedSplit`](super::NamedSplit)): train, validation, test or unlabelled (its class is not read).
 //! Then every picture with a class has one; those for test are all of one domain with a class, and no others. Of a group either all pictures or
 //! none are held back for validation.
 //!
