@@ -20,6 +20,7 @@ fn every_file_is_a_sweep_with_as_many_runs_as_its_protocol() {
         ("malaria-reduced.toml", 5 * 2),
         ("malaria.toml", 3 * 10 * 5),
         ("models-reduced.toml", 6 * 2 * 2),
+        ("published-table.toml", 3 * 3 * 2),
         ("rotated-mnist.toml", 6 * 6 * 10),
         ("semi-supervised.toml", 5 * 2 * 6 * 10),
         ("unlabelled-domain-reduced.toml", 2),
