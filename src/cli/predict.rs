@@ -6,13 +6,13 @@ use crate::config::{ModelConfig, Networks, Source};
 use crate::data::pictures::{self, depth};
 use crate::data::{class_in_words, image};
 use crate::error::{Error, Result};
-use crate::models::{LabelPredictor, SIDE, argmax, elbos};
+use crate::models::{LabelPredictor, SIDE};
 use crate::names::{printable_name, shown};
 use crate::parallel;
-use crate::scores::log_odds::{first_not_finite, log_odds, probability};
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::tables::csv_line;
+use crate::train::predictions::{Prediction, mark_unlike, predict, table};
 use crate::train::saved_run::SavedRun;
 use crate::train::seals::{self, Standing};
 use crate::train::unlike::UnlikeTraining;
@@ -20,9 +20,6 @@ use clap::Args;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Images that go through the networks together.
-const BATCH: usize = 100;
 
 /// The class, and the most similar training domain, of images, and whether they look unlike the training images.
 ///
@@ -70,30 +67,6 @@ pub(super) struct Predict {
     /// Do not ask whether images are unlike the training images, which takes three quarters of the time.
     #[arg(long)]
     no_unlike: bool,
-}
-
-#[derive(Serialize)]
-struct Prediction {
-    file: String,
-    class: u32,
-    class_name: String,
-    probability: f64,
-    /// q(y | mean of q(zy|x)), by class.
-    class_probabilities: Vec<f64>,
-    /// ln p / (1 - p) of these, by class.
-    class_log_odds: Vec<f64>,
-    /// The training domain that q(d | mean of q(zd|x)) finds likeliest, if the model can tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain: Option<String>,
-    /// By training domain.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain_probabilities: Option<Vec<f64>>,
-    /// A lower bound of the logarithm of the image's density, in nats, where the run says below which it is unlike.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    elbo: Option<f64>,
-    /// Whether it is below.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unlike_training: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -154,28 +127,9 @@ impl Predict {
             // Imported weights need not be of the configuration's domains, which then name none of theirs.
             domains = (0..labels).map(|domain| domain.to_string()).collect();
         }
-        let mut predictions = Vec::new();
-        for (files, images) in files.chunks(BATCH).zip(images.chunks(BATCH)) {
-            let pixels: Vec<f32> = images.iter().flatten().map(|&level| f32::from(level) / 255.0).collect();
-            let ask = |predictor, what, names: &[String]| answers(predictor, &pixels, what, names, files);
-            let of_domain = of_domain.as_ref().map(|of_domain| ask(of_domain, "training domain", &domains));
-            let mut nearest = of_domain.transpose()?.map(Vec::into_iter);
-            for (file, class) in files.iter().zip(ask(&of_class, "class", &classes)?) {
-                let domain = nearest.as_mut().and_then(Iterator::next);
-                predictions.push(Prediction {
-                    file: shown(file),
-                    class: class.label,
-                    class_name: classes[class.label as usize].clone(),
-                    probability: class.probabilities[class.label as usize],
-                    class_probabilities: class.probabilities,
-                    class_log_odds: class.log_odds,
-                    domain: domain.as_ref().map(|domain| domains[domain.label as usize].clone()),
-                    domain_probabilities: domain.map(|domain| domain.probabilities),
-                    elbo: None,
-                    unlike_training: None,
-                });
-            }
-        }
+        let names: Vec<String> = files.iter().map(shown).collect();
+        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        let mut predictions = predict((&saved.model, &saved.params), (&classes, &domains), &names, &images)?;
         let unlike = self.mark_unlike(&saved, &images, &mut predictions)?;
         if self.json {
             return say_json(&Predictions { classes, domains, predictions, unlike, unreadable });
@@ -184,7 +138,8 @@ impl Predict {
             note(&sentence);
         }
         if self.csv {
-            return table(&classes, &domains, &predictions);
+            let rows = table(&classes, &domains, &predictions);
+            return rows.iter().try_for_each(|row| say(&csv_line(row)));
         }
         for p in &predictions {
             let share = percent(p.probability);
@@ -203,7 +158,7 @@ impl Predict {
     fn mark_unlike(
         &self,
         saved: &SavedRun,
-        images: &[Vec<u8>],
+        images: &[&[u8]],
         predictions: &mut [Prediction],
     ) -> Result<Option<UnlikeTraining>> {
         let Some(model) = saved.model.latent_variables().filter(|_| !self.no_unlike) else {
@@ -232,12 +187,7 @@ impl Predict {
                 "cannot use {path}: prior_y has {found} probabilities, expected one for each of {classes} classes"
             )));
         }
-        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-        let elbos = elbos(model, &saved.params, &unlike.prior_y, &images);
-        for (prediction, elbo) in predictions.iter_mut().zip(elbos) {
-            prediction.elbo = Some(elbo);
-            prediction.unlike_training = Some(unlike.flags(elbo));
-        }
+        mark_unlike(predictions, &unlike, (model, &saved.params), images);
         Ok(Some(unlike))
     }
 
@@ -284,82 +234,4 @@ fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         return Err(Error::request(format!("cannot predict: {} holds no picture", shown(&paths[0]))));
     }
     Ok(files)
-}
-
-/// Comma-separated: file, class, its name, its probability, the probabilities of all classes, the log-odds of the positive one
-/// of two classes or of all of more, the likeliest domain and the probabilities of all, the ELBO and whether it is unlike those
-/// of the training images.
-fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> Result<()> {
-    let known_domains = predictions.iter().any(|p| p.domain.is_some());
-    let named =
-        |what: &str, names: &[String]| names.iter().map(|name| format!("{what} {name}")).collect::<Vec<_>>();
-    let mut head = ["file", "class", "class_name", "probability"].map(str::to_owned).to_vec();
-    head.extend(named("class", classes));
-    // Of two classes the other's are these with the other sign.
-    let with_log_odds = if let [_, _] = classes { 1..2 } else { 0..classes.len() };
-    match classes {
-        [_, _] => head.push("log_odds".into()),
-        more => head.extend(named("log_odds", more)),
-    }
-    if known_domains {
-        head.push("domain".into());
-        head.extend(named("domain", domains));
-    }
-    if predictions.iter().any(|p| p.elbo.is_some()) {
-        head.extend(["elbo", "unlike_training"].map(str::to_owned));
-    }
-    say(&csv_line(&head))?;
-    for p in predictions {
-        let mut line =
-            vec![p.file.clone(), p.class.to_string(), p.class_name.clone(), p.probability.to_string()];
-        line.extend(p.class_probabilities.iter().map(f64::to_string));
-        line.extend(p.class_log_odds[with_log_odds.clone()].iter().map(f64::to_string));
-        if let (Some(domain), Some(probabilities)) = (&p.domain, &p.domain_probabilities) {
-            line.push(domain.clone());
-            line.extend(probabilities.iter().map(f64::to_string));
-        }
-        if let (Some(elbo), Some(unlike)) = (p.elbo, p.unlike_training) {
-            line.extend([elbo.to_string(), unlike.to_string()]);
-        }
-        say(&csv_line(&line))?;
-    }
-    Ok(())
-}
-
-/// The likeliest label of an image, and the probabilities and log-odds of all.
-struct Answer {
-    label: u32,
-    probabilities: Vec<f64>,
-    log_odds: Vec<f64>,
-}
-
-/// What a predictor says of the images of `files`; its labels are `what` and have `names`.
-///
-/// # Errors
-/// If a logit is not finite.
-fn answers(
-    predictor: &LabelPredictor,
-    images: &[f32],
-    what: &str,
-    names: &[String],
-    files: &[PathBuf],
-) -> Result<Vec<Answer>> {
-    let labels = predictor.labels();
-    let mut logits = vec![0.0; files.len() * labels];
-    predictor.logits(images, &mut logits);
-    if let Some((image, label, logit)) = first_not_finite(&logits, labels) {
-        let (file, name) = (files[image].display(), &names[label]);
-        return Err(Error::work(format!(
-            "cannot predict {file}: the logit of {what} {name} is {logit}, expected a finite number: with these weights the \
-             image leads to numbers that f32 does not hold"
-        )));
-    }
-    let all = log_odds(&logits, labels);
-    let rows = argmax(&logits, labels).zip(all.chunks_exact(labels));
-    let answer = |(label, log_odds): (u32, &[f64])| Answer {
-        label,
-        probabilities: log_odds.iter().copied().map(probability).collect(),
-        log_odds: log_odds.to_vec(),
-    };
-    Ok(rows.map(answer).collect())
 }

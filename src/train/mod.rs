@@ -10,6 +10,7 @@ pub mod gradients;
 pub mod memory;
 pub mod metrics;
 pub mod own_images;
+pub mod predictions;
 pub mod recorded;
 mod resume;
 pub mod run;
