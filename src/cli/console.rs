@@ -213,7 +213,7 @@ pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, se
     )
 }
 
-/// Adds to the folder of a trained run what belongs in it besides its result, of the selected parameters: the threshold of
+/// Adds to the folder of a trained run what belongs in it besides its result, of the selected parameters: the limits of
 /// images unlike those that it was trained on, where the model has one, and pictures.
 pub(super) fn finish(
     trainer: &Trainer,
@@ -222,15 +222,15 @@ pub(super) fn finish(
     selected: &Params,
     say: impl Fn(&str),
 ) -> Result<()> {
-    if let Some(model) = trainer.model().latent_variables() {
-        let unlike = UnlikeTraining::of_trained(model, selected, trainer.split(), trainer.config().seed);
-        lock.still_held()?;
-        match unlike {
-            Ok(unlike) => durable::write_own(&folder.unlike(), unlike.to_json().as_bytes())?,
-            Err(cause) => {
-                durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
-                say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
-            }
+    let unlike =
+        UnlikeTraining::of_trained(trainer.model(), selected, trainer.split(), trainer.config().seed);
+    lock.still_held()?;
+    match unlike {
+        Ok(Some(unlike)) => durable::write_own(&folder.unlike(), unlike.to_json().as_bytes())?,
+        Ok(None) => (),
+        Err(cause) => {
+            durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
+            say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
         }
     }
     run_pictures::draw(trainer, folder, lock, selected)
