@@ -229,6 +229,7 @@ mod tests {
             unlabelled: Some(data(1200..3000)),
             test: data(6000..6100),
             disjoint_test: None,
+            test_origins: None,
             domain_names: vec!["A".into()],
             test_domain: "B".into(),
             classes: 1,
