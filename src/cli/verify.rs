@@ -128,10 +128,15 @@ fn result_difference(
     let Unseen { answer, operating_point, scores, .. } = Unseen::of(&predictor, split, WANTED_SENSITIVITY)?;
     let share = Some(evaluate::commonest_class_share(&split.test));
     let unlike = seals::unlike_sha256(folder)?;
+    let predictions = seals::predictions_sha256(folder)?;
     let wrong = [
         (
             result.unlike_sha256.is_some() && result.unlike_sha256 != unlike,
             "unlike.json beside it is another one or gone",
+        ),
+        (
+            result.predictions_sha256.is_some() && result.predictions_sha256 != predictions,
+            "predictions.csv beside it is another one or gone",
         ),
         (result.test_scores != scores, "test_scores are not those of best.safetensors"),
         (

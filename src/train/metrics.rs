@@ -123,6 +123,9 @@ pub struct RunResult {
     /// That of the limit of images unlike those that were trained on, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlike_sha256: Option<String>,
+    /// That of what is predicted of each picture of the unseen domain, if there is a table of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions_sha256: Option<String>,
     /// That of the list of the pictures' roles, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub division_sha256: Option<String>,

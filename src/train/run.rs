@@ -313,6 +313,9 @@ impl Run<'_> {
         let mut result = result(trainer, checkpoint, best, &selected)?;
         lock.while_held(|| watcher.trained(trainer, folder, lock, &selected))?;
         result.unlike_sha256 = seals::unlike_sha256(folder)?;
+        if trainer.split().test_origins.is_some() {
+            result.predictions_sha256 = seals::predictions_sha256(folder)?;
+        }
         result.division_sha256 = seals::division_sha256(folder)?;
         result.seal();
         let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
@@ -430,6 +433,7 @@ fn result(
         configuration_sha256: Some(sha256_hex(config.identity().as_bytes())),
         best_sha256: trainer.state().best_sha256.clone(),
         unlike_sha256: None,
+        predictions_sha256: None,
         division_sha256: None,
         result_sha256: None,
     })

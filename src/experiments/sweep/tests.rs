@@ -312,6 +312,7 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
         configuration_sha256: None,
         best_sha256: None,
         unlike_sha256: None,
+        predictions_sha256: None,
         division_sha256: None,
         result_sha256: None,
     }
