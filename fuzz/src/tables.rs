@@ -5,7 +5,9 @@ use diva::experiments::sweep::render;
 use diva::experiments::sweep::table::{Cell, Collection, Missing, OfSeed, Row, Table, Unit};
 use diva::names::is_plain;
 use diva::report::run_report::{self, KnowledgeRow, RunReport, Views};
+use diva::scores::{Answer, ChosenThreshold, Predictions};
 use diva::tables::{csv_line, markdown_line};
+use diva::train::evaluate::Unseen;
 use diva::train::metrics::parse_metrics;
 use std::path::Path;
 
@@ -127,6 +129,7 @@ fn report(name: &dyn Fn(usize) -> String) -> RunReport {
     let line = r#"{"epoch":1,"beta":1.0,"loss":2.0,"ce_y":1e-3,"train_accuracy":0.875,"domain_accuracy":{},"test_accuracy":0.5,"state_sha256":"00ff","train_seconds":1.5,"evaluate_seconds":0.5,"images_per_second":100.0}"#;
     let mut metrics = parse_metrics(line, Path::new("metrics.jsonl")).expect("a line of metrics");
     metrics[0].state_sha256 = name(3);
+    let predictions = Predictions::new(&[0, 1], &[1.0, 0.0, 0.0, 1.0], 2).expect("finite logits");
     RunReport {
         name: name(4),
         config,
@@ -136,7 +139,12 @@ fn report(name: &dyn Fn(usize) -> String) -> RunReport {
         classes: vec![name(5), name(6)],
         not_asked: None,
         notices: vec![name(7)],
-        confusion: Some(vec![vec![1, 0], vec![0, 1]]),
+        unseen: Some(Unseen {
+            answer: Answer::of(&predictions, 1),
+            operating_point: ChosenThreshold::choose(1, &name(6), 0.9, &predictions, &predictions),
+            scores: None,
+            confusion: predictions.confusion(),
+        }),
         evaluation: None,
         knowledge: vec![KnowledgeRow { latent: "zy", class: Some(0.5), domain: None, unseen_class: None }],
         views: Some(Views {

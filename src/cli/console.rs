@@ -9,8 +9,9 @@ use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::durable;
 use crate::store::lock::Lock;
-use crate::store::run_folder::{Claim, RunFolder};
+use crate::store::run_folder::{Claim, PREDICTIONS, RunFolder};
 use crate::train::metrics::EpochMetrics;
+use crate::train::predictions;
 use crate::train::run::Watcher;
 use crate::train::trainer::{StepLoss, Trainer};
 use crate::train::unlike::UnlikeTraining;
@@ -213,8 +214,14 @@ pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, se
     )
 }
 
+/// The names of the files that [`finish`] may write, but for those that only a process with the folder's lock does.
+pub(super) fn files_at_last() -> impl Iterator<Item = String> {
+    run_pictures::files().chain([PREDICTIONS.to_owned()])
+}
+
 /// Adds to the folder of a trained run what belongs in it besides its result, of the selected parameters: the limits of
-/// images unlike those that it was trained on, where the model has one, and pictures.
+/// images unlike those that it was trained on, where the model has one, what is predicted of the test domain's, where they are files,
+/// and pictures.
 pub(super) fn finish(
     trainer: &Trainer,
     folder: &RunFolder,
@@ -225,12 +232,27 @@ pub(super) fn finish(
     let unlike =
         UnlikeTraining::of_trained(trainer.model(), selected, trainer.split(), trainer.config().seed);
     lock.still_held()?;
-    match unlike {
-        Ok(Some(unlike)) => durable::write_own(&folder.unlike(), unlike.to_json().as_bytes())?,
-        Ok(None) => (),
+    let limits = match unlike {
+        Ok(limits) => {
+            if let Some(limits) = &limits {
+                durable::write_own(&folder.unlike(), limits.to_json().as_bytes())?;
+            }
+            limits
+        }
         Err(cause) => {
             durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
             say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
+            None
+        }
+    };
+    let predictions = predictions::of_test_domain(trainer.model(), selected, trainer.split(), limits.as_ref());
+    lock.still_held()?;
+    match predictions {
+        Ok(Some(table)) => durable::write_own(&folder.predictions(), table.as_bytes())?,
+        Ok(None) => {}
+        Err(cause) => {
+            durable::remove(&folder.predictions())?;
+            say(&format!("{cause}; there is no {PREDICTIONS}"));
         }
     }
     run_pictures::draw(trainer, folder, lock, selected)
@@ -250,7 +272,7 @@ impl Watcher for Console {
     }
 
     fn files(&self) -> Vec<String> {
-        run_pictures::files().collect()
+        files_at_last().collect()
     }
 
     fn started(&mut self, trainer: &Trainer, folder: &RunFolder) {

@@ -1,11 +1,12 @@
 //! `diva evaluate`
 
 use super::elsewhere::{Elsewhere, images};
-use super::{percent, say, say_json};
-use crate::error::Result;
+use super::{percent, say, say_json, say_lines};
+use crate::data::Split;
+use crate::error::{Error, Result};
 use crate::names::{at_right, printable_name, shown, terminal_width};
-use crate::scores::Scores;
-use crate::train::evaluate::Evaluation;
+use crate::scores::{Answer, ChosenThreshold, Scores};
+use crate::train::evaluate::{Evaluation, WANTED_SENSITIVITY};
 use crate::train::saved_run::refuse_other_classes;
 use clap::Args;
 use serde::Serialize;
@@ -17,6 +18,11 @@ use std::path::PathBuf;
 ///
 /// Of two classes the second is the positive one, which precision, recall, F1 and the area under the ROC curve are about; the
 /// area stands with its 95 % interval, of images that are drawn independently.
+///
+/// Below stands the answer for the unseen domain: accuracy and area with their intervals, of images and, where they are known, of
+/// groups such as patients; the commonest class and the balanced accuracy; by how much probabilities differ from frequencies. Of
+/// two classes also a threshold for a wanted sensitivity, chosen on the images of the training domains that are held back, and the
+/// sensitivity and the specificity that it gives on the unseen domain.
 #[derive(Args, Debug)]
 pub(super) struct Evaluate {
     /// The run's folder.
@@ -25,6 +31,9 @@ pub(super) struct Evaluate {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
+    /// Of two classes: choose the threshold for this sensitivity, above 0 and at most 1; 0.9 if nothing is said.
+    #[arg(long, value_name = "SHARE", value_parser = sensitivity)]
+    sensitivity: Option<f64>,
     #[command(flatten)]
     elsewhere: Elsewhere,
 }
@@ -43,7 +52,11 @@ impl Evaluate {
         let split = images.split;
         let predictor = saved.model.class_predictor(&saved.params);
         refuse_other_classes("evaluate", &self.run, predictor.labels(), split.classes)?;
-        let evaluation = Evaluation::of(&predictor, &split)?;
+        let sensitivity = self.sensitivity.unwrap_or(WANTED_SENSITIVITY);
+        let evaluation = Evaluation::of(&predictor, &split, sensitivity)?;
+        if self.sensitivity.is_some() && evaluation.operating_point.is_none() {
+            return Err(no_threshold(&shown(&self.run), &split));
+        }
         if self.json {
             return say_json(&Output { run: shown(&self.run), evaluation });
         }
@@ -70,8 +83,36 @@ impl Evaluate {
             let domain = at_right(&printable_name(&row.domain), wide);
             say(&format!("{domain}  {:<14}{:>8}  {share:>8}  {commonest:>15}{more}", row.role, row.images))?;
         }
-        Ok(())
+        say("")?;
+        say(&format!("unseen domain {}:", printable_name(&split.test_domain)))?;
+        say_answer(&evaluation.answer, evaluation.operating_point.as_ref())
     }
+}
+
+/// Says the answer for the unseen domain, and what a chosen threshold gives there.
+pub(super) fn say_answer(answer: &Answer, point: Option<&ChosenThreshold>) -> Result<()> {
+    say_lines(&answer.to_string())?;
+    match point {
+        Some(point) => say(&point.in_words(&printable_name(&point.positive_class))),
+        None => Ok(()),
+    }
+}
+
+fn sensitivity(text: &str) -> std::result::Result<f64, String> {
+    let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "expected a number above 0 and at most 1".into())
+}
+
+/// Why no threshold can be chosen for a sensitivity that was asked for.
+fn no_threshold(run: &str, split: &Split) -> Error {
+    let why = match (split.classes, &split.validation) {
+        (2, None) => "no images are held back (data.validation)".to_owned(),
+        (2, Some(_)) => "the held-back images are of one class".to_owned(),
+        (classes, _) => format!("there are {classes} classes"),
+    };
+    Error::request(format!(
+        "cannot choose a threshold for a sensitivity of {run}: that takes two classes and held-back images of both, and {why}"
+    ))
 }
 
 /// The scores of two classes, as wide as their heads.

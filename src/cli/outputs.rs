@@ -1,9 +1,10 @@
 //! Where a file that the user names may be written: not over what a run, a sweep or the reading of pictures needs.
 
+use super::console::files_at_last;
 use crate::data::pictures;
 use crate::error::{Error, Result};
 use crate::experiments::sweep::folder::is_table_of_a_sweep;
-use crate::report::{run_pictures, tensorboard};
+use crate::report::tensorboard;
 use crate::store::run_folder;
 use std::ffi::OsStr;
 use std::fs;
@@ -12,10 +13,10 @@ use std::path::Path;
 /// Refuses to write to `out` if something else than earlier output has its place there, through whatever links.
 pub(super) fn refuse_taken(out: &Path) -> Result<()> {
     let target = fs::canonicalize(out).unwrap_or_else(|_| out.to_path_buf());
-    let drawn_at_last = run_pictures::files().chain([tensorboard::FILE.to_owned()]);
+    let written_at_last = files_at_last().chain([tensorboard::FILE.to_owned()]);
     let is_cache = target.file_name().and_then(OsStr::to_str).is_some_and(pictures::is_cache);
     let is_configuration = target.extension().is_some_and(|ending| ending == "toml");
-    let what = if run_folder::is_of_a_run(&target, drawn_at_last) {
+    let what = if run_folder::is_of_a_run(&target, written_at_last) {
         "a file of the run in that folder"
     } else if is_table_of_a_sweep(&target) {
         "a table of the sweep in that folder"

@@ -1,6 +1,6 @@
 //! `diva sweep`
 
-use super::console::{Claimed, Ear, about, finish, print};
+use super::console::{Claimed, Ear, about, files_at_last, finish, print};
 use super::{percent, say, say_lines};
 use crate::autograd::Params;
 use crate::error::{Error, Result};
@@ -9,7 +9,6 @@ use crate::experiments::sweep::table::collect;
 use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
 use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
 use crate::names::{at_left, printable_name, terminal_width};
-use crate::report::run_pictures;
 use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::train::trainer::Trainer;
@@ -205,7 +204,7 @@ impl Desk {
 
 impl Supervisor for Desk {
     fn files(&self) -> Vec<String> {
-        run_pictures::files().collect()
+        files_at_last().collect()
     }
 
     fn seconds(&self) -> f64 {

@@ -1,6 +1,7 @@
 //! `diva train`
 
 use super::console::{Console, give_up, seconds_since_1970};
+use super::evaluate::say_answer;
 use super::{Asked, ConfigArguments, DataArguments, percent, say, say_lines};
 use crate::config::Config;
 use crate::error::Result;
@@ -133,10 +134,14 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
             .validation_accuracy
             .map_or(String::new(), |share| format!(", {} of those held back", percent(share)))
     ))?;
-    let disjoint = selected
-        .disjoint_test_accuracy
-        .map_or(String::new(), |share| format!("; {} of other digits, seen at no angle", percent(share)));
+    let commonest = result
+        .disjoint_test_commonest_class_share
+        .map_or(String::new(), |share| format!(", whose commonest class has {}", percent(share)));
+    let disjoint = selected.disjoint_test_accuracy.map_or(String::new(), |share| {
+        format!("; {} of other digits, seen at no angle{commonest}", percent(share))
+    });
     let area = result.test_scores.as_ref().map_or(String::new(), |scores| match scores.roc_auc {
+        Some(_) if result.answer.is_some() => String::new(),
         Some(area) => format!("; ROC AUC of {} {area}", scores.positive_class),
         None => "; no ROC curve, since its images are of one class".into(),
     });
@@ -145,11 +150,13 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
         printable_name(&result.test_domain),
         percent(result.test_accuracy)
     ))?;
-    if let Some(share) = result.test_commonest_class_share {
-        let of_others = result
-            .disjoint_test_commonest_class_share
-            .map_or(String::new(), |share| format!("; {} of the other digits", percent(share)));
-        say(&format!("naming its commonest class always would give {}{of_others}", percent(share)))?;
+    match (&result.answer, result.test_commonest_class_share) {
+        (Some(answer), _) => say_answer(answer, result.operating_point.as_ref())?,
+        // An earlier version's.
+        (None, Some(share)) => {
+            say(&format!("naming its commonest class always would give {}", percent(share)))?
+        }
+        (None, None) => {}
     }
     let is_there = |name: &String| folder.path().join(name).is_file();
     let pictures: Vec<String> = run_pictures::files().filter(is_there).collect();

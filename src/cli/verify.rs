@@ -7,10 +7,11 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::names::shown;
 use crate::store::run_folder::RunFolder;
+use crate::train::evaluate::{self, Unseen, WANTED_SENSITIVITY};
 use crate::train::metrics::{self, EpochMetrics};
 use crate::train::saved_run::SavedRun;
 use crate::train::verify::{self, RepeatedEpoch};
-use crate::train::{evaluate, recorded, seals};
+use crate::train::{recorded, seals};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -123,15 +124,29 @@ fn result_difference(
         // An earlier version, or a run that is prolonged.
         return Ok(None);
     }
-    let scores = evaluate::test_scores(&saved.model.class_predictor(&saved.params), split)?;
+    let predictor = saved.model.class_predictor(&saved.params);
+    let Unseen { answer, operating_point, scores, .. } = Unseen::of(&predictor, split, WANTED_SENSITIVITY)?;
     let share = Some(evaluate::commonest_class_share(&split.test));
     let unlike = seals::unlike_sha256(folder)?;
+    let predictions = seals::predictions_sha256(folder)?;
     let wrong = [
         (
             result.unlike_sha256.is_some() && result.unlike_sha256 != unlike,
             "unlike.json beside it is another one or gone",
         ),
+        (
+            result.predictions_sha256.is_some() && result.predictions_sha256 != predictions,
+            "predictions.csv beside it is another one or gone",
+        ),
         (result.test_scores != scores, "test_scores are not those of best.safetensors"),
+        (
+            result.answer.is_some_and(|of_result| of_result != answer),
+            "answer is not that of best.safetensors",
+        ),
+        (
+            result.answer.is_some() && result.operating_point != operating_point,
+            "operating_point is not that of best.safetensors",
+        ),
         (result.test_commonest_class_share != share, "test_commonest_class_share is not that of the images"),
     ];
     Ok(wrong.into_iter().find_map(|(is_wrong, what)| is_wrong.then(|| what.to_owned())))

@@ -161,7 +161,8 @@ impl Division {
     }
 
     /// Finds the images of the division in a collection, and puts these in front, in the order of the table. Returns the role
-    /// of each image, [`Role::LeftOut`] of those that the division does not know, and what has changed.
+    /// of each image, [`Role::LeftOut`] of those that the division does not know, and what has changed. Those that it knows are
+    /// called as it calls them, and of the groups that it says, from then on.
     ///
     /// An image is that of a line if the content is the same and domain and class are; the one of the line's name, if several
     /// are. One that was put into another group plays its part as before: what was trained on stays that.
@@ -210,6 +211,9 @@ impl Division {
         for (row, &place) in self.rows.iter().zip(&places) {
             let Some(image) = place else { continue };
             is_known[image] = true;
+            let origin = &mut collection.origins[image];
+            origin.file.clone_from(&row.file);
+            origin.group.clone_from(&row.group);
             order.push(image);
             roles.push(row.role);
         }

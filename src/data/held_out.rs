@@ -172,7 +172,7 @@ fn rank(seed: u64, content: &[u8; 32]) -> [u8; 32] {
 /// If there is not a role for each image and a mark for each domain.
 #[track_caller]
 pub fn divide(collection: Collection, roles: &[Role], labelled: &[bool], options: &HeldOut) -> Result<Split> {
-    let Collection { mut images, domain_names, class_names, .. } = collection;
+    let Collection { mut images, origins, domain_names, class_names } = collection;
     assert_eq!((roles.len(), labelled.len()), (images.len(), domain_names.len()), "roles and domains");
     let test = place_of(&domain_names, &options.test_domain, "the test domain")?;
     let others = |with_labels: bool| {
@@ -191,6 +191,9 @@ pub fn divide(collection: Collection, roles: &[Role], labelled: &[bool], options
         numbers[domain] = number;
     }
     images.domains.iter_mut().for_each(|domain| *domain = numbers[*domain as usize]);
+    let are_files = origins.iter().all(|origin| !origin.file.is_empty());
+    let of_test = origins.into_iter().zip(roles).filter(|&(_, role)| *role == Role::Test);
+    let test_origins = are_files.then(|| of_test.map(|(origin, _)| origin).collect());
     let [train, validation, unlabelled, test_images] = divided(images, roles);
     Ok(Split {
         train,
@@ -198,6 +201,7 @@ pub fn divide(collection: Collection, roles: &[Role], labelled: &[bool], options
         unlabelled: Some(unlabelled).filter(|data| !data.is_empty()),
         test: test_images,
         disjoint_test: None,
+        test_origins,
         domain_names: names,
         test_domain: options.test_domain.clone(),
         classes: class_names.len(),

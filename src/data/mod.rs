@@ -24,7 +24,9 @@ pub mod warnings;
 
 use crate::parallel;
 use crate::store::digest::sha256_hex;
+use collection::Origin;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// Images of one size, each with its class and its domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +145,8 @@ pub struct Split {
     /// Images of the test domain that share no digit with the training images, where these were asked for
     /// beside `test`.
     pub disjoint_test: Option<Dataset>,
+    /// What each image of `test` is known by, in the order of the images; none where they are not files.
+    pub test_origins: Option<Vec<Origin>>,
     /// The training domains: those with labelled images in order, then those without.
     pub domain_names: Vec<String>,
     /// The test domain.
@@ -158,6 +162,21 @@ impl Split {
     pub fn trained_on(&self) -> impl Iterator<Item = (&'static str, &Dataset)> {
         let unlabelled = self.unlabelled.as_ref().map(|data| ("unlabelled", data));
         std::iter::once(("training", &self.train)).chain(unlabelled)
+    }
+
+    /// The group of each image of the test domain, a patient for example, by any number; none if no image is of a group. One that
+    /// is of none is alone.
+    pub fn test_groups(&self) -> Option<Vec<u32>> {
+        let origins = self.test_origins.as_ref()?;
+        if origins.iter().all(|origin| origin.group.is_empty()) {
+            return None;
+        }
+        let mut named: BTreeMap<&str, u32> = BTreeMap::new();
+        let groups = (0..).zip(origins).map(|(image, origin)| match origin.group.as_str() {
+            "" => image,
+            name => *named.entry(name).or_insert(image),
+        });
+        Some(groups.collect())
     }
 
     /// Which images of the test domain are of classes that no labelled training image is of, in a sentence; nothing if there
@@ -243,6 +262,29 @@ mod tests {
         assert_eq!(class_in_words(&names(["0", "1"]), 1), "class 1");
         assert_eq!(class_in_words(&names(["0", "blue"]), 0), "0");
         assert_eq!(class_in_words(&names(["red", "blue"]), 1), "blue");
+    }
+
+    #[test]
+    fn an_image_of_no_group_is_one() {
+        let data = Dataset::new([1, 1, 1], vec![0; 5], vec![0; 5], vec![0; 5]);
+        let groups = |names: Option<[&str; 5]>| {
+            let origin = |group: &str| Origin { group: group.into(), ..Origin::default() };
+            let split = Split {
+                train: data.clone(),
+                validation: None,
+                unlabelled: None,
+                test: data.clone(),
+                disjoint_test: None,
+                test_origins: names.map(|names| names.map(origin).to_vec()),
+                domain_names: Vec::new(),
+                test_domain: "A".into(),
+                classes: 1,
+                class_names: vec!["0".into()],
+            };
+            split.test_groups()
+        };
+        assert_eq!(groups(Some(["P1", "", "P2", "", "P1"])), Some(vec![0, 1, 2, 3, 0]));
+        assert_eq!((groups(Some([""; 5])), groups(None)), (None, None));
     }
 
     #[test]

@@ -98,6 +98,7 @@ pub fn build(options: &RotatedDigits, train: &Digits, test: Option<&Digits>, see
         unlabelled: Some(unlabelled).filter(|data| options.with_unlabelled && !data.is_empty()),
         test: test_images,
         disjoint_test,
+        test_origins: None,
         domain_names: angles.iter().chain(&unlabelled_angles).map(f64::to_string).collect(),
         test_domain: test_angle.to_string(),
         classes: CLASSES,

@@ -141,6 +141,7 @@ mod tests {
             unlabelled: None,
             test: images(3..4),
             disjoint_test: None,
+            test_origins: None,
             domain_names: ["0", "15", "30"].map(str::to_owned).to_vec(),
             test_domain: "75".into(),
             classes: 4,

@@ -15,7 +15,7 @@ use crate::models::Model;
 use crate::names::shown;
 use crate::store::run_folder::RunFolder;
 use crate::tensor::Tensor;
-use crate::train::evaluate::{self, Evaluation};
+use crate::train::evaluate::{Evaluation, Unseen, WANTED_SENSITIVITY};
 use crate::train::saved_run::{SavedRun, refuse_other_classes};
 use crate::train::{metrics, recorded, seals};
 
@@ -34,7 +34,7 @@ pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
         result: None,
         notices: Vec::new(),
         not_asked: None,
-        confusion: None,
+        unseen: None,
         evaluation: None,
         knowledge: Vec::new(),
         views: None,
@@ -79,7 +79,8 @@ pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
     }
     if split.classes == 2 {
         let (model, params) = &selected;
-        report.evaluation = Some(Evaluation::of(&model.class_predictor(params), &split)?);
+        let predictor = model.class_predictor(params);
+        report.evaluation = Some(Evaluation::of(&predictor, &split, WANTED_SENSITIVITY)?);
     }
     look_inside(&mut report, &selected, &split);
     Ok(report)
@@ -109,7 +110,7 @@ fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Resu
     report.notices.extend(notice.filter(|notice| !report.notices.contains(notice)));
     let predictor = model.class_predictor(&params);
     refuse_other_classes("report", files.path(), predictor.labels(), split.classes)?;
-    report.confusion = Some(evaluate::confusion(&predictor, &split.test)?);
+    report.unseen = Some(Unseen::of(&predictor, split, WANTED_SENSITIVITY)?);
     Ok((model, params))
 }
 

@@ -9,6 +9,7 @@
 //! what they show of a run: [`generated`], [`curves`], and [`run_pictures`], all that a finished run has in its folder;
 //! [`html`] (pages by hand, charts in them) and [`run_report`], the page about runs; [`tensorboard`], files for that program.
 
+mod answer;
 mod axis;
 mod canvas;
 mod chart;

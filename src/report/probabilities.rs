@@ -49,11 +49,6 @@ pub(super) fn describe(page: &mut Page, evaluation: &Evaluation, classes: &[Stri
     }
 }
 
-/// The area under the ROC curve of the unseen domain, where there are two classes.
-pub(super) fn test_area(evaluation: &Evaluation) -> Option<Auc> {
-    evaluation.test_scores()?.roc_auc
-}
-
 /// The scores of each domain in each role.
 fn table(page: &mut Page, evaluation: &Evaluation) {
     let mut rows = vec![cells(&[
@@ -157,7 +152,7 @@ fn groups(page: &mut Page, calibration: &Calibration, positive: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scores::Predictions;
+    use crate::scores::{Answer, Predictions};
     use crate::train::evaluate::DomainEvaluation;
 
     /// Four images, worked by hand. By descending probability of class 1 they are 1, 0, 1, 0: the curve goes through
@@ -182,6 +177,8 @@ mod tests {
             test_accuracy: 0.75,
             test_commonest_class_share: 0.5,
             disjoint_test_accuracy: None,
+            answer: Answer::of(&predictions, 1),
+            operating_point: None,
             positive_class: Some("ill".into()),
             domains: vec![row],
         }

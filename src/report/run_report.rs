@@ -1,16 +1,18 @@
 //! The report of runs: one page that says what was asked, what came out, and how to repeat it.
 
+use super::answer;
 use super::chart::Chart;
 use super::curves::{HELD_BACK, LOSS, OTHER_DIGITS, TERMS, TOGETHER};
 use super::html::chart::{legend, scatter, svg};
 use super::html::{self, Page, name};
 use super::palette::{Colour, LABELS, label, series};
 use super::probabilities;
-use super::text::{MISSING, cells, degrees, or_dash, percent};
+use super::text::{MISSING, cells, degrees, or_dash, percent, without_empty_columns};
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
 use crate::names::{printable, printable_toml};
+use crate::scores::{Answer, ChosenThreshold};
 use crate::store::digest::sha256_hex;
-use crate::train::evaluate::Evaluation;
+use crate::train::evaluate::{Evaluation, Unseen};
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
 
 /// What a report says of one run.
@@ -32,8 +34,8 @@ pub struct RunReport {
     pub notices: Vec<String>,
     /// Why the model could not be asked, if it could not; the notices say so too.
     pub not_asked: Option<String>,
-    /// Images of the unseen domain by class and predicted class; nothing if the model could not be asked.
-    pub confusion: Option<Vec<Vec<usize>>>,
+    /// How well the selected model recognises the images of the unseen domain; nothing if it could not be asked.
+    pub unseen: Option<Unseen>,
     /// Of two classes, how well the selected model recognises them in every domain.
     pub evaluation: Option<Evaluation>,
     /// What a linear classifier reads off each latent; empty if the model has none.
@@ -110,7 +112,7 @@ fn kind(kind: ModelKind) -> &'static str {
 }
 
 impl RunReport {
-    fn unseen(&self) -> String {
+    fn unseen_domain(&self) -> String {
         name(&degrees(&self.config.data.test_domain.to_string()))
     }
 
@@ -121,7 +123,8 @@ impl RunReport {
 
     /// Whether the model that was asked, as far as it was, recognises as much as that of the selected epoch.
     pub fn answers_are_of_the_selected_epoch(&self) -> bool {
-        let (Some(selected), Some(counts)) = (self.selected(), &self.confusion) else { return true };
+        let (Some(selected), Some(unseen)) = (self.selected(), &self.unseen) else { return true };
+        let counts = &unseen.confusion;
         let right: usize = counts.iter().enumerate().map(|(class, row)| row[class]).sum();
         let all: usize = counts.iter().flatten().sum();
         right as f64 / all as f64 == selected.test_accuracy
@@ -129,12 +132,22 @@ impl RunReport {
 
     /// The accuracy that naming the commonest class of the unseen domain always would have.
     fn commonest_class_share(&self) -> Option<f64> {
-        let Some(confusion) = &self.confusion else {
-            return self.result.as_ref()?.test_commonest_class_share;
-        };
-        let counts = confusion.iter().map(|row| row.iter().sum::<usize>());
-        let all: usize = counts.clone().sum();
-        (all > 0).then(|| counts.max().unwrap_or(0) as f64 / all as f64)
+        match self.answer() {
+            Some((answer, _)) => answer.commonest_class_share,
+            None => self.result.as_ref()?.test_commonest_class_share,
+        }
+    }
+
+    /// The answer for the unseen domain, and what a chosen threshold gives there; that of the result where the model of the
+    /// selected epoch could not be asked.
+    fn answer(&self) -> Option<(Answer, Option<&ChosenThreshold>)> {
+        match (&self.unseen, &self.result) {
+            (Some(unseen), _) if self.answers_are_of_the_selected_epoch() => {
+                Some((unseen.answer, unseen.operating_point.as_ref()))
+            }
+            (_, Some(result)) => Some((result.answer?, result.operating_point.as_ref())),
+            _ => None,
+        }
     }
 
     /// The mean accuracy on the unseen domain over the last ten epochs, or fewer.
@@ -153,7 +166,7 @@ impl RunReport {
 }
 
 fn describe(page: &mut Page, run: &RunReport) {
-    let unseen = run.unseen();
+    let unseen = run.unseen_domain();
     page.paragraph(&format!(
         "Can a model that was trained on images of {} recognise the classes of images of the domain {unseen}, which it \
          never saw? This run asks {}, trained with seed {}.",
@@ -173,9 +186,9 @@ fn describe(page: &mut Page, run: &RunReport) {
         Some(selected) => train(page, run, selected),
         None => page.paragraph("No epoch of its training is recorded."),
     }
-    if let Some(confusion) = &run.confusion {
+    if let Some(answered) = &run.unseen {
         page.heading(3, &format!("What is mistaken for what, in the unseen domain {unseen}"));
-        page.matrix("class ↓  predicted →", &run.classes, confusion);
+        page.matrix("class ↓  predicted →", &run.classes, &answered.confusion);
     }
     if let Some(evaluation) = &run.evaluation {
         probabilities::describe(page, evaluation, &run.classes);
@@ -195,12 +208,18 @@ fn describe(page: &mut Page, run: &RunReport) {
 
 /// What came out, and how the training went.
 fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
-    let unseen = run.unseen();
+    let (unseen, epoch) = (run.unseen_domain(), selected.epoch);
     let mut rows = vec![cells(&["", "recognised"])];
     let mut row = |name: String, share: f64| rows.push(vec![name, percent(share)]);
-    row(format!("unseen domain {unseen}, at the selected epoch {}", selected.epoch), selected.test_accuracy);
-    if let Some(share) = run.commonest_class_share() {
-        row(format!("unseen domain {unseen}, if its commonest class were named always"), share);
+    if let Some((answer, point)) = run.answer() {
+        let what = format!("The answer for the unseen domain {unseen}, at the selected epoch {epoch}");
+        page.heading(3, &what);
+        answer::describe(page, &answer, point);
+    } else {
+        row(format!("unseen domain {unseen}, at the selected epoch {epoch}"), selected.test_accuracy);
+        if let Some(share) = run.commonest_class_share() {
+            row(format!("unseen domain {unseen}, if its commonest class were named always"), share);
+        }
     }
     if let Some(share) = selected.disjoint_test_accuracy {
         row(format!("unseen domain {unseen}, digits seen at no angle"), share);
@@ -265,7 +284,7 @@ fn know(page: &mut Page, run: &RunReport) {
         "How often a linear classifier is right that was trained on the means of one latent alone, on images held out from \
          its training. A latent that has nothing to do with a label leaves it to chance: the share of the commonest class.",
     );
-    let unseen = run.unseen();
+    let unseen = run.unseen_domain();
     let mut rows = vec![cells(&["latent", "class", "domain", &format!("class, at {unseen}")])];
     for row in &run.knowledge {
         let share = |share: Option<f64>| or_dash(share, percent);
@@ -284,7 +303,7 @@ fn view(page: &mut Page, run: &RunReport, views: &Views) {
     let mut classes = run.classes.clone();
     classes.push("not known".into());
     let mut domains: Vec<String> = run.domains.iter().map(|name| degrees(name)).collect();
-    domains.push(format!("{}, unseen", run.unseen()));
+    domains.push(format!("{}, unseen", run.unseen_domain()));
     page.html(&format!(
         "<img id=\"{id}\" hidden alt=\"\" data-columns=\"{}\" data-side=\"{}\" src=\"{}\">",
         views.columns,
@@ -355,10 +374,10 @@ fn by_epoch(title: &str, unit: &str, lines: impl IntoIterator<Item = Line>) -> S
 fn accuracies(run: &RunReport) -> String {
     let share = |share: f64| Some(100.0 * share);
     let mut lines = vec![
-        line(format!("{}, unseen", run.unseen()), label(run.domains.len()), run, |epoch| {
+        line(format!("{}, unseen", run.unseen_domain()), label(run.domains.len()), run, |epoch| {
             share(epoch.test_accuracy)
         }),
-        line(format!("{}, other digits", run.unseen()), OTHER_DIGITS, run, |epoch| {
+        line(format!("{}, other digits", run.unseen_domain()), OTHER_DIGITS, run, |epoch| {
             share(epoch.disjoint_test_accuracy?)
         }),
         line(HELD_BACK, OTHER_DIGITS, run, |epoch| share(epoch.validation_accuracy?)),
@@ -423,15 +442,6 @@ fn differing(runs: &[RunReport]) -> Vec<String> {
     all.iter().map(of_run).collect()
 }
 
-/// Takes away the columns in which no run has anything.
-fn without_empty_columns(rows: &mut [Vec<Option<String>>]) {
-    for column in (1..rows[0].len()).rev() {
-        if rows[1..].iter().all(|row| row[column].is_none()) {
-            rows.iter_mut().for_each(|row| drop(row.remove(column)));
-        }
-    }
-}
-
 fn compare(page: &mut Page, runs: &[RunReport]) {
     let head = [
         "run",
@@ -440,6 +450,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
         "seed",
         "epochs",
         "unseen, selected",
+        "95 % interval",
         "commonest class",
         "ROC AUC",
         "other digits",
@@ -450,14 +461,17 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
     let mut rows = vec![head.map(|name| Some(name.to_owned())).to_vec()];
     for (run, settings) in runs.iter().zip(differing(runs)) {
         let selected = run.selected();
-        let area = run.evaluation.as_ref().and_then(probabilities::test_area);
+        let answer = run.answer().map(|(answer, _)| answer);
+        let area = answer.and_then(|answer| answer.roc_auc);
+        let interval = answer.and_then(|answer| answer.accuracy).map(|accuracy| accuracy.interval);
         rows.push(vec![
             Some(run.name.clone()),
             Some(kind(run.config.model.kind).into()),
-            Some(run.unseen()),
+            Some(run.unseen_domain()),
             Some(run.config.seed.to_string()),
             Some(run.progress()),
             selected.map(|epoch| percent(epoch.test_accuracy)),
+            interval.map(|[low, high]| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high)),
             run.commonest_class_share().map(percent),
             area.map(|area| area.to_string()),
             selected.and_then(|epoch| epoch.disjoint_test_accuracy).map(percent),

@@ -56,6 +56,15 @@ pub(super) fn or_dash(figure: Option<f64>, show: impl Fn(f64) -> String) -> Stri
     figure.map_or(MISSING.into(), show)
 }
 
+/// Takes away the columns in which no row but the head has anything.
+pub(super) fn without_empty_columns(rows: &mut [Vec<Option<String>>]) {
+    for column in (1..rows[0].len()).rev() {
+        if rows[1..].iter().all(|row| row[column].is_none()) {
+            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        }
+    }
+}
+
 /// The cells of a row of a table.
 pub(super) fn cells(texts: &[&str]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()

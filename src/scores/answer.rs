@@ -83,9 +83,9 @@ fn accuracy_of_groups(predictions: &Predictions, groups: &[Vec<usize>]) -> Optio
     Some(Spread::of(accuracy, &units)?.at_least(1.0 / images as f64).interval(accuracy))
 }
 
-impl fmt::Display for Answer {
-    /// A table, a number a line, without an end of line behind the last.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Answer {
+    /// A table: its head, then a row for each number, of its name, itself, its interval and its interval of groups.
+    pub fn rows(&self) -> Vec<[String; 4]> {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         let area = |area: f64| format!("{area:.3}");
         let none = || "-".to_owned();
@@ -110,14 +110,22 @@ impl fmt::Display for Answer {
             ),
             ("calibration error", self.calibration_error.map(area), None, None),
         ];
-        let line = |name: &str, value: &str, interval: &str, of_groups: &str| {
-            format!("{name:<17}  {value:>7}  {interval:<15}  {of_groups}").trim_end().to_owned()
-        };
-        write!(f, "{}", line("", "", "95 % interval", &head))?;
-        for (name, value, interval, of_groups) in rows {
+        let head = [String::new(), String::new(), "95 % interval".to_owned(), head];
+        let rows = rows.into_iter().map(|(name, value, interval, of_groups)| {
             let value = value.unwrap_or_else(none);
-            let (interval, of_groups) = (interval.unwrap_or_default(), of_groups.unwrap_or_default());
-            write!(f, "\n{}", line(name, &value, &interval, &of_groups))?;
+            [name.to_owned(), value, interval.unwrap_or_default(), of_groups.unwrap_or_default()]
+        });
+        std::iter::once(head).chain(rows).collect()
+    }
+}
+
+impl fmt::Display for Answer {
+    /// The table, a line a row, without an end of line behind the last.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, [name, value, interval, of_groups]) in self.rows().iter().enumerate() {
+            let line = format!("{name:<17}  {value:>7}  {interval:<15}  {of_groups}");
+            let end = if number == 0 { "" } else { "\n" };
+            write!(f, "{end}{}", line.trim_end())?;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ pub use ranking::RocPoint;
 use serde::{Deserialize, Serialize};
 pub use share::Share;
 pub use summary::Summary;
-pub use threshold::OperatingPoint;
+pub use threshold::{ChosenThreshold, OperatingPoint};
 
 /// What a model says of images whose classes are known.
 #[derive(Clone, Debug)]

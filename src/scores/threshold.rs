@@ -22,10 +22,65 @@ pub struct OperatingPoint {
 }
 
 impl fmt::Display for OperatingPoint {
+    /// From a probability of 0.412 (log-odds -0.356) on: sensitivity 90.0 % (..), 9 of 10; specificity ...
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let share = |share: Option<Share>| share.map_or("-".into(), |share| share.to_string());
         let (sensitivity, specificity) = (share(self.sensitivity), share(self.specificity));
-        write!(f, "from {:.3} on: sensitivity {sensitivity}; specificity {specificity}", self.threshold)
+        let Self { threshold, threshold_log_odds: log_odds, .. } = self;
+        write!(
+            f,
+            "from a probability of {threshold:.3} (log-odds {log_odds:.3}) on: sensitivity {sensitivity}; specificity {specificity}"
+        )
+    }
+}
+
+/// A threshold that was chosen on held-back images for a wanted sensitivity, and what it gives on the images in question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChosenThreshold {
+    /// The class that is to be found.
+    pub positive_class: String,
+    /// The share of its images that was to be found.
+    pub wanted_sensitivity: f64,
+    /// How many held-back images of the class it was chosen by.
+    pub held_back_of_class: usize,
+    /// What it gives.
+    #[serde(flatten)]
+    pub gives: OperatingPoint,
+}
+
+impl ChosenThreshold {
+    /// Chosen on `held_back` for the class `positive`, which is called `name`, and held against `images`; none unless images of both
+    /// classes are held back.
+    ///
+    /// # Panics
+    /// As [`Predictions::threshold_for_sensitivity`].
+    #[track_caller]
+    pub fn choose(
+        positive: u32,
+        name: &str,
+        wanted_sensitivity: f64,
+        held_back: &Predictions,
+        images: &Predictions,
+    ) -> Option<Self> {
+        let threshold = held_back.threshold_for_sensitivity(positive, wanted_sensitivity)?;
+        let of_class = held_back.truth.iter().filter(|&&truth| truth == positive).count();
+        (of_class < held_back.truth.len()).then(|| ChosenThreshold {
+            positive_class: name.to_owned(),
+            wanted_sensitivity,
+            held_back_of_class: of_class,
+            gives: images.at_threshold(positive, threshold),
+        })
+    }
+
+    /// In a sentence without its end; `class` is the positive class as it is shown.
+    pub fn in_words(&self, class: &str) -> String {
+        format!(
+            "taken for {class} {}; this threshold was chosen on held-back images of the training domains, {} of them {class}, for a \
+             sensitivity of {:.1} %",
+            self.gives,
+            self.held_back_of_class,
+            100.0 * self.wanted_sensitivity
+        )
     }
 }
 

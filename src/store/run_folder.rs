@@ -27,6 +27,9 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const BEST: &str = "best.safetensors";
 const UNLIKE: &str = "unlike.json";
 const RESULT: &str = "result.json";
+/// What the selected parameters say of each image of the test domain; not one of those by which a run is known, since folders of pictures may
+/// hold somebody's own.
+pub const PREDICTIONS: &str = "predictions.csv";
 const DIVISION: &str = "division.csv";
 const DIVISION_SEAL: &str = "division.sha256";
 const IMPORTED: &str = "imported.json";
@@ -105,6 +108,11 @@ impl RunFolder {
     /// What the selected parameters find unlike the training images.
     pub fn unlike(&self) -> PathBuf {
         self.path.join(UNLIKE)
+    }
+
+    /// What the selected parameters say of each image of the test domain, of runs on pictures.
+    pub fn predictions(&self) -> PathBuf {
+        self.path.join(PREDICTIONS)
     }
 
     /// The checksums of weights that come from elsewhere and of their configuration.

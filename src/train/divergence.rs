@@ -149,6 +149,7 @@ mod tests {
             unlabelled: None,
             test: data.clone(),
             disjoint_test: None,
+            test_origins: None,
             domain_names: names(domains),
             test_domain: "unseen".into(),
             classes,

@@ -1,13 +1,14 @@
 //! How well classes are recognised, by the mean of q(zy|x), without training anything.
 //!
-//! [`Evaluation`] is what everyone shows: `diva evaluate`, the report, and, of the test domain alone, `result.json`.
+//! [`Evaluation`] is what `diva evaluate` and the report show of all domains; [`Unseen`] is the answer for the test domain, which
+//! everyone shows and `result.json` keeps.
 
 use crate::data::collection::UNLABELLED;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{LabelPredictor, argmax};
 use crate::scores::log_odds::first_not_finite;
-use crate::scores::{Predictions, Scores, Summary};
+use crate::scores::{Answer, ChosenThreshold, Predictions, Scores, Summary};
 use crate::tensor::Buffer;
 use serde::Serialize;
 
@@ -17,6 +18,9 @@ const BATCH: usize = 500;
 /// Which of two classes is the positive one: the second. Of malaria cells these are the parasitised ones, which are found
 /// or overlooked.
 const POSITIVE: u32 = 1;
+
+/// The sensitivity that a threshold is chosen for where nobody asks for another.
+pub const WANTED_SENSITIVITY: f64 = 0.9;
 
 /// The role of the test domain's images.
 const TEST: &str = "test";
@@ -36,6 +40,11 @@ pub struct Evaluation {
     /// The same of other digits of the test domain, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disjoint_test_accuracy: Option<f64>,
+    /// The answer for the test domain.
+    pub answer: Answer,
+    /// What a threshold gives there that was chosen on held-back images, where there are two classes and both are held back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operating_point: Option<ChosenThreshold>,
     /// Of two classes, the name of the one that scores are about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive_class: Option<String>,
@@ -65,7 +74,7 @@ pub struct DomainEvaluation {
 }
 
 impl Evaluation {
-    /// What a model says of all images.
+    /// What a model says of all images; `sensitivity` (0..1) is what a threshold is chosen for.
     ///
     /// # Errors
     /// If a logit is not finite.
@@ -73,28 +82,33 @@ impl Evaluation {
     /// # Panics
     /// If the model knows another number of classes.
     #[track_caller]
-    pub fn of(predictor: &LabelPredictor, split: &Split) -> Result<Self> {
+    pub fn of(predictor: &LabelPredictor, split: &Split, sensitivity: f64) -> Result<Self> {
         let mut domains = Vec::new();
-        let mut of_part = |data: &Dataset, role| -> Result<f64> {
-            let (accuracy, of_domains) = evaluate_part(predictor, split, data, role)?;
-            domains.extend(of_domains);
-            Ok(accuracy)
+        let mut of_part = |data: &Dataset, role| -> Result<Said> {
+            let said = Said::of(predictor, split, data)?;
+            domains.extend(of_domains(split, data, &said, role)?);
+            Ok(said)
         };
-        let train_accuracy = of_part(&split.train, "training")?;
-        let validation_accuracy =
-            split.validation.as_ref().map(|data| of_part(data, "validation")).transpose()?;
+        let train = of_part(&split.train, "training")?;
+        let validation = split.validation.as_ref().map(|data| of_part(data, "validation")).transpose()?;
         if let Some(unlabelled) = &split.unlabelled {
             of_part(unlabelled, "unlabelled")?;
         }
-        let test_accuracy = of_part(&split.test, TEST)?;
-        let disjoint_test_accuracy =
+        let test = of_part(&split.test, TEST)?;
+        let disjoint_test =
             split.disjoint_test.as_ref().map(|data| of_part(data, "disjoint-test")).transpose()?;
+        let Unseen { answer, operating_point, .. } =
+            Unseen::said(split, &test, validation.as_ref(), sensitivity)?;
+        let part_accuracy =
+            |data: &Option<Dataset>, said: Option<Said>| Some(accuracy(data.as_ref()?, &said?.predicted));
         Ok(Evaluation {
-            train_accuracy,
-            validation_accuracy,
-            test_accuracy,
+            train_accuracy: accuracy(&split.train, &train.predicted),
+            validation_accuracy: part_accuracy(&split.validation, validation),
+            test_accuracy: accuracy(&split.test, &test.predicted),
             test_commonest_class_share: commonest_class_share(&split.test),
-            disjoint_test_accuracy,
+            disjoint_test_accuracy: part_accuracy(&split.disjoint_test, disjoint_test),
+            answer,
+            operating_point,
             positive_class: positive_class(split).map(str::to_owned),
             domains,
         })
@@ -106,28 +120,56 @@ impl Evaluation {
     }
 }
 
-/// The scores of the test domain's images; nothing unless there are two classes.
-///
-/// # Errors
-/// If a logit is not finite.
-///
-/// # Panics
-/// If the model knows another number of classes.
-#[track_caller]
-pub fn test_scores(predictor: &LabelPredictor, split: &Split) -> Result<Option<Summary>> {
-    let Some(name) = positive_class(split) else { return Ok(None) };
-    let (_, domains) = evaluate_part(predictor, split, &split.test, TEST)?;
-    let scores = domains.first().and_then(|row| row.scores.as_ref());
-    Ok(scores.map(|scores| Summary::of(scores, name)))
+/// How well a model recognises the images of the test domain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unseen {
+    /// The few numbers that are said of it.
+    pub answer: Answer,
+    /// What a threshold gives that was chosen on held-back images, where there are two classes and both are held back.
+    pub operating_point: Option<ChosenThreshold>,
+    /// Of two classes, their scores.
+    pub scores: Option<Summary>,
+    /// The number of images of class i (row) that are taken for class j (column).
+    pub confusion: Vec<Vec<usize>>,
 }
 
-/// The number of images of class i (row) that are taken for class j (column); the classes of all are known.
-///
-/// # Errors
-/// If a logit is not finite.
-pub fn confusion(predictor: &LabelPredictor, data: &Dataset) -> Result<Vec<Vec<usize>>> {
-    let (_, logits) = predict_with_logits(predictor, data)?;
-    Ok(Predictions::new(&data.classes, &logits, predictor.labels())?.confusion())
+impl Unseen {
+    /// What a model says of the test domain; `sensitivity` (0..1) is what a threshold is chosen for.
+    ///
+    /// # Errors
+    /// If a logit is not finite.
+    ///
+    /// # Panics
+    /// If the model knows another number of classes.
+    #[track_caller]
+    pub fn of(predictor: &LabelPredictor, split: &Split, sensitivity: f64) -> Result<Self> {
+        let test = Said::of(predictor, split, &split.test)?;
+        let held_back = split.validation.as_ref().filter(|_| positive_class(split).is_some());
+        let held_back = held_back.map(|data| Said::of(predictor, split, data)).transpose()?;
+        Self::said(split, &test, held_back.as_ref(), sensitivity)
+    }
+
+    /// The same of what is said of the test domain and of the held-back images.
+    fn said(split: &Split, test: &Said, held_back: Option<&Said>, sensitivity: f64) -> Result<Self> {
+        let predictions =
+            |data: &Dataset, said: &Said| Predictions::new(&data.classes, &said.logits, split.classes);
+        let mut on_test = predictions(&split.test, test)?;
+        if let Some(groups) = split.test_groups() {
+            on_test = on_test.in_groups(&groups);
+        }
+        let on_held_back = split.validation.as_ref().zip(held_back);
+        let on_held_back = on_held_back.map(|(data, said)| predictions(data, said)).transpose()?;
+        let name = positive_class(split);
+        let positive = if name.is_some() { POSITIVE } else { 0 };
+        Ok(Unseen {
+            answer: Answer::of(&on_test, positive),
+            operating_point: name.zip(on_held_back).and_then(|(name, held_back)| {
+                ChosenThreshold::choose(POSITIVE, name, sensitivity, &held_back, &on_test)
+            }),
+            scores: name.map(|name| Summary::of(&on_test.scores(POSITIVE), name)),
+            confusion: on_test.confusion(),
+        })
+    }
 }
 
 /// The name of the positive class, of two.
@@ -135,18 +177,34 @@ fn positive_class(split: &Split) -> Option<&str> {
     (split.classes == 2).then(|| split.class_names[POSITIVE as usize].as_str())
 }
 
-/// The accuracy on a part of the images, and what can be said of its domains.
-#[track_caller]
-fn evaluate_part(
-    predictor: &LabelPredictor,
+/// What a model says of a part of the images.
+struct Said {
+    /// The predicted class of each.
+    predicted: Vec<u32>,
+    /// (images, classes)
+    logits: Vec<f32>,
+}
+
+impl Said {
+    #[track_caller]
+    fn of(predictor: &LabelPredictor, split: &Split, data: &Dataset) -> Result<Self> {
+        let labels = predictor.labels();
+        assert_eq!(labels, split.classes, "classes of the model and of the images");
+        let mut logits = Vec::with_capacity(data.len() * labels);
+        for_each_batch(predictor, data, |batch| logits.extend_from_slice(batch))?;
+        Ok(Said { predicted: argmax(&logits, labels).collect(), logits })
+    }
+}
+
+/// What can be said of the domains of a part of the images.
+fn of_domains(
     split: &Split,
     data: &Dataset,
+    said: &Said,
     role: &'static str,
-) -> Result<(f64, Vec<DomainEvaluation>)> {
-    assert_eq!(predictor.labels(), split.classes, "classes of the model and of the images");
-    let (predicted, logits) = predict_with_logits(predictor, data)?;
+) -> Result<Vec<DomainEvaluation>> {
     let names: Vec<&String> = split.domain_names.iter().chain([&split.test_domain]).collect();
-    let counts = correct_by_domain(data, &predicted, names.len());
+    let counts = correct_by_domain(data, &said.predicted, names.len());
     let mut domains = Vec::new();
     for ((label, name), (correct, images)) in (0..).zip(names).zip(counts) {
         if images == 0 {
@@ -156,7 +214,7 @@ fn evaluate_part(
         let mine: Vec<usize> = (0..data.len()).filter(is_mine).collect();
         let classes: Vec<u32> = mine.iter().map(|&i| data.classes[i]).collect();
         let scores = || -> Result<Scores> {
-            let rows: Vec<f32> = mine.iter().flat_map(|&i| &logits[2 * i..][..2]).copied().collect();
+            let rows: Vec<f32> = mine.iter().flat_map(|&i| &said.logits[2 * i..][..2]).copied().collect();
             Ok(Predictions::new(&classes, &rows, 2)?.scores(POSITIVE))
         };
         domains.push(DomainEvaluation {
@@ -169,7 +227,7 @@ fn evaluate_part(
             scores: positive_class(split).map(|_| scores()).transpose()?,
         });
     }
-    Ok((accuracy(data, &predicted), domains))
+    Ok(domains)
 }
 
 /// The predicted label of every image.
@@ -180,14 +238,6 @@ pub fn predict(predictor: &LabelPredictor, data: &Dataset) -> Result<Vec<u32>> {
     let mut predicted = Vec::with_capacity(data.len());
     for_each_batch(predictor, data, |logits| predicted.extend(argmax(logits, predictor.labels())))?;
     Ok(predicted)
-}
-
-/// The predicted label of every image, and the logits of all labels: (images, labels).
-fn predict_with_logits(predictor: &LabelPredictor, data: &Dataset) -> Result<(Vec<u32>, Vec<f32>)> {
-    let labels = predictor.labels();
-    let mut all = Vec::with_capacity(data.len() * labels);
-    for_each_batch(predictor, data, |logits| all.extend_from_slice(logits))?;
-    Ok((argmax(&all, labels).collect(), all))
 }
 
 /// Hands on the logits of all images, batch by batch.

@@ -3,7 +3,7 @@
 //! Fields of a clock ([`is_of_a_clock`]) aside, all are a function of the configuration, bit for bit.
 
 use crate::error::{Error, Result};
-use crate::scores::Summary;
+use crate::scores::{Answer, ChosenThreshold, Summary};
 use crate::store::digest::sha256_hex;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
@@ -100,6 +100,13 @@ pub struct RunResult {
     /// have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_scores: Option<Summary>,
+    /// The answer for the unseen domain, of the selected epoch, of any number of classes, with intervals; like the following not in
+    /// results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// Of two classes: what a threshold gives there that was chosen on held-back images, if both classes are held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operating_point: Option<ChosenThreshold>,
     /// Everything else of the selected epoch.
     pub selected: SelectedEpoch,
     /// Trained parameters of the model.
@@ -116,6 +123,9 @@ pub struct RunResult {
     /// That of the limit of images unlike those that were trained on, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlike_sha256: Option<String>,
+    /// That of what is predicted of each picture of the unseen domain, if there is a table of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions_sha256: Option<String>,
     /// That of the list of the pictures' roles, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub division_sha256: Option<String>,

@@ -1,10 +1,16 @@
 //! What a model says of images one by one: what `diva predict` prints, and a run keeps of its unseen domain.
+//!
+//! A finished run on pictures has a line for each image of the test domain in `predictions.csv`, so that anyone can score them again:
+//! `file`, as `division.csv` has it, `truth`, the name of its class, and then the columns of `diva predict --csv`. Digits and made-up
+//! cells are no files that anyone could look up: runs on them have none.
 
 use super::unlike::UnlikeTraining;
 use crate::autograd::Params;
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::models::{LabelPredictor, LatentVariableModel, Model, argmax, elbos};
 use crate::scores::log_odds::{first_not_finite, log_odds, probability};
+use crate::tables::csv_line;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -153,6 +159,40 @@ pub fn table(classes: &[String], domains: &[String], predictions: &[Prediction])
         row
     };
     std::iter::once(head).chain(predictions.iter().map(row)).collect()
+}
+
+/// The text of `predictions.csv`: what the selected parameters say of each image of the test domain, with marks where it is known
+/// what is `unlike` the training images; none where images are not files.
+///
+/// # Errors
+/// If a logit is not finite.
+///
+/// # Panics
+/// If the model is not for such images.
+#[track_caller]
+pub fn of_test_domain(
+    model: &Model,
+    params: &Params,
+    split: &Split,
+    unlike: Option<&UnlikeTraining>,
+) -> Result<Option<String>> {
+    let Some(origins) = &split.test_origins else { return Ok(None) };
+    let files: Vec<String> = origins.iter().map(|origin| origin.file.clone()).collect();
+    let images: Vec<&[u8]> = (0..split.test.len()).map(|index| split.test.image(index)).collect();
+    let names = (&split.class_names[..], &split.domain_names[..]);
+    let mut predictions = predict((model, params), names, &files, &images)?;
+    if let Some((unlike, model)) = unlike.zip(model.latent_variables()) {
+        mark_unlike(&mut predictions, unlike, (model, params), &images);
+    }
+    let truth = split.test.classes.iter().map(|&class| split.class_names[class as usize].clone());
+    let mut text = String::new();
+    let second = std::iter::once("truth".to_owned()).chain(truth);
+    for (mut row, cell) in table(names.0, names.1, &predictions).into_iter().zip(second) {
+        row.insert(1, cell);
+        text += &csv_line(&row);
+        text.push('\n');
+    }
+    Ok(Some(text))
 }
 
 /// The likeliest label of an image, and the probabilities and log-odds of all.

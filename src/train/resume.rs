@@ -137,6 +137,7 @@ pub(super) fn finished(trainer: &Trainer, folder: &RunFolder, checkpoint_sha256:
     let is_whole = [
         (&result.best_sha256, &trainer.state().best_sha256),
         (&result.unlike_sha256, &seals::unlike_sha256(folder).ok()?),
+        (&result.predictions_sha256, &seals::predictions_sha256(folder).ok()?),
         (&result.division_sha256, &seals::division_sha256(folder).ok()?),
         (&result.configuration_sha256, &identity),
     ]

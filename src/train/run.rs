@@ -8,10 +8,11 @@
 //! After the last epoch the watcher adds what else belongs in the folder, and `result.json` says that all is there: the run is
 //! done when it is the result of the checkpoint beside it. A finished run that is prolonged keeps it until there is a new one.
 
+use super::evaluate::{self, Unseen, WANTED_SENSITIVITY};
 use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
 use super::resume::{self, Best};
 use super::trainer::{StepLoss, Trainer};
-use super::{evaluate, memory, recorded, seals, sources, weights};
+use super::{memory, recorded, seals, sources, weights};
 use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
 use crate::data::batches::Epoch;
@@ -312,6 +313,9 @@ impl Run<'_> {
         let mut result = result(trainer, checkpoint, best, &selected)?;
         lock.while_held(|| watcher.trained(trainer, folder, lock, &selected))?;
         result.unlike_sha256 = seals::unlike_sha256(folder)?;
+        if trainer.split().test_origins.is_some() {
+            result.predictions_sha256 = seals::predictions_sha256(folder)?;
+        }
         result.division_sha256 = seals::division_sha256(folder)?;
         result.seal();
         let text = serde_json::to_string_pretty(&result).expect("a result is plain data") + "\n";
@@ -409,6 +413,8 @@ fn result(
 ) -> Result<RunResult> {
     let (config, progress) = (trainer.config(), &trainer.state().progress);
     let disjoint_test = trainer.split().disjoint_test.as_ref();
+    let predictor = trainer.model().class_predictor(selected);
+    let unseen = Unseen::of(&predictor, trainer.split(), WANTED_SENSITIVITY)?;
     Ok(RunResult {
         preset: config.preset.clone(),
         seed: config.seed,
@@ -418,13 +424,16 @@ fn result(
         test_accuracy: best.test_accuracy,
         test_commonest_class_share: Some(evaluate::commonest_class_share(&trainer.split().test)),
         disjoint_test_commonest_class_share: disjoint_test.map(evaluate::commonest_class_share),
-        test_scores: evaluate::test_scores(&trainer.model().class_predictor(selected), trainer.split())?,
+        test_scores: unseen.scores,
+        answer: Some(unseen.answer),
+        operating_point: unseen.operating_point,
         selected: best,
         parameters: trainer.state().params.trained(),
         checkpoint_sha256,
         configuration_sha256: Some(sha256_hex(config.identity().as_bytes())),
         best_sha256: trainer.state().best_sha256.clone(),
         unlike_sha256: None,
+        predictions_sha256: None,
         division_sha256: None,
         result_sha256: None,
     })

@@ -131,9 +131,14 @@ impl Folder {
     fn unseal(&self, name: &str) {
         let path = self.join(name).join("result.json");
         let mut result: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        for seal in
-            ["configuration_sha256", "best_sha256", "unlike_sha256", "division_sha256", "result_sha256"]
-        {
+        for seal in [
+            "configuration_sha256",
+            "best_sha256",
+            "unlike_sha256",
+            "predictions_sha256",
+            "division_sha256",
+            "result_sha256",
+        ] {
             result.as_object_mut().unwrap().remove(seal);
         }
         fs::write(&path, result.to_string()).unwrap();
@@ -226,9 +231,11 @@ fn assert_same_run(here: &Folder, one: &str, other: &str) {
         let (a, b) = (here.read(&format!("{one}/{name}")), here.read(&format!("{other}/{name}")));
         assert!(a == b, "{name} of {one} and {other} differ");
     }
-    // Models without a decoder have none.
-    let limit = |folder: &str| fs::read(here.join(folder).join("unlike.json")).ok();
-    assert_eq!(limit(one), limit(other), "unlike.json of {one} and {other}");
+    // Models without a decoder have no limit, images that are no files no predictions.
+    for name in ["unlike.json", "predictions.csv"] {
+        let of = |folder: &str| fs::read(here.join(folder).join(name)).ok();
+        assert_eq!(of(one), of(other), "{name} of {one} and {other}");
+    }
     let metrics = |folder: &str| metrics_without_clock(&here.read(&format!("{folder}/metrics.jsonl")));
     assert_eq!(metrics(one), metrics(other));
 }

@@ -106,6 +106,7 @@ fn images_are_found_again_whatever_their_files_are_called() {
     assert_eq!((roles, pixels(&moved)), (ROLES.to_vec(), &[0, 1, 2, 3, 4, 5, 6][..]));
     assert_eq!(changes.renamed, ["a,1.png is b/new.png now"]);
     assert!(changes.missing.is_empty() && changes.added.is_empty());
+    assert_eq!(moved, example(), "known by what it was known by when it was divided");
 }
 
 #[test]

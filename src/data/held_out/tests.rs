@@ -78,6 +78,18 @@ fn every_image_has_one_place_and_its_labels() {
 }
 
 #[test]
+fn what_the_test_images_are_known_by_stays_with_them() {
+    let mut all = collection(&FIVE);
+    let of = |all: &Collection| leave_one_out(all.clone(), &options("P3", &["P1"])).unwrap().test_origins;
+    assert_eq!(of(&all), None, "no file holds them");
+    for (image, origin) in all.origins.iter_mut().enumerate() {
+        (origin.file, origin.group) = (format!("{image}.png"), format!("patient {}", image % 7));
+    }
+    let mine = (0..181).filter(|&image| all.images.domains[image] == 2);
+    assert_eq!(of(&all), Some(mine.map(|image| all.origins[image].clone()).collect()));
+}
+
+#[test]
 fn a_domains_training_images_do_not_hang_on_the_others() {
     let of = |test: &str, unlabelled: &[&str], with_unlabelled, seed| {
         let options = HeldOut { with_unlabelled, seed, ..options(test, unlabelled) };

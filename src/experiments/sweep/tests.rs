@@ -296,6 +296,8 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
         test_commonest_class_share: None,
         disjoint_test_commonest_class_share: None,
         test_scores: None,
+        answer: None,
+        operating_point: None,
         selected: SelectedEpoch {
             epoch: 1,
             train_accuracy: 0.9,
@@ -310,6 +312,7 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
         configuration_sha256: None,
         best_sha256: None,
         unlike_sha256: None,
+        predictions_sha256: None,
         division_sha256: None,
         result_sha256: None,
     }

@@ -55,7 +55,8 @@ fn a_threshold_is_the_highest_that_finds_enough_of_those_held_back_by_a_loop() {
     assert_eq!(none.threshold_for_sensitivity(1, 0.95), None);
     let point = none.at_threshold(1, 0.0);
     assert_eq!((point.sensitivity, point.specificity), (None, Share::new(1, 2)));
-    assert_eq!(point.to_string(), "from 0.500 on: sensitivity -; specificity 50.0 % (9.5 to 90.5 %), 1 of 2");
+    let words = "from a probability of 0.500 (log-odds 0.000) on: sensitivity -; specificity 50.0 % (9.5 to 90.5 %), 1 of 2";
+    assert_eq!(point.to_string(), words);
 }
 
 #[test]
