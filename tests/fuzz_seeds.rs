@@ -34,7 +34,10 @@ const TARGETS: [(&str, Target); 14] = [
     ("batch", (targets::batch, "file parts")),
     ("checkpoint", (targets::checkpoint, "best far file parts sealed")),
     ("division", (targets::division, "columns-moved file quoted")),
-    ("metrics", (targets::metrics, "drawn huge-drawn lines near-drawn nothing one-drawn result unlike")),
+    (
+        "metrics",
+        (targets::metrics, "drawn huge-drawn lines near-drawn nothing one-drawn result unlike unlike-limits"),
+    ),
     ("tables", (targets::tables, "directions formulas lines markup nothing plain scripts")),
     ("page", (targets::page, "directions formulas lines markup nothing plain scripts")),
     (

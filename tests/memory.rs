@@ -470,6 +470,7 @@ fn metrics_and_results() {
             r#"{{"epoch":1,"beta":1,"loss":1,"reconstruction":1,"kl_d":1,"kl_x":1,"kl_y":1,"ce_d":1,"ce_y":1,"train_accuracy":1,"domain_accuracy":{{{domains}"":1}},"test_accuracy":1,"state_sha256":"","train_seconds":1,"evaluate_seconds":1,"images_per_second":1}}"#
         )
     };
+    let limits = vec![r#"{"images":1,"lowest":1,"highest":2}"#; 28_000];
     let domains: String = (0..80_000).map(|i| format!(r#""{i:x}":1,"#)).collect();
     let files = vec![
         ("many lines", (line("") + "\n").repeat(4_000).into_bytes()),
@@ -477,6 +478,11 @@ fn metrics_and_results() {
         ("a deep list", "[".repeat(MIB).into_bytes()),
         ("an unknown list", format!(r#"{{"a":[{}0]}}"#, "[],".repeat(MIB / 3)).into_bytes()),
         ("empty lines", b"\n".repeat(MIB)),
+        (
+            "many limits",
+            format!(r#"{{"share":0.1,"taken_from":"","prior_y":[1],"limits":[{}]}}"#, limits.join(","))
+                .into_bytes(),
+        ),
         (
             "many classes",
             format!(r#"{{"quantile":0.1,"threshold":1,"images":1,"prior_y":[{}1]}}"#, "0,".repeat(MIB / 2))

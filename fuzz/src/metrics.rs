@@ -50,5 +50,9 @@ pub fn metrics(bytes: &[u8]) -> bool {
 fn unlike(text: &str, path: &Path) -> bool {
     let Ok(unlike) = UnlikeTraining::parse(text, path) else { return false };
     assert_eq!(UnlikeTraining::parse(&unlike.to_json(), path).as_ref(), Ok(&unlike));
-    unlike.flags(unlike.threshold.next_down()) && !unlike.flags(unlike.threshold)
+    (0..).zip(&unlike.limits).all(|(domain, limits)| {
+        let marks = |elbo| unlike.marks(Some(domain), elbo);
+        let highest = limits.highest.is_none_or(|highest| !marks(highest) && marks(highest.next_up()));
+        highest && marks(limits.lowest.next_down()) && !marks(limits.lowest)
+    })
 }

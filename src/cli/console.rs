@@ -219,7 +219,7 @@ pub(super) fn files_at_last() -> impl Iterator<Item = String> {
     run_pictures::files().chain([PREDICTIONS.to_owned()])
 }
 
-/// Adds to the folder of a trained run what belongs in it besides its result, of the selected parameters: the threshold of
+/// Adds to the folder of a trained run what belongs in it besides its result, of the selected parameters: the limits of
 /// images unlike those that it was trained on, where the model has one, what is predicted of the test domain's, where they are files,
 /// and pictures.
 pub(super) fn finish(
@@ -229,22 +229,23 @@ pub(super) fn finish(
     selected: &Params,
     say: impl Fn(&str),
 ) -> Result<()> {
-    let mut limit = None;
-    if let Some(model) = trainer.model().latent_variables() {
-        let unlike = UnlikeTraining::of_trained(model, selected, trainer.split(), trainer.config().seed);
-        lock.still_held()?;
-        match unlike {
-            Ok(unlike) => {
-                durable::write_own(&folder.unlike(), unlike.to_json().as_bytes())?;
-                limit = Some(unlike);
-            }
-            Err(cause) => {
-                durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
-                say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
-            }
+    let unlike =
+        UnlikeTraining::of_trained(trainer.model(), selected, trainer.split(), trainer.config().seed);
+    lock.still_held()?;
+    let limits = match unlike {
+        Ok(Some(unlike)) => {
+            durable::write_own(&folder.unlike(), unlike.to_json().as_bytes())?;
+            Some(unlike)
         }
-    }
-    let predictions = predictions::of_test_domain(trainer.model(), selected, trainer.split(), limit.as_ref());
+        Ok(None) => None,
+        Err(cause) => {
+            durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
+            say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
+            None
+        }
+    };
+    let predictions =
+        predictions::of_test_domain(trainer.model(), selected, trainer.split(), limits.as_ref());
     lock.still_held()?;
     match predictions {
         Ok(Some(table)) => durable::write_own(&folder.predictions(), table.as_bytes())?,

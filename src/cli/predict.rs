@@ -4,14 +4,16 @@ use super::elsewhere::Elsewhere;
 use super::{note, percent, say, say_json};
 use crate::config::{ModelConfig, Networks, Source};
 use crate::data::pictures::{self, depth};
-use crate::data::{class_in_words, image};
+use crate::data::{Dataset, class_in_words, image};
 use crate::error::{Error, Result};
+use crate::experiments::latents;
 use crate::models::{LabelPredictor, SIDE};
 use crate::names::{printable_name, shown};
 use crate::parallel;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
 use crate::tables::csv_line;
+use crate::tensor::Tensor;
 use crate::train::predictions::{Prediction, mark_unlike, predict, table};
 use crate::train::saved_run::SavedRun;
 use crate::train::seals::{self, Standing};
@@ -20,6 +22,9 @@ use clap::Args;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// So many images are not looked through line by line.
+const WORTH_A_SENTENCE: usize = 10;
 
 /// The class, and the most similar training domain, of images, and whether they look unlike the training images.
 ///
@@ -31,27 +36,27 @@ use std::path::{Path, PathBuf};
 /// column log_odds where there are two classes, and a column log_odds CLASS for each where there are more; --json has
 /// class_log_odds by class.
 ///
-/// An image is marked as unlike the training images if its ELBO is lower than that of all but 1 in 100 of them. The ELBO is a
-/// lower bound of the logarithm of the density that the model gives to the image, in nats, at the means of its latents and
-/// whatever its domain and class.
+/// An image is marked as unlike the training images if its ELBO is lower or higher than those of all but 1 in 100 images of the
+/// training domain that it looks most like. The ELBO is a lower bound of the logarithm of the density that the model gives to the
+/// image, in nats, at the means of its latents and whatever its domain and class.
 ///
 /// What the mark is: a sign that the image is not of the kind that the model was made from, such as another stain, bright on dark
 /// instead of dark on bright, noise. Its probabilities then rest on nothing, however near to 0 or 1 they are. About 1 in 100
-/// images like the training images are marked as well, more where the model has learned these by heart; for a whole new
+/// images like the training images are marked as well, more where no images were held back to take the limits from; for a whole new
 /// domain, look at the share that is marked.
 ///
 /// What it is not: a sign that the answer is wrong; and no mark does not mean that the answer is right or the domain known.
-/// Plainer images of quite another kind, an empty or a blurred one among them, can have a higher ELBO than the training
-/// images, and what shows in few pixels, such as a new kind of parasite, does not move it.
+/// An image of quite another kind can happen to have the ELBO of one like the training images, and what shows in few pixels, such
+/// as a new kind of parasite, does not move it.
 ///
-/// The limit is in the run's unlike.json. Models without a decoder (classifier, dann), imported weights, runs that are not finished
+/// The limits are in the run's unlike.json. Models without a decoder (classifier, dann), imported weights, runs that are not finished
 /// and those of earlier versions have none, and mark nothing.
 #[derive(Args, Debug)]
 pub(super) struct Predict {
     /// The run's folder.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Images, or folders of them.
+    /// Images, or folders of them, with all folders below.
     #[arg(value_name = "IMAGE_OR_FOLDER", required = true)]
     images: Vec<PathBuf>,
     /// Print one JSON object instead of a line per image.
@@ -67,6 +72,9 @@ pub(super) struct Predict {
     /// Do not ask whether images are unlike the training images, which takes three quarters of the time.
     #[arg(long)]
     no_unlike: bool,
+    /// Add the means of the latents: with --csv the columns "zd 0", "zd 1" and so on, with --json by the name of the latent.
+    #[arg(long)]
+    latents: bool,
 }
 
 #[derive(Serialize)]
@@ -74,7 +82,7 @@ struct Predictions {
     classes: Vec<String>,
     domains: Vec<String>,
     predictions: Vec<Prediction>,
-    /// Below which ELBO an image is unlike the training images.
+    /// Between which ELBOs an image is like the training images.
     #[serde(skip_serializing_if = "Option::is_none")]
     unlike: Option<UnlikeTraining>,
     /// Files that are left out, a sentence each.
@@ -130,7 +138,18 @@ impl Predict {
         let names: Vec<String> = files.iter().map(shown).collect();
         let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
         let mut predictions = predict((&saved.model, &saved.params), (&classes, &domains), &names, &images)?;
+        if self.latents {
+            add_latents(&saved, &images, &mut predictions)?;
+        }
         let unlike = self.mark_unlike(&saved, &images, &mut predictions)?;
+        let marked = predictions.iter().filter(|p| p.unlike_training == Some(true)).count();
+        // Of few images each line says enough.
+        if predictions.len() >= WORTH_A_SENTENCE && 2 * marked > predictions.len() {
+            note(&format!(
+                "{marked} of {} images look unlike the training images: what is said of their classes rests on nothing",
+                predictions.len()
+            ));
+        }
         if self.json {
             return say_json(&Predictions { classes, domains, predictions, unlike, unreadable });
         }
@@ -187,6 +206,14 @@ impl Predict {
                 "cannot use {path}: prior_y has {found} probabilities, expected one for each of {classes} classes"
             )));
         }
+        let known = predictions.first().and_then(|p| p.domain_probabilities.as_ref()).map_or(1, Vec::len);
+        let found = unlike.limits.len();
+        if ![1, known].contains(&found) {
+            return Err(Error::request(format!(
+                "cannot use {}: it has {found} limits, expected one for each of {known} training domains",
+                path.display()
+            )));
+        }
         mark_unlike(predictions, &unlike, (model, &saved.params), images);
         Ok(Some(unlike))
     }
@@ -220,18 +247,40 @@ impl Predict {
     }
 }
 
-/// The files, and those in the folders, that are taken for pictures.
+/// The files, and those in the folders and all folders below, that are taken for pictures.
 fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+    let (mut files, mut hidden) = (Vec::new(), Vec::new());
     for path in paths {
         // What is not there at all was named by mistake.
         match fs::metadata(path).map_err(|cause| Error::reading(path, &cause))?.is_dir() {
-            true => files.extend(pictures::pictures(path)?),
+            true => files.extend(pictures::pictures_below(path, &mut hidden)?),
             false => files.push(path.clone()),
         }
+    }
+    if let Some(first) = hidden.first() {
+        let count = hidden.len();
+        note(&format!("hidden folders are passed over: {count}, the first is {}", shown(first)));
     }
     if files.is_empty() {
         return Err(Error::request(format!("cannot predict: {} holds no picture", shown(&paths[0]))));
     }
     Ok(files)
+}
+
+/// Adds the means of the latents to what is said of each image.
+fn add_latents(saved: &SavedRun, images: &[&[u8]], predictions: &mut [Prediction]) -> Result<()> {
+    let Some(variables) = saved.model.latent_variables() else {
+        return Err(Error::request("cannot give --latents: a model of this kind has none"));
+    };
+    let none = vec![0; images.len()];
+    let data = Dataset::new(variables.settings().image, images.concat(), none.clone(), none);
+    let latents = latents::encode(&saved.model, &saved.params, &data, "asked")?;
+    for (image, prediction) in predictions.iter_mut().enumerate() {
+        let row = |means: &Tensor| {
+            let columns = means.shape().columns();
+            means.data()[image * columns..][..columns].to_vec()
+        };
+        prediction.latents = Some(latents.iter().map(|latent| (latent.name, row(&latent.means))).collect());
+    }
+    Ok(())
 }

@@ -202,7 +202,9 @@ impl Takes {
                 places.is_some_and(|places| (0..places.len()).all(|i| is_new(&places, i)))
             }
             (Takes::Switch, Value::Boolean(_)) => true,
-            (Takes::Prior, Value::String(name)) => name == "training" || name == "uniform",
+            (Takes::Prior, Value::String(name)) => {
+                ["training", "smoothed", "uniform"].contains(&name.as_str())
+            }
             (Takes::Prior, Value::Array(list)) => {
                 let probabilities = list.iter().map(number).collect::<Option<Vec<f64>>>()?;
                 return is_distribution(&probabilities)
@@ -237,7 +239,7 @@ impl Takes {
             }
             Takes::Switch => "true or false".into(),
             Takes::Prior => format!(
-                "\"training\", \"uniform\" or a list of probabilities, each at least {LEAST_PROBABILITY:?}, \
+                "\"training\", \"smoothed\", \"uniform\" or a list of probabilities, each at least {LEAST_PROBABILITY:?}, \
                  that add up to 1"
             ),
         }

@@ -240,6 +240,8 @@ pub enum Kl {
 pub enum PriorY {
     /// The frequency of each class in the labelled training data.
     Training,
+    /// The same with one image of each class more (Laplace), so that a class without a labelled image is not impossible.
+    Smoothed,
     /// 1 / number of classes.
     Uniform,
     /// One probability a class, in class order; they add up to 1.

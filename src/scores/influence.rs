@@ -70,6 +70,6 @@ impl Spread {
 
     /// The 95 % interval of the number.
     pub(super) fn interval(self, value: f64) -> [f64; 2] {
-        wilson(value, self.inverse, student(self.freedom))
+        wilson(value, self.inverse, student(self.freedom, 0.95))
     }
 }

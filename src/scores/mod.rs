@@ -16,7 +16,7 @@ mod auc;
 mod calibration;
 mod influence;
 pub mod log_odds;
-pub mod quantile;
+pub mod prediction_interval;
 mod ranking;
 mod share;
 mod student;

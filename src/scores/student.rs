@@ -1,4 +1,4 @@
-//! The quantile of Student's t distribution that an interval of 95 % takes, by arithmetic and the crate's own exp and ln.
+//! The quantiles of Student's t distribution that intervals take, by arithmetic and the crate's own exp and ln.
 //!
 //! ```text
 //! P(|T| <= t) = 2 c s (1 - s^2)^(n/2) (1 + (n+1)/3 s^2 (1 + (n+3)/5 s^2 (1 + ...)))          s^2 = t^2 / (n + t^2)
@@ -7,32 +7,33 @@
 //!
 //! of n degrees of freedom, which need not be a whole number: the incomplete beta function as a series of positive terms.
 
-use super::share::NORMAL;
 use crate::elementary::{exp, ln_1p};
 
-/// The t that 95 % of the distribution of `degrees` of freedom lie within, to 1e-12 of it.
+/// The t that the share `inner` of the distribution of `degrees` of freedom lies within, to 1e-12 of it.
 ///
 /// # Panics
-/// If there is less than one.
+/// If there is less than one, or the share is not from 0.5 to 0.999.
 #[track_caller]
-pub(super) fn student(degrees: f64) -> f64 {
+pub(super) fn student(degrees: f64, inner: f64) -> f64 {
     assert!((1.0..1e12).contains(&degrees), "Student's distribution of {degrees} degrees of freedom");
+    assert!((0.5..=0.999).contains(&inner), "the inner {inner} of Student's distribution");
     let constant = 2.0 * gamma_ratio(degrees / 2.0) / std::f64::consts::PI.sqrt();
     let within = |t: f64| {
         let square = t * t / (degrees + t * t);
         let (mut sum, mut term, mut k) = (0.0, 1.0, 1.0);
-        while term > 1e-17 * sum {
+        // What is left out is less than the term over 1 - s^2.
+        while term > 1e-17 * sum * (1.0 - square) {
             sum += term;
             term *= square * (degrees + k) / (k + 2.0);
             k += 2.0;
         }
         constant * square.sqrt() * exp(-degrees / 2.0 * ln_1p(t * t / degrees)) * sum
     };
-    // It falls from 12.7, of one degree, to that of the normal distribution.
-    let (mut low, mut high) = (NORMAL, 13.0);
+    // That of one degree is the largest: tan(pi inner / 2), and tan x < 1 / (pi/2 - x).
+    let (mut low, mut high) = (0.0, 1.0 / (1.0 - inner));
     while high - low > 1e-14 * high {
         let middle = f64::midpoint(low, high);
-        if within(middle) < 0.95 { low = middle } else { high = middle }
+        if within(middle) < inner { low = middle } else { high = middle }
     }
     high
 }
@@ -53,11 +54,12 @@ fn gamma_ratio(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// `stats.t.ppf(0.975, degrees)` of SciPy 1.17.1.
+    /// `stats.t.ppf(0.975, degrees)` and `stats.t.ppf(0.995, degrees)` of SciPy 1.17.1.
     #[test]
     fn it_is_scipys() {
-        for (degrees, expected) in SCIPY {
-            let found = student(degrees);
+        let of_95 = SCIPY.into_iter().map(|(degrees, expected)| (degrees, 0.95, expected));
+        for (degrees, inner, expected) in of_95.chain(SCIPY_OF_99) {
+            let found = student(degrees, inner);
             assert!((found - expected).abs() < 2e-12 * expected, "{degrees}: {found}, expected {expected}");
         }
     }
@@ -65,7 +67,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "Student's distribution of 0.5 degrees of freedom")]
     fn less_than_one_degree_is_a_bug() {
-        student(0.5);
+        student(0.5, 0.95);
     }
 
     const SCIPY: [(f64, f64); 12] = [
@@ -81,5 +83,13 @@ mod tests {
         (481.6, 1.9649019889709871),
         (2500.0, 1.960913344795567),
         (123456.0, 1.9599832002451867),
+    ];
+    const SCIPY_OF_99: [(f64, f64, f64); 6] = [
+        (1.0, 0.99, 63.656741162871526),
+        (2.0, 0.99, 9.924843200918287),
+        (3.5, 0.99, 5.085702223091256),
+        (10.0, 0.99, 3.16927267261695),
+        (50.0, 0.99, 2.677793270940844),
+        (198.0, 0.99, 2.6008872779905103),
     ];
 }

@@ -39,15 +39,14 @@ pub fn settings(
                 "model.prior_y has {found} probabilities for {classes} classes"
             )));
         }
-        (PriorY::Training, Some(counts)) => {
-            let total: usize = counts.iter().sum();
-            counts.iter().map(|&count| count as f64 / total as f64).collect()
-        }
-        (PriorY::Training, None) => {
-            return Err(Error::request(
-                "model.prior_y = \"training\" needs training images, and there are none here; set \"uniform\" or one \
-                 probability a class",
-            ));
+        (PriorY::Training, Some(counts)) => shares(counts, 0),
+        (PriorY::Smoothed, Some(counts)) => shares(counts, 1),
+        (PriorY::Training | PriorY::Smoothed, None) => {
+            let name = if model.prior_y == PriorY::Training { "training" } else { "smoothed" };
+            return Err(Error::request(format!(
+                "model.prior_y = {name:?} needs training images, and there are none here; set \"uniform\" or one \
+                 probability a class"
+            )));
         }
     };
     Ok(Settings {
@@ -65,11 +64,16 @@ pub fn settings(
     })
 }
 
+/// The share of each class when to each count are added so many.
+fn shares(counts: &[usize], added: usize) -> Vec<f64> {
+    let total = counts.iter().sum::<usize>() + added * counts.len();
+    counts.iter().map(|&count| (count + added) as f64 / total as f64).collect()
+}
+
 /// Refuses p(y) from counts where a class has no labelled training image and images without a class are trained on: their
 /// loss holds -log p(y), which would be infinite.
 ///
-/// It is not smoothed: how many images to add to each count is a choice that decides the loss, and a class that no training
-/// image shows is more often a mistake in the data than a wish. Without such images p(y) enters no loss, and a class that
+/// It is smoothed only on request: how many images to add to each count is a choice that decides the loss. Without such images p(y) enters no loss, and a class that
 /// never was among the training images has no part in the ELBO, which is right.
 ///
 /// # Errors
@@ -90,8 +94,8 @@ pub fn refuse_impossible_classes(config: &Config, split: &Split) -> Result<()> {
     }
     Err(Error::request(format!(
         "model.prior_y = \"training\" is not usable here: no labelled training image is of the class {}, so that its p(y) would \
-         be 0 and the loss of the images without a class infinite; set \"uniform\" or one probability a class, or leave these \
-         images out with data.unlabelled.images = \"left-out\"",
+         be 0 and the loss of the images without a class infinite; set \"smoothed\", \"uniform\" or one probability a class, or \
+         leave these images out with data.unlabelled.images = \"left-out\"",
         missing.join(" or ")
     )))
 }

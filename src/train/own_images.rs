@@ -8,9 +8,12 @@
 //!   the median of their shorter sides, from 32 to 64 pixels, and are grey if no picture of the sample has a colour.
 //! * **The length of the training** is that of a number of pixels: so many for 600 pictures (`WORK`), and with the root of their number
 //!   for more or fewer, from 15 to 100 epochs.
-//! * **The objective's weights** are the published ones: 2,000 and 3,500 for the network of digits, and for the others those of
-//!   malaria, 100,000 and 75,000 for 64 x 64 x 3 values, in proportion to the values of an image. The warm-up is the published
-//!   fifth of the epochs.
+//! * **The batch** is what makes [`STEPS`] steps of the training, from 8 to 100 images.
+//! * **The objective's weights** are the published ones (of digits for their network, of malaria cells for the other) in proportion to
+//!   the values of an image and to the images trained on, over all epochs ([`Published`]): both published settings are what the rule
+//!   gives for their data. The warm-up is half of the epochs, but no more than the published 100.
+//!
+//! docs/own-images.md says what was tried.
 
 use crate::config::{Config, ModelKind};
 use crate::data::collection::UNLABELLED;
@@ -27,7 +30,31 @@ use toml::Value;
 pub const SAMPLE: usize = 256;
 
 /// The work that 600 pictures get: images trained on, times their size in units of 32 x 32 pixels.
-const WORK: f64 = 120_000.0;
+const WORK: f64 = 80_000.0;
+
+/// How many steps a training is to have, whatever the number of pictures.
+const STEPS: usize = 3_000;
+
+/// The published warm-up, in epochs.
+const WARMUP: usize = 100;
+
+/// A published setting of the objective, and of what data it is.
+struct Published {
+    /// Of an image.
+    values: usize,
+    /// Images that the published training takes in all: those of an epoch times the epochs.
+    images: usize,
+    alpha_d: f64,
+    alpha_y: f64,
+}
+
+/// Rotated MNIST: five domains of a thousand digits, 500 epochs.
+const OF_DIGITS: Published =
+    Published { values: DIGIT * DIGIT, images: 5_000 * 500, alpha_d: 2_000.0, alpha_y: 3_500.0 };
+
+/// Malaria cells: four fifths of 5,854 of ten patients less one, 500 epochs.
+const OF_CELLS: Published =
+    Published { values: 64 * 64 * 3, images: 4_215 * 500, alpha_d: 100_000.0, alpha_y: 75_000.0 };
 
 /// The largest difference of red, green and blue in a pixel that is still grey: JPEG rounds.
 const GREY: u8 = 4;
@@ -104,20 +131,25 @@ struct Choice {
 
 impl Choice {
     fn of(look: &Look, files: usize, trained_on: usize) -> Self {
-        let is_grey = look.in_colour == 0;
-        let are_digits = is_grey && look.sizes == [[DIGIT; 2]; 2];
-        let side = if are_digits { DIGIT } else { (look.side / 16 * 16).clamp(32, 64) };
-        let channels = if is_grey { 1 } else { 3 };
         let work = WORK * (files as f64 / 600.0).sqrt();
+        let [side, _] = look.side_and_channels();
         let size = (side * side) as f64 / (32.0 * 32.0);
         let epochs = (work / (size * trained_on.max(1) as f64)).round().clamp(15.0, 100.0) as usize;
-        let share = (side * side * channels) as f64 / (64.0 * 64.0 * 3.0);
-        let [alpha_d, alpha_y] = match are_digits {
-            true => [2_000.0, 3_500.0],
-            false => [100_000.0, 75_000.0].map(|published: f64| (published * share).round()),
-        };
-        let batch = (trained_on / 16).clamp(2, 100);
-        let warmup = epochs.div_ceil(5);
+        Choice::of_length(look, trained_on, epochs)
+    }
+
+    fn of_length(look: &Look, trained_on: usize, epochs: usize) -> Self {
+        let [side, channels] = look.side_and_channels();
+        let are_digits = look.are_digits();
+        let images = epochs * trained_on;
+        let published = if are_digits { OF_DIGITS } else { OF_CELLS };
+        let values = (side * side * channels) as f64 / published.values as f64;
+        let share = values * images as f64 / published.images as f64;
+        let [alpha_d, alpha_y] =
+            [published.alpha_d, published.alpha_y].map(|alpha| (alpha * share).round().max(1.0));
+        // Half of the images at most: there may be fewer than it seems.
+        let batch = (images / STEPS).clamp(8, 100).min(trained_on / 2).max(2);
+        let warmup = epochs.div_ceil(2).min(WARMUP);
         Choice { side, channels, are_digits, trained_on, batch, epochs, warmup, alpha_d, alpha_y }
     }
 
@@ -131,7 +163,8 @@ impl Choice {
             _ => vec![
                 format!("{training}, the divergences in full from epoch {warmup} on: {images}"),
                 format!(
-                    "alpha_d = {alpha_d} and alpha_y = {alpha_y}, the published weights of the labels for images of this many values"
+                    "alpha_d = {alpha_d} and alpha_y = {alpha_y}, the published weights of the labels for images of this many values \
+                     and a training of this length"
                 ),
             ],
         }
@@ -309,6 +342,17 @@ fn look(listing: &Listing) -> Result<Look> {
 }
 
 impl Look {
+    /// Whether they get the network of digits.
+    fn are_digits(&self) -> bool {
+        self.in_colour == 0 && self.sizes == [[DIGIT; 2]; 2]
+    }
+
+    /// What the images are to have.
+    fn side_and_channels(&self) -> [usize; 2] {
+        let side = if self.are_digits() { DIGIT } else { (self.side / 16 * 16).clamp(32, 64) };
+        [side, if self.in_colour == 0 { 1 } else { 3 }]
+    }
+
     /// Why images of this size are made of so many files.
     fn sentence(&self, side: usize, channels: usize, files: usize) -> String {
         let [[lowest, narrowest], [highest, widest]] = self.sizes;

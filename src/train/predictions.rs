@@ -12,6 +12,7 @@ use crate::models::{LabelPredictor, LatentVariableModel, Model, argmax, elbos};
 use crate::scores::log_odds::{first_not_finite, log_odds, probability};
 use crate::tables::csv_line;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Images that go through the networks together.
 const BATCH: usize = 100;
@@ -37,12 +38,19 @@ pub struct Prediction {
     /// By training domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain_probabilities: Option<Vec<f64>>,
-    /// A lower bound of the logarithm of the image's density, in nats, where the run says below which it is unlike.
+    /// A lower bound of the logarithm of the image's density, in nats, where the run says between which an image is
+    /// like the training images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elbo: Option<f64>,
-    /// Whether it is below.
+    /// Whether it is outside the limits of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unlike_training: Option<bool>,
+    /// By latent (zd, zx, zy or z), the means of its posterior, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latents: Option<BTreeMap<&'static str, Vec<f32>>>,
+    /// The label of that domain.
+    #[serde(skip)]
+    pub domain_label: Option<u32>,
 }
 
 /// What a model says of `images`, which are called `files`; its classes and training domains have these names.
@@ -77,10 +85,12 @@ pub fn predict(
                 probability: class.probabilities[class.label as usize],
                 class_probabilities: class.probabilities,
                 class_log_odds: class.log_odds,
+                domain_label: domain.as_ref().map(|domain| domain.label),
                 domain: domain.as_ref().map(|domain| domains[domain.label as usize].clone()),
                 domain_probabilities: domain.map(|domain| domain.probabilities),
                 elbo: None,
                 unlike_training: None,
+                latents: None,
             });
         }
     }
@@ -90,7 +100,8 @@ pub fn predict(
 /// Says of each prediction whether its image is unlike the training images.
 ///
 /// # Panics
-/// If p(y) is of another number of classes, or an image of another size, than the model takes.
+/// If p(y) is of another number of classes, the limits of another number of domains, or an image of another size, than the model
+/// takes.
 #[track_caller]
 pub fn mark_unlike(
     predictions: &mut [Prediction],
@@ -101,13 +112,13 @@ pub fn mark_unlike(
     let elbos = elbos(model, params, &unlike.prior_y, images);
     for (prediction, elbo) in predictions.iter_mut().zip(elbos) {
         prediction.elbo = Some(elbo);
-        prediction.unlike_training = Some(unlike.flags(elbo));
+        prediction.unlike_training = Some(unlike.marks(prediction.domain_label, elbo));
     }
 }
 
 /// A table: its head, then a row for each image. File, class, its name, its probability, the probabilities of all classes, the
 /// log-odds of the positive one of two classes or of all of more, the likeliest domain and the probabilities of all, the ELBO and
-/// whether it is unlike those of the training images.
+/// whether it is unlike those of the training images, the means of the latents.
 pub fn table(classes: &[String], domains: &[String], predictions: &[Prediction]) -> Vec<Vec<String>> {
     let named =
         |what: &str, names: &[String]| names.iter().map(|name| format!("{what} {name}")).collect::<Vec<_>>();
@@ -126,6 +137,12 @@ pub fn table(classes: &[String], domains: &[String], predictions: &[Prediction])
     if predictions.iter().any(|p| p.elbo.is_some()) {
         head.extend(["elbo", "unlike_training"].map(str::to_owned));
     }
+    if let Some(latents) = predictions.first().and_then(|p| p.latents.as_ref()) {
+        let columns = |(name, means): (&&str, &Vec<f32>)| -> Vec<String> {
+            (0..means.len()).map(|i| format!("{name} {i}")).collect()
+        };
+        head.extend(latents.iter().flat_map(columns));
+    }
     let row = |p: &Prediction| {
         let mut row =
             vec![p.file.clone(), p.class.to_string(), p.class_name.clone(), p.probability.to_string()];
@@ -138,6 +155,7 @@ pub fn table(classes: &[String], domains: &[String], predictions: &[Prediction])
         if let (Some(elbo), Some(unlike)) = (p.elbo, p.unlike_training) {
             row.extend([elbo.to_string(), unlike.to_string()]);
         }
+        row.extend(p.latents.iter().flatten().flat_map(|(_, means)| means).map(f32::to_string));
         row
     };
     std::iter::once(head).chain(predictions.iter().map(row)).collect()

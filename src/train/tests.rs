@@ -299,7 +299,7 @@ fn sources_read_what_the_table_says() {
 fn a_class_without_labelled_images_is_refused_where_its_p_of_y_is_met() {
     let digits = digits(&[]);
     for kind in KINDS {
-        for (prior, expected) in [("training", true), ("uniform", false), (TEN, false)] {
+        for (prior, expected) in [("training", true), ("smoothed", false), ("uniform", false), (TEN, false)] {
             // Whoever has no p(y) would not be asked for one.
             let images = if kind == "classifier" { "left-out" } else { "used" };
             let more = [

@@ -93,7 +93,7 @@ fn a_class_without_a_labelled_image_is_named_before_training() {
     let unlabelled = ["--set", "data.unlabelled.subsets=1"];
     let both = [&prior[..], &unlabelled].concat();
     let sentence = "model.prior_y = \"training\" is not usable here: no labelled training image is of the class \"9\", so that \
-                    its p(y) would be 0 and the loss of the images without a class infinite; set \"uniform\" or one \
+                    its p(y) would be 0 and the loss of the images without a class infinite; set \"smoothed\", \"uniform\" or one \
                     probability a class, or leave these images out with data.unlabelled.images = \"left-out\"";
     here.refuse(&train("run", &both), 2, &[sentence]);
     assert_eq!(here.names("."), ["digits.txt"]);
@@ -102,6 +102,15 @@ fn a_class_without_a_labelled_image_is_named_before_training() {
     here.succeed(&train("left-out", &[&both[..], &left_out].concat()));
     here.succeed(&train("uniform", &[&subset[..], &unlabelled].concat()));
     here.succeed(&train("labelled", &prior));
+    // A class that no image shows has the part of one image more of each.
+    let smoothed = ["--set", "model.prior_y=smoothed"];
+    here.succeed(&train("smoothed", &[&subset[..], &unlabelled, &smoothed].concat()));
+    let file: Value = serde_json::from_slice(&here.read("smoothed/unlike.json")).unwrap();
+    let share = |class: usize| file["prior_y"][class].as_f64().unwrap();
+    let of_class = (share(0) / share(9)).round();
+    assert!(of_class > 4.0 && of_class % 4.0 == 1.0, "{file}"); // four digits, in some domains, and one more
+    assert!((share(9) - 1.0 / (9.0 * of_class + 1.0)).abs() < 1e-15, "{file}");
+    assert!((0..9).all(|class| share(class) == of_class / (9.0 * of_class + 1.0)), "{file}");
     let file: Value = serde_json::from_slice(&here.read("labelled/unlike.json")).unwrap();
     let ninth = 1.0 / 9.0;
     assert_eq!(

@@ -3,6 +3,7 @@
 use super::cells::TWO;
 use super::{Folder, assert_same_run, text};
 use diva::data::image::encode_rgb;
+use diva::store::tensors::TensorFile;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -98,6 +99,50 @@ fn folders_of_pictures_say_their_domains_and_classes() {
         // Of the second class.
         assert_eq!(fields[6].parse::<f64>().unwrap(), prediction["class_log_odds"][1], "{line}");
     }
+}
+
+#[test]
+fn folders_within_folders_are_predicted_with_their_latents() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    here.succeed(&train("run", "train.epochs=1", &[]));
+    fs::create_dir(here.join("data/C/.old")).unwrap();
+    let output = here.run(&["predict", "run", "data", "--json", "--latents", "--no-unlike"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("hidden folders are passed over: 1, the first is data/C/.old"), "{said}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let predictions = found["predictions"].as_array().unwrap();
+    let files: Vec<&str> = predictions.iter().map(|p| p["file"].as_str().unwrap()).collect();
+    assert_eq!(files.len(), 2 * (6 + 7 + 8));
+    assert_eq!((files[0], files[41]), ("data/A/blue/0 é.png", "data/C/red cells/7 é.png"));
+
+    // What q(y|zy) is of them: a linear map of the means behind a rectifier.
+    let best = TensorFile::read(&here.join("run/best.safetensors")).unwrap();
+    let ((shape, weight), (_, bias)) =
+        (best.f32s("qy.fc1.weight").unwrap(), best.f32s("qy.fc1.bias").unwrap());
+    for prediction in predictions {
+        let zy: Vec<f64> =
+            prediction["latents"]["zy"].as_array().unwrap().iter().map(|z| z.as_f64().unwrap()).collect();
+        assert_eq!(shape, [2, zy.len()]);
+        let logit = |class: usize| -> f64 {
+            let row = &weight[class * zy.len()..][..zy.len()];
+            f64::from(bias[class]) + row.iter().zip(&zy).map(|(&w, z)| f64::from(w) * z.max(0.0)).sum::<f64>()
+        };
+        let (expected, found) = (logit(1) - logit(0), prediction["class_log_odds"][1].as_f64().unwrap());
+        assert!((expected - found).abs() < 1e-4 * (1.0 + expected.abs()), "{found}, expected {expected}");
+    }
+    let table = here.succeed(&["predict", "run", "data/A", "--csv", "--latents", "--no-unlike"]);
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    let column = rows[0].iter().position(|name| *name == "zy 3").unwrap();
+    assert_eq!(rows[0].len(), rows[1].len());
+    for (row, prediction) in rows[1..].iter().zip(predictions) {
+        let expected = prediction["latents"]["zy"][3].as_f64().unwrap();
+        assert!((row[column].parse::<f64>().unwrap() - expected).abs() < 1e-6, "{row:?}");
+    }
+
+    here.succeed(&train("classifier", "train.epochs=1", &["--set", "model.kind=classifier"]));
+    let refusal = "cannot give --latents: a model of this kind has none";
+    here.refuse(&["predict", "classifier", "data/A", "--latents"], 2, &[refusal]);
 }
 
 #[test]

@@ -10,15 +10,18 @@ use diva::train::dataset;
 use serde_json::Value;
 use std::fs;
 
-/// The images that the run in the folder `run` was trained on.
-fn training_images(here: &Folder, run: &str) -> Dataset {
+/// The images that the limits of the run in the folder `run` are taken from, and what they are called.
+fn images_of_limits(here: &Folder, run: &str) -> (Dataset, &'static str) {
     let config = text(&here.read(&format!("{run}/config.toml")));
     let config = Config::resolve(Some(("config.toml", &config)), None, &[], None).unwrap();
     let mut split = dataset::load(&config).unwrap();
+    if let Some(held_back) = split.validation.take_if(|data| data.len() >= 20) {
+        return (held_back, "validation");
+    }
     if let Some(unlabelled) = split.unlabelled.take() {
         split.train.append(unlabelled);
     }
-    split.train
+    (split.train, "training")
 }
 
 /// Writes images as PNG files of the folder `name`, in their order.
@@ -48,55 +51,71 @@ fn judged(predictions: &Value) -> Vec<(f64, bool)> {
     predictions.as_array().unwrap().iter().map(judged).collect()
 }
 
-/// Predicts the training images of a run and noise of their size, and looks at who is marked. Returns the predictions of the
-/// training images.
+/// Predicts the images that the limits are of and noise of their size, and looks at who is marked. Returns the predictions of the
+/// former.
 fn look_at_marks(here: &Folder, run: &str) -> Value {
-    let data = training_images(here, run);
+    let (data, _) = images_of_limits(here, run);
     let folder = format!("{run}-noise");
     let size = [data.height, data.width, data.channels];
     write_pictures(here, &folder, size, noise(data.values()).iter().map(Vec::as_slice));
-    let of_noise = judged(&here.json(&["predict", run, &folder, "--json"])["predictions"]);
-    let marked = of_noise.iter().filter(|(_, marked)| *marked).count();
-    assert!(marked >= 36, "{marked} of {} images of noise are marked", of_noise.len());
-    look_at_training_images(here, run)
+    let output = here.run(&["predict", run, &folder, "--json"]);
+    let warning =
+        " of 40 images look unlike the training images: what is said of their classes rests on nothing";
+    assert!(text(&output.stderr).contains(warning), "{}", text(&output.stderr));
+    let of_noise: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let marked = judged(&of_noise["predictions"]).iter().filter(|(_, marked)| *marked).count();
+    assert!(marked >= 36, "{marked} of 40 images of noise are marked");
+    look_at_limits(here, run)
 }
 
-/// The same without noise: the limit is the quantile of the ELBOs that prediction finds.
-fn look_at_training_images(here: &Folder, run: &str) -> Value {
-    let data = training_images(here, run);
+/// The same without noise: the limits are the lowest and the highest ELBOs that prediction finds of each domain, or wider.
+fn look_at_limits(here: &Folder, run: &str) -> Value {
+    let (data, taken_from) = images_of_limits(here, run);
     let size = [data.height, data.width, data.channels];
-    let trained = format!("{run}-trained");
-    write_pictures(here, &trained, size, (0..data.len()).map(|index| data.image(index)));
+    let folder = format!("{run}-like");
+    write_pictures(here, &folder, size, (0..data.len()).map(|index| data.image(index)));
 
-    let found = here.json(&["predict", run, &trained, "--json"]);
+    let found = here.json(&["predict", run, &folder, "--json"]);
     let file: Value = serde_json::from_slice(&here.read(&format!("{run}/unlike.json"))).unwrap();
     assert_eq!(found["unlike"], file);
-    assert_eq!((&file["quantile"], &file["images"]), (&0.01.into(), &data.len().into()));
-    let threshold = file["threshold"].as_f64().unwrap();
+    assert_eq!((&file["share"], &file["taken_from"]), (&0.01.into(), &taken_from.into()));
     let marks = judged(&found["predictions"]);
     assert_eq!(marks.len(), data.len());
-    // The quantile of n numbers lies 0.01 (n - 1) places above the lowest.
-    let mut elbos: Vec<f64> = marks.iter().map(|(elbo, _)| *elbo).collect();
-    elbos.sort_by(f64::total_cmp);
-    let place = 0.01 * (data.len() - 1) as f64;
-    let (below, share) = (place as usize, place.fract());
-    let expected = elbos[below] + share * (elbos[below + 1] - elbos[below]);
-    assert!((threshold - expected).abs() < 1e-9 * expected.abs(), "{threshold}, expected {expected}");
-    let marked = marks.iter().filter(|(_, marked)| *marked).count();
-    assert_eq!(marked, below + 1, "of {} training images", data.len());
-    assert!(marks.iter().all(|&(elbo, marked)| marked == (elbo < threshold)));
+    let limits = file["limits"].as_array().unwrap();
+    let names = found["domains"].as_array().unwrap();
+    for (place, limits) in limits.iter().enumerate() {
+        let predictions = found["predictions"].as_array().unwrap().iter();
+        let mut elbos: Vec<f64> = predictions
+            .filter(|p| p["domain"] == names[place])
+            .map(|p| p["elbo"].as_f64().unwrap())
+            .collect();
+        if elbos.len() < 2 {
+            continue;
+        }
+        elbos.sort_by(f64::total_cmp);
+        // Of fewer than 199 images none is outside.
+        assert!(elbos.len() < 199 && limits["images"] == elbos.len(), "{limits}");
+        let (low, high) = (limits["lowest"].as_f64().unwrap(), limits["highest"].as_f64().unwrap());
+        assert!(low <= elbos[0] && high >= *elbos.last().unwrap(), "{limits}, {elbos:?}");
+        // Student's interval of a normal distribution: 2.6 standard deviations at least.
+        let mean = elbos.iter().sum::<f64>() / elbos.len() as f64;
+        let deviation = |&x: &f64| (x - mean) * (x - mean);
+        let spread = (elbos.iter().map(deviation).sum::<f64>() / (elbos.len() - 1) as f64).sqrt();
+        assert!(low < mean - 2.6 * spread && high > mean + 2.6 * spread, "{limits}, {elbos:?}");
+    }
+    assert!(marks.iter().all(|&(_, marked)| !marked));
     found
 }
 
 #[test]
-fn noise_is_marked_and_digits_are_as_often_as_the_quantile_says() {
+fn noise_is_marked_and_digits_are_not() {
     let here = Folder::new();
     here.with_a_run("run");
     let found = look_at_marks(&here, "run");
 
     // All three outputs say the same.
     let predictions = found["predictions"].as_array().unwrap();
-    let table = here.succeed(&["predict", "run", "run-trained", "--csv"]);
+    let table = here.succeed(&["predict", "run", "run-like", "--csv"]);
     let mut rows = table.lines();
     let head: Vec<&str> = rows.next().unwrap().split(',').collect();
     assert_eq!(head[head.len() - 2..], ["elbo", "unlike_training"]);
@@ -107,7 +126,7 @@ fn noise_is_marked_and_digits_are_as_often_as_the_quantile_says() {
         assert_eq!(elbo, prediction["elbo"], "{row}");
         assert_eq!(fields.last().unwrap(), &prediction["unlike_training"].to_string(), "{row}");
     }
-    let lines = here.succeed(&["predict", "run", "run-trained"]);
+    let lines = here.succeed(&["predict", "run", "run-like"]);
     for (line, prediction) in lines.lines().zip(predictions) {
         assert_eq!(
             line.ends_with(", looks unlike the training images"),
@@ -115,10 +134,12 @@ fn noise_is_marked_and_digits_are_as_often_as_the_quantile_says() {
             "{line}"
         );
     }
-    assert_eq!(lines.matches("unlike").count(), 1);
+    assert_eq!(lines.matches("unlike").count(), 0);
+    let noise = text(&here.run(&["predict", "run", "run-noise"]).stdout);
+    assert!(noise.matches(", looks unlike the training images\n").count() >= 36, "{noise}");
 
     // Whatever else is asked for, and however it is computed.
-    let some = ["predict", "run", "run-trained/007.png", "run-noise", "--json"];
+    let some = ["predict", "run", "run-like/007.png", "run-noise", "--json"];
     let first = here.json(&some);
     assert_eq!(first["predictions"][0], predictions[7]);
     for (threads, isa) in [("1", "portable"), ("3", "portable"), ("2", "")] {
@@ -148,13 +169,15 @@ fn cells_are_marked_too() {
 fn class_frequencies_of_the_training_stay_known() {
     let here = Folder::new();
     here.succeed(&cells::train("run", cells::TWO, &["--set", "model.prior_y=training"]));
-    let classes = training_images(&here, "run").classes;
+    let config = text(&here.read("run/config.toml"));
+    let config = Config::resolve(Some(("config.toml", &config)), None, &[], None).unwrap();
+    let classes = dataset::load(&config).unwrap().train.classes;
     let share = |class| classes.iter().filter(|&&c| c == class).count() as f64 / classes.len() as f64;
     assert_ne!(share(0), share(1));
     let file: Value = serde_json::from_slice(&here.read("run/unlike.json")).unwrap();
     assert_eq!(file["prior_y"], serde_json::json!([share(0), share(1)]));
-    // Predictions use it: the images that were trained on have the ELBOs that they had there.
-    look_at_training_images(&here, "run");
+    // Predictions use it: the images have the ELBOs that they had there.
+    look_at_limits(&here, "run");
 }
 
 #[test]
@@ -196,7 +219,7 @@ fn a_run_without_a_limit_marks_nothing_and_says_so() {
     assert_ne!(earlier, result);
     fs::write(here.join("run/result.json"), earlier).unwrap();
     for (bytes, part) in [
-        (&file[..file.len() / 2], "it is not the threshold of unlike images"),
+        (&file[..file.len() / 2], "it is not the limits of unlike images"),
         (
             br#"{"quantile":0.01,"threshold":-1.0,"images":5,"prior_y":[0.5,0.5]}"#,
             "prior_y has 2 probabilities",

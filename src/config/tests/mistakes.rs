@@ -241,7 +241,7 @@ fn text_that_is_not_toml_is_refused_by_line_and_column() {
 
 #[test]
 fn a_prior_is_a_distribution() {
-    let takes = "is not usable; it takes \"training\", \"uniform\" or a list of probabilities, each at \
+    let takes = "is not usable; it takes \"training\", \"smoothed\", \"uniform\" or a list of probabilities, each at \
                  least 1e-6, that add up to 1";
     for (given, shown) in [
         ("[0.5, 0.499998]", "[0.5, 0.499998]"),

@@ -63,6 +63,7 @@ fn prior() -> impl Strategy<Value = PriorY> {
     let weights = prop::collection::vec(0.01..1.0_f64, 1..12);
     prop_oneof![
         Just(PriorY::Training),
+        Just(PriorY::Smoothed),
         Just(PriorY::Uniform),
         weights.prop_map(|weights| {
             let sum: f64 = weights.iter().sum();

@@ -162,7 +162,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
 ///
 /// # Errors
 /// If the folder cannot be listed, a link in it leads to a folder around it, or there is a folder among the files.
-pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let file = |entry: Entry| {
         if entry.is_folder {
             let message = format!("cannot use {}: it is a folder, expected a picture", shown(&entry.path));
@@ -188,7 +188,7 @@ pub(super) fn pictures_and_folders(folder: &Path) -> Result<(Vec<PathBuf>, Vec<E
 ///
 /// # Errors
 /// If a folder cannot be listed, or links lead in a circle.
-pub(super) fn pictures_below(folder: &Path, hidden: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+pub fn pictures_below(folder: &Path, hidden: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     walk(folder, &mut Vec::new(), &mut found, hidden)?;
     Ok(found)

@@ -19,5 +19,5 @@ mod png_notes;
 pub mod resize;
 mod spelling;
 
-pub use listing::{Listing, NamedSplit, PictureFile, pictures};
+pub use listing::{Listing, NamedSplit, PictureFile, pictures_below};
 pub use load::{LONGEST_FILE, Loaded, Options, is_cache, left_out, load, read_picture};

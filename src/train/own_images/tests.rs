@@ -97,19 +97,38 @@ fn the_last_domain_with_a_class_is_held_out_unless_another_is_named() {
     assert!(message.contains("cannot find the domain \"z\""), "{message}");
 }
 
-/// The published settings are those of the rules for their images.
 #[test]
-fn the_weights_of_the_labels_are_in_proportion_to_the_values() {
-    let folder = folder(&["a", "b"], &["x", "y"], 2, [64, 64], true);
-    let train = assumed(&folder, &Wishes::default()).train;
-    assert_eq!((train.alpha_d, train.alpha_y, train.warmup), (100_000.0, 75_000.0, 20));
-    assert_eq!((train.epochs, train.batch), (100, 2));
-    let digits = self::folder(&["a", "b"], &["x", "y"], 2, [28, 28], false);
-    let train = assumed(&digits, &Wishes::default()).train;
-    assert_eq!((train.alpha_d, train.alpha_y), (2_000.0, 3_500.0));
-    let grey = self::folder(&["a", "b"], &["x", "y"], 2, [32, 32], false);
-    let train = assumed(&grey, &Wishes::default()).train;
-    assert_eq!((train.alpha_d, train.alpha_y), (8_333.0, 6_250.0));
+fn the_weights_of_the_labels_are_in_proportion_to_the_values_and_the_length() {
+    let weights = |each: usize, side: usize, in_colour: bool| {
+        let folder = folder(&["a", "b"], &["x", "y"], each, [side, side], in_colour);
+        let train = assumed(&folder, &Wishes::default()).train;
+        (train.epochs, train.warmup, train.batch, train.alpha_d, train.alpha_y)
+    };
+    // Of 2 * each images in training 4/5, 100 epochs each: 100,000 * 12,800 / 2,107,500 = 607.4, 75,000 * ... = 455.5.
+    assert_eq!(weights(80, 64, true), (100, 50, 8, 607.0, 456.0));
+    // A twelfth of the values.
+    assert_eq!(weights(80, 32, false), (100, 50, 8, 51.0, 38.0));
+    // 2,000 * 12,800 / 2,500,000 = 10.2, 3,500 * ... = 17.9.
+    assert_eq!(weights(80, 28, false), (100, 50, 8, 10.0, 18.0));
+    // Of four images three are trained on.
+    assert_eq!(weights(2, 28, false), (100, 50, 2, 1.0, 1.0));
+}
+
+/// What the rule gives for the published data is the published setting.
+#[test]
+fn the_published_settings_are_fixed_points() {
+    let look = |side: usize, channels: usize| Look {
+        pictures: 256,
+        side,
+        sizes: [[side; 2]; 2],
+        in_colour: if channels == 3 { 256 } else { 0 },
+    };
+    for (look, trained_on, weights) in
+        [(look(28, 1), 5_000, [2_000.0, 3_500.0]), (look(64, 3), 4_215, [100_000.0, 75_000.0])]
+    {
+        let choice = Choice::of_length(&look, trained_on, 500);
+        assert_eq!(([choice.alpha_d, choice.alpha_y], choice.warmup, choice.batch), (weights, 100, 100));
+    }
 }
 
 /// 600 pictures of 64 x 64: 300 trained on.
@@ -121,9 +140,9 @@ fn more_pictures_get_fewer_epochs() {
         (config.train.epochs, config.train.batch)
     };
     // 40 of them: 16 trained on in 100 epochs at most.
-    assert_eq!(look(10), (100, 2));
-    // 1,200: 480 trained on, 120,000 x sqrt(2) / 480 = 353.6, and 100 at most.
-    assert_eq!(look(300), (100, 30));
+    assert_eq!(look(10), (100, 8));
+    // 1,200: 480 trained on, 80,000 x sqrt(2) / 480 = 235.7, and 100 at most; 48,000 / 3,000.
+    assert_eq!(look(300), (100, 16));
 }
 
 #[test]
