@@ -270,3 +270,55 @@ fn a_result_without_an_answer_is_read() {
     assert!(here.succeed(&["verify", "run"]).ends_with("repeats\n"));
     here.succeed(&["report", "run", "--out", "page.html"]);
 }
+
+#[test]
+fn the_plain_classifier_is_trained_beside_a_run() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    let small = |epochs: &'static str| ["--set", "model.width=0.0625", "--set", epochs];
+    let said = here.succeed(&[&["train", "data", "--baseline"], &small(ONE)[..]].concat());
+    let (run, plain) = ("runs/data-seed0", "runs/data-seed0-classifier");
+    assert_eq!(here.read(&format!("{run}/division.csv")), here.read(&format!("{plain}/division.csv")));
+    // It is the classifier that is trained where one is asked for.
+    here.succeed(&[&["train", "data", "--model", "classifier", "--out", "alone"], &small(ONE)[..]].concat());
+    super::assert_same_run(&here, plain, "alone");
+    let answers = [run, plain].map(|run| result(&here, run)["answer"].clone());
+    let cell = |answer: &Value| {
+        let [low, high] = [0, 1].map(|end| 100.0 * answer["accuracy"]["interval"][end].as_f64().unwrap());
+        format!("{:.1} %  {low:.1} to {high:.1} %", 100.0 * answer["accuracy"]["value"].as_f64().unwrap())
+    };
+    let [of_run, of_plain] = answers.each_ref().map(cell);
+    let table: Vec<&str> = said.lines().rev().take(6).collect();
+    assert_eq!(table[5].split_whitespace().collect::<Vec<_>>(), ["diva", "classifier"], "{said}");
+    assert!(
+        table[3].starts_with("accuracy ") && table[3].contains(&of_run) && table[3].ends_with(&of_plain),
+        "{said}"
+    );
+
+    let more = [&["train", "data", "--baseline", "--resume"], &small("train.epochs=2")[..]].concat();
+    let said = here.succeed(&more);
+    assert_eq!(said.matches("goes on in epoch 2 of 2").count(), 2, "{said}");
+    // Stopped between the two, the classifier is what is left to be trained.
+    fs::remove_dir_all(here.join(plain)).unwrap();
+    let again = here.succeed(&more);
+    assert!(again.contains("runs/data-seed0 is finished: 2 epochs are done"), "{again}");
+    assert_eq!(
+        again.lines().rev().take(6).collect::<Vec<_>>(),
+        said.lines().rev().take(6).collect::<Vec<_>>()
+    );
+
+    here.refuse(
+        &train("x", ONE, &["--baseline", "--set", "model.kind=classifier"]),
+        2,
+        &["it is the plain classifier that is trained already"],
+    );
+    // Before the run is trained.
+    fs::create_dir(here.join("x-classifier")).unwrap();
+    fs::write(here.join("x-classifier/result.json"), "{}").unwrap();
+    here.refuse(
+        &train("x", ONE, &["--baseline"]),
+        2,
+        &["cannot train in x-classifier: it holds a run (result.json)"],
+    );
+    assert!(!here.join("x").exists());
+}
