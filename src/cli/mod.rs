@@ -4,6 +4,7 @@
 //! wrong) and 128 + the number of a signal (interrupted by it, after saving). All text goes out through `say`, `note` and
 //! `console::print`, which show escaped what a terminal would obey: a name is never more than a name.
 
+mod baseline;
 mod bench;
 mod console;
 mod data;

@@ -1,6 +1,7 @@
 //! `diva train`
 
-use super::console::{Console, give_up, seconds_since_1970};
+use super::baseline;
+use super::console::{Claimed, Console, files_at_last, give_up, seconds_since_1970};
 use super::evaluate::say_answer;
 use super::{Asked, ConfigArguments, DataArguments, percent, say, say_lines};
 use crate::config::Config;
@@ -19,8 +20,8 @@ use std::sync::{Arc, Mutex};
 /// Train a model; without arguments, the preset quick.
 ///
 /// The run's folder holds the configuration, a line of metrics per epoch, the checkpoint, the selected weights
-/// (loadable by PyTorch), pictures, unlike.json (below which ELBO `diva predict` marks an image), and at last
-/// result.json. Ctrl-C finishes the step and saves; the same command with --resume goes on, and ends in the same bytes.
+/// (loadable by PyTorch), pictures, unlike.json (by which ELBOs `diva predict` marks an image), predictions.csv (what is said of
+/// each picture of the unseen domain), and at last result.json. Ctrl-C finishes the step and saves; the same command with --resume goes on, and ends in the same bytes.
 #[derive(Args, Debug)]
 pub(super) struct Train {
     #[command(flatten)]
@@ -37,6 +38,10 @@ pub(super) struct Train {
     /// Keep an event file for TensorBoard in the run's folder: all metrics after each epoch, and at last the pictures.
     #[arg(long)]
     tensorboard: bool,
+    /// Train the plain classifier too, on the same images, divided alike, for as many epochs, in the run's folder with -classifier
+    /// behind its name, and say at the end what both come to.
+    #[arg(long)]
+    baseline: bool,
     /// Print the complete configuration and do nothing else.
     #[arg(long)]
     print_config: bool,
@@ -71,13 +76,32 @@ impl Train {
         };
         let folder = RunFolder::new(path);
         let claimed = Arc::new(Mutex::new(claim));
+        let plain = self.baseline.then(|| baseline::beside(&config, folder.path())).transpose()?;
+        if let Some((_, beside)) = &plain {
+            // What keeps it from being trained is known before the hours that the run takes.
+            beside.refuse_at_once(self.resume, files_at_last())?;
+        }
+        let kind = config.model.kind;
+        let result = self.train(config, &folder, claimed)?;
+        let Some((config, folder)) = plain else { return Ok(()) };
+        say("the plain classifier on the same images:")?;
+        let beside = self.train(config, &folder, Claimed::default())?;
+        match result.answer.zip(beside.answer) {
+            Some((answer, plain)) => baseline::compare(kind, &answer, &plain),
+            // That of a run of an earlier version, which has been said.
+            None => Ok(()),
+        }
+    }
+
+    /// Trains in this folder, which may be `claimed`, and says what came out.
+    fn train(&self, config: Config, folder: &RunFolder, claimed: Claimed) -> Result<RunResult> {
         let mut console = Console::new(self.tensorboard, claimed.clone());
         let options =
             Options { resume: self.resume, detect_anomaly: self.detect_anomaly, ..Options::default() };
-        let outcome = run::train(config, &folder, options, &mut console);
+        let outcome = run::train(config, folder, options, &mut console);
         console.finish();
         give_up(&claimed);
-        match outcome? {
+        let result = match outcome? {
             Outcome::AlreadyDone(result) => {
                 let hint = match result.ended_by.as_str() {
                     "patience" => "nothing improved for train.patience epochs",
@@ -88,12 +112,14 @@ impl Train {
                 if self.tensorboard {
                     let _lock = Lock::take(folder.path())?;
                     let now = seconds_since_1970();
-                    EventFile::begin(&folder, now)?.pictures(&folder, epochs, now)?;
+                    EventFile::begin(folder, now)?.pictures(folder, epochs, now)?;
                 }
-                summarise(&result, &folder)
+                result
             }
-            Outcome::Done(result, _trainer) => summarise(&result, &folder),
-        }
+            Outcome::Done(result, _trainer) => result,
+        };
+        summarise(&result, folder)?;
+        Ok(result)
     }
 }
 

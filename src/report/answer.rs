@@ -15,7 +15,8 @@ pub(super) fn describe(page: &mut Page, answer: &Answer, point: Option<&ChosenTh
     };
     page.paragraph(&format!(
         "Beside the accuracy stands what it would be if its commonest class were named always; the balanced accuracy of that is 100 % \
-         through the number of classes, and the area under the ROC curve 0.5. The intervals say how far the numbers of all images \
+         through the number of classes, and its ROC AUC (the area under that curve, of more than two classes the mean of each against the \
+         others) 0.5. The intervals say how far the numbers of all images \
          of this domain may be from those of these{of_groups}. They do not say how the numbers differ between domains or \
          between trainings. The calibration error is by how much probabilities differ from frequencies, on average.",
     ));

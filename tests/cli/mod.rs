@@ -4,6 +4,7 @@
 //! what is tested is what stands around the training. Wherever two ways must lead to the same run, the bytes of the
 //! checkpoints are compared: they hold everything that the run has computed.
 
+mod answers;
 mod bad_data;
 mod bad_requests;
 mod bits;

@@ -131,7 +131,11 @@ fn long_and_wide_names_keep_tables_aligned() {
         [&["data", "info", "--preset", "quick-cells", "--set", "train.batch=4"], &settings[..]].concat();
     for (arguments, column) in [(vec!["evaluate", "run"], "  role"), (info, "  role")] {
         let out = here.succeed(&arguments);
-        let table: Vec<&str> = out.lines().skip_while(|line| !line.contains(column)).collect();
+        let table: Vec<&str> = out
+            .lines()
+            .skip_while(|line| !line.contains(column))
+            .take_while(|line| !line.is_empty())
+            .collect();
         let place = |line: &str, what: &str| {
             let before = &line[..line.find(what).unwrap_or_else(|| panic!("{line}"))];
             // A character of this script takes two columns.

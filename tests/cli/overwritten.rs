@@ -157,8 +157,15 @@ fn nothing_is_written_over_the_files_of_a_run_by_name() {
 #[test]
 fn what_could_not_be_written_at_the_end_is_refused_before_the_training() {
     let here = Folder::new();
-    for name in ["samples.png", "loss.png", "result.json", "unlike.json", "best.safetensors", "division.csv"]
-    {
+    for name in [
+        "samples.png",
+        "loss.png",
+        "result.json",
+        "unlike.json",
+        "best.safetensors",
+        "division.csv",
+        "predictions.csv",
+    ] {
         fs::create_dir_all(here.join("run").join(name)).unwrap();
         here.refuse(
             &train("run", &[]),

@@ -8,7 +8,7 @@ const GO_ON: [&str; 3] = ["--resume", "--set", "train.epochs=3"];
 impl Folder {
     /// Runs a command that says something, then fails with exit code 1 and these words.
     #[track_caller]
-    fn refuse_after_words(&self, arguments: &[&str], words: &str) {
+    pub(super) fn refuse_after_words(&self, arguments: &[&str], words: &str) {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
