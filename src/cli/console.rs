@@ -7,14 +7,11 @@ use crate::error::Result;
 use crate::names::{printable, printable_name};
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
-use crate::store::durable;
 use crate::store::lock::Lock;
 use crate::store::run_folder::{Claim, PREDICTIONS, RunFolder};
 use crate::train::metrics::EpochMetrics;
-use crate::train::predictions;
 use crate::train::run::Watcher;
 use crate::train::trainer::{StepLoss, Trainer};
-use crate::train::unlike::UnlikeTraining;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::iterator::{Signals, SignalsInfo};
 use std::io::{self, IsTerminal, Write};
@@ -214,48 +211,9 @@ pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, se
     )
 }
 
-/// The names of the files that [`finish`] may write, but for those that only a process with the folder's lock does.
+/// The names of the files that are written at last, but for those that only a process with the folder's lock writes.
 pub(super) fn files_at_last() -> impl Iterator<Item = String> {
     run_pictures::files().chain([PREDICTIONS.to_owned()])
-}
-
-/// Adds to the folder of a trained run what belongs in it besides its result, of the selected parameters: the limits of
-/// images unlike those that it was trained on, where the model has one, what is predicted of the test domain's, where they are files,
-/// and pictures.
-pub(super) fn finish(
-    trainer: &Trainer,
-    folder: &RunFolder,
-    lock: &Lock,
-    selected: &Params,
-    say: impl Fn(&str),
-) -> Result<()> {
-    let unlike =
-        UnlikeTraining::of_trained(trainer.model(), selected, trainer.split(), trainer.config().seed);
-    lock.still_held()?;
-    let limits = match unlike {
-        Ok(limits) => {
-            if let Some(limits) = &limits {
-                durable::write_own(&folder.unlike(), limits.to_json().as_bytes())?;
-            }
-            limits
-        }
-        Err(cause) => {
-            durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
-            say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
-            None
-        }
-    };
-    let predictions = predictions::of_test_domain(trainer.model(), selected, trainer.split(), limits.as_ref());
-    lock.still_held()?;
-    match predictions {
-        Ok(Some(table)) => durable::write_own(&folder.predictions(), table.as_bytes())?,
-        Ok(None) => {}
-        Err(cause) => {
-            durable::remove(&folder.predictions())?;
-            say(&format!("{cause}; there is no {PREDICTIONS}"));
-        }
-    }
-    run_pictures::draw(trainer, folder, lock, selected)
 }
 
 impl Watcher for Console {
@@ -345,7 +303,7 @@ impl Watcher for Console {
         lock: &Lock,
         selected: &Params,
     ) -> Result<()> {
-        finish(trainer, folder, lock, selected, |line| self.say(line))?;
+        run_pictures::draw(trainer, folder, lock, selected)?;
         lock.still_held()?;
         match self.events.take() {
             None => Ok(()),

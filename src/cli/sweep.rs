@@ -1,6 +1,6 @@
 //! `diva sweep`
 
-use super::console::{Claimed, Ear, about, files_at_last, finish, print};
+use super::console::{Claimed, Ear, about, files_at_last, print};
 use super::{percent, say, say_lines};
 use crate::autograd::Params;
 use crate::error::{Error, Result};
@@ -9,6 +9,7 @@ use crate::experiments::sweep::table::collect;
 use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
 use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
 use crate::names::{at_left, printable_name, terminal_width};
+use crate::report::run_pictures;
 use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::train::trainer::Trainer;
@@ -248,13 +249,13 @@ impl Supervisor for Desk {
 
     fn trained(
         &self,
-        job: &Job,
+        _job: &Job,
         trainer: &Trainer,
         folder: &RunFolder,
         lock: &Lock,
         selected: &Params,
     ) -> Result<()> {
-        finish(trainer, folder, lock, selected, |what| self.say(job, what))
+        run_pictures::draw(trainer, folder, lock, selected)
     }
 }
 

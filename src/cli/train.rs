@@ -177,7 +177,10 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
         percent(result.test_accuracy)
     ))?;
     match (&result.answer, result.test_commonest_class_share) {
-        (Some(answer), _) => say_answer(answer, result.operating_point.as_ref())?,
+        (Some(answer), _) => {
+            say_answer(answer, result.operating_point.as_ref())?;
+            result.unlike.iter().try_for_each(|unlike| say(&unlike.in_words()))?;
+        }
         // An earlier version's.
         (None, Some(share)) => {
             say(&format!("naming its commonest class always would give {}", percent(share)))?

@@ -7,6 +7,7 @@ pub mod dataset;
 mod divergence;
 pub mod evaluate;
 pub mod gradients;
+pub mod last_files;
 pub mod memory;
 pub mod metrics;
 pub mod own_images;
