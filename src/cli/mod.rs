@@ -115,6 +115,9 @@ struct DataArguments {
     /// Of a folder or a list of pictures: the domains that are used, all if nothing is said.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     domains: Vec<String>,
+    /// Of a folder or a list of pictures: the classes that are used, numbered in this order; all by name if nothing is said.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    classes: Vec<String>,
     /// Of a folder or a list of pictures: what is trained, diva (the default), classifier, dann, vae, diva-no-zd or diva-no-zx.
     #[arg(long, value_name = "NAME", value_parser = model_named)]
     model: Option<ModelKind>,
@@ -155,7 +158,11 @@ impl DataArguments {
             let texts: Vec<String> = texts.iter().map(quoted).collect();
             (!texts.is_empty()).then(|| format!("{key}=[{}]", texts.join(", ")))
         };
-        let lists = [listed("data.domains", &self.domains), listed("data.columns", &self.columns)];
+        let lists = [
+            listed("data.domains", &self.domains),
+            listed("data.classes", &self.classes),
+            listed("data.columns", &self.columns),
+        ];
         let model =
             self.model.map(|kind| toml::Value::try_from(kind).expect("the kind of a model has a name"));
         test_domain
@@ -170,7 +177,7 @@ impl DataArguments {
         let Some(folder) = self.folder() else {
             if let Some(first) = self.wishes().first() {
                 return Err(Error::request(format!(
-                    "--test-domain, --domains, --columns and --model are of a folder or list of pictures; elsewhere that is --set \
+                    "--test-domain, --domains, --classes, --columns and --model are of a folder or list of pictures; elsewhere that is --set \
                      '{first}'"
                 )));
             }
@@ -191,6 +198,7 @@ impl DataArguments {
         let wishes = Wishes {
             test_domain: self.test_domain.clone(),
             domains: self.domains.clone(),
+            classes: self.classes.clone(),
             model: self.model,
             columns: self.columns.clone(),
         };

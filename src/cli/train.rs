@@ -117,7 +117,7 @@ impl Train {
         // What is said of the folder again must be what the run began with.
         arguments.config.overrides.extend(arguments.wishes());
         (arguments.test_domain, arguments.domains, arguments.model) = (None, Vec::new(), None);
-        arguments.columns = Vec::new();
+        (arguments.columns, arguments.classes) = (Vec::new(), Vec::new());
         Ok(arguments.resolve()?.config)
     }
 }

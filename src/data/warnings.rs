@@ -1,6 +1,7 @@
 //! What would make the answer of a run on somebody's pictures worth little, found before it begins.
 
-use super::collection::{Collection, DomainCounts};
+use super::Split;
+use super::collection::{Collection, DomainCounts, UNLABELLED};
 use crate::names::printable_name;
 
 /// With so many images a domain says little.
@@ -23,6 +24,47 @@ pub fn of(collection: &Collection, test_domain: &str) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// How many images of these domains are of other classes than these, in a sentence; nothing if none is.
+pub fn of_other_classes(collection: &Collection, domains: &[String], classes: &[String]) -> Option<String> {
+    let is_wanted: Vec<bool> = collection.domain_names.iter().map(|name| domains.contains(name)).collect();
+    let mut images = vec![0_usize; collection.class_names.len()];
+    for (&domain, &class) in collection.images.domains.iter().zip(&collection.images.classes) {
+        if class != UNLABELLED && is_wanted[domain as usize] {
+            images[class as usize] += 1;
+        }
+    }
+    let others: Vec<(&String, usize)> = (collection.class_names.iter().zip(images))
+        .filter(|(name, images)| *images > 0 && !classes.contains(name))
+        .collect();
+    let all: usize = others.iter().map(|(_, images)| images).sum();
+    let each: Vec<String> =
+        others.iter().map(|(name, images)| format!("{} ({images})", printable_name(name))).collect();
+    (all > 0).then(|| {
+        format!("{all} images of classes that data.classes does not name are left out: {}", each.join(", "))
+    })
+}
+
+/// In which training domains with labels no image is held back to choose the epoch, in a sentence; nothing if there is none.
+pub fn not_held_back(split: &Split) -> Option<String> {
+    let held_back = split.validation.as_ref().map_or(&[][..], |data| &data.domains);
+    let is_named =
+        |&(domain, _): &(u32, &String)| split.train.domains.contains(&domain) && !held_back.contains(&domain);
+    let found: Vec<String> = (0..)
+        .zip(&split.domain_names)
+        .filter(is_named)
+        .map(|(_, name)| format!("\"{}\"", printable_name(name)))
+        .collect();
+    let domains = split.domain_names.len();
+    (!found.is_empty()).then(|| {
+        format!(
+            "in {} of {domains} training domains no image is held back to choose the epoch ({}): no part of theirs is near the share \
+             data.validation, as where two groups (patients, for example) are of one size",
+            found.len(),
+            listed(&found)
+        )
+    })
 }
 
 /// The first of several, and how many more there are.
@@ -139,7 +181,7 @@ fn without_contrast(collection: &Collection) -> Option<String> {
 mod tests {
     use super::*;
     use crate::data::Dataset;
-    use crate::data::collection::{Origin, UNLABELLED};
+    use crate::data::collection::Origin;
 
     /// Images of one pixel: domain, class, level, content.
     fn collection(images: &[(u32, u32, u8, u8)]) -> Collection {
@@ -202,5 +244,48 @@ mod tests {
         let unlabelled: Vec<_> =
             good().into_iter().map(|i| if i.0 == 0 { (0, UNLABELLED, 100, i.3) } else { i }).collect();
         assert_eq!(of(&collection(&unlabelled), "B"), [""; 0]);
+    }
+
+    #[test]
+    fn images_of_other_classes_are_counted_where_they_are_wanted() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let all = collection(&good());
+        let said =
+            |domains: &[&str], classes: &[&str]| of_other_classes(&all, &names(domains), &names(classes));
+        assert_eq!(said(&["A", "B"], &["y", "x"]), None);
+        let message = |images| {
+            Some(format!(
+                "{images} images of classes that data.classes does not name are left out: y ({images})"
+            ))
+        };
+        assert_eq!(said(&["A", "B"], &["x"]), message(22));
+        assert_eq!(said(&["B"], &["x"]), message(11));
+    }
+
+    #[test]
+    fn domains_of_which_nothing_is_held_back_are_named() {
+        let data = |domains: Vec<u32>| {
+            Dataset::new([1, 1, 1], vec![0; domains.len()], vec![0; domains.len()], domains)
+        };
+        let mut split = Split {
+            train: data(vec![0, 1, 2]),
+            validation: Some(data(vec![0, 2])),
+            unlabelled: Some(data(vec![3])),
+            test: data(vec![4]),
+            disjoint_test: None,
+            domain_names: ["A", "B", "C", "D"].map(str::to_owned).to_vec(),
+            test_domain: "E".into(),
+            classes: 1,
+            class_names: vec!["x".into()],
+        };
+        let said = not_held_back(&split).unwrap();
+        assert!(
+            said.starts_with(
+                "in 1 of 4 training domains no image is held back to choose the epoch (\"B\"): "
+            ),
+            "{said}"
+        );
+        split.validation = Some(data(vec![0, 1, 2]));
+        assert_eq!(not_held_back(&split), None);
     }
 }

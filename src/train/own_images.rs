@@ -42,6 +42,8 @@ pub struct Wishes {
     pub test_domain: Option<String>,
     /// The domains that are used; none stands for all.
     pub domains: Vec<String>,
+    /// The classes that are used, in the order in which they are numbered; none stands for all, by name.
+    pub classes: Vec<String>,
     /// What is trained.
     pub model: Option<ModelKind>,
     /// What the columns of a list are called, as `data.columns` has it.
@@ -161,7 +163,7 @@ impl Choice {
     }
 }
 
-/// The pictures of the folder or the list, of the domains that are wished for.
+/// The pictures of the folder or the list, of the domains and classes that are wished for.
 fn listed(folder: &Path, is_list: bool, wishes: &Wishes) -> Result<Listing> {
     if !is_list && !wishes.columns.is_empty() {
         return Err(Error::request(format!(
@@ -175,7 +177,7 @@ fn listed(folder: &Path, is_list: bool, wishes: &Wishes) -> Result<Listing> {
         Config::resolve(None, None, &[columns], None)?;
     }
     let mut listing = if is_list { list::list(folder, &wishes.columns)? } else { folders::list(folder)? };
-    keep_domains(&mut listing, folder, &wishes.domains)?;
+    keep_wished(&mut listing, folder, wishes)?;
     Ok(listing)
 }
 
@@ -221,6 +223,7 @@ fn of_data(
         format!("data.columns={}", names(&wishes.columns)),
         format!("data.test_domain={}", Value::from(test_domain.clone())),
         format!("data.domains={}", names(&wishes.domains)),
+        format!("data.classes={}", names(&wishes.classes)),
     ];
     if listing.split.as_ref().is_some_and(|split| split.validation.is_empty()) {
         let sentence = "the epoch is selected by the training images, as the list has none for validation";
@@ -230,22 +233,32 @@ fn of_data(
     Ok((test_domain.clone(), settings))
 }
 
-/// Leaves the files of the domains of these names, all if none is named.
-fn keep_domains(listing: &mut Listing, folder: &Path, wanted: &[String]) -> Result<()> {
-    if wanted.is_empty() {
-        return Ok(());
+/// Leaves the files of the domains and classes that are wished for, and those without a class.
+fn keep_wished(listing: &mut Listing, folder: &Path, wishes: &Wishes) -> Result<()> {
+    let is_wished = |what: &str, known: &[String], wished: &[String]| -> Result<Vec<bool>> {
+        match wished.iter().find(|&name| !known.contains(name)) {
+            Some(name) => Err(not_there(what, name, folder, known)),
+            None => Ok(known.iter().map(|name| wished.is_empty() || wished.contains(name)).collect()),
+        }
+    };
+    let domains = is_wished("domain", &listing.domain_names, &wishes.domains)?;
+    let classes = is_wished("class", &listing.class_names, &wishes.classes)?;
+    let is_kept = |class: u32| class == UNLABELLED || classes[class as usize];
+    listing.files.retain(|file| domains[file.domain as usize] && is_kept(file.class));
+    let is_left =
+        |name: &String| listing.files.iter().any(|file| listing.domain_names[file.domain as usize] == *name);
+    match wishes.domains.iter().find(|&name| !is_left(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::request(format!(
+            "cannot use the domain {name}: none of its images is of the classes {}",
+            wishes.classes.join(", ")
+        ))),
     }
-    if let Some(name) = wanted.iter().find(|&name| !listing.domain_names.contains(name)) {
-        return Err(no_domain(name, folder, &listing.domain_names));
-    }
-    let is_wanted: Vec<bool> = listing.domain_names.iter().map(|name| wanted.contains(name)).collect();
-    listing.files.retain(|file| is_wanted[file.domain as usize]);
-    Ok(())
 }
 
-fn no_domain(name: &str, folder: &Path, known: &[String]) -> Error {
+fn not_there(what: &str, name: &str, folder: &Path, known: &[String]) -> Error {
     Error::request(format!(
-        "cannot find the domain {name:?} in {}: it has {}",
+        "cannot find the {what} {name:?} in {}: it has {}",
         shown(folder),
         known.join(", ")
     ))
@@ -260,10 +273,15 @@ fn held_out<'a>(labelled: &[&'a String], folder: &Path, wished: Option<&String>)
         )));
     }
     match wished {
-        None => Ok(labelled.last().expect("a listing has classes")),
+        None => labelled.last().copied().ok_or_else(|| {
+            Error::request(format!(
+                "cannot hold a domain of {} out: none has a picture with a class",
+                shown(folder)
+            ))
+        }),
         Some(name) => labelled.iter().copied().find(|&other| other == name).ok_or_else(|| {
             let known: Vec<String> = labelled.iter().map(|&name| name.clone()).collect();
-            no_domain(name, folder, &known)
+            not_there("domain", name, folder, &known)
         }),
     }
 }

@@ -84,6 +84,59 @@ fn wishes_are_of_a_folder() {
     assert!(!here.join("runs").exists());
 }
 
+/// A third class in two of three domains, and one domain of nothing else.
+#[test]
+fn a_part_of_the_classes_is_trained_on() {
+    let here = Folder::new();
+    make(&here, &["A", "B", "C"]);
+    let copy = |from: &str, to: &str| {
+        fs::create_dir_all(here.join(to)).unwrap();
+        for entry in fs::read_dir(here.join(from)).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = fs::read(&path).unwrap();
+            bytes.extend(to.as_bytes()); // behind the end of the picture: another file of the same pixels
+            fs::write(here.join(to).join(path.file_name().unwrap()), bytes).unwrap();
+        }
+    };
+    copy("data/A/blue", "data/A/dust");
+    copy("data/B/blue", "data/B/dust");
+    copy("data/B/blue", "data/D/dust");
+    let wishes = ["data", "--classes", "red cells,blue", "--test-domain", "C"];
+    let said = here.succeed(&train(&wishes));
+    assert!(
+        said.contains("13 images of classes that data.classes does not name are left out: dust (13)"),
+        "{said}"
+    );
+    let config = text(&here.read("runs/data-seed0/config.toml"));
+    for part in ["classes = [\"red cells\", \"blue\"]", "domains = [\"A\", \"B\", \"C\"]"] {
+        assert!(config.contains(part), "{part:?} is not in {config}");
+    }
+    // The other classes are none of the run's division, and may change.
+    assert!(!text(&here.read("runs/data-seed0/division.csv")).contains("dust"));
+    fs::remove_dir_all(here.join("data/B/dust")).unwrap();
+    here.succeed(&["evaluate", "runs/data-seed0"]);
+    let again = ["train", "data", "--resume", "--set", "train.epochs=2"];
+    let same = [&again[..], &["--classes", "red cells,blue"]].concat();
+    assert!(here.succeed(&same).contains("goes on in epoch 2 of 2"));
+    let other = [&again[..], &["--classes", "blue,red cells"]].concat();
+    here.refuse(&other, 2, &["data.classes is [\"red cells\", \"blue\"] in the run's folder"]);
+    here.refuse(
+        &train(&["data", "--classes", "blue,green"]),
+        2,
+        &["cannot find the class \"green\" in data: it has blue, dust, red cells"],
+    );
+    here.refuse(
+        &train(&["data", "--classes", "red cells,blue", "--domains", "A,B,D", "--test-domain", "B"]),
+        2,
+        &["cannot use the domain D: none of its images is of the classes red cells, blue"],
+    );
+    here.refuse(
+        &["train", "--classes", "a,b"],
+        2,
+        &["elsewhere that is --set 'data.classes=[\"a\", \"b\"]'"],
+    );
+}
+
 #[test]
 fn a_folder_is_described_with_its_dangers() {
     let here = Folder::new();
