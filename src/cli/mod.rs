@@ -9,7 +9,6 @@ mod console;
 mod data;
 mod elsewhere;
 mod evaluate;
-mod forecast;
 mod generate;
 mod gradients;
 mod outputs;
