@@ -1,7 +1,7 @@
 //! `diva train`
 
 use super::console::{Console, give_up, seconds_since_1970};
-use super::{Asked, ConfigArguments, DataArguments, percent, say, say_lines};
+use super::{Asked, ConfigArguments, DataArguments, RUNS, percent, say, say_lines};
 use crate::config::Config;
 use crate::error::Result;
 use crate::names::{printable_name, printable_toml};
@@ -43,27 +43,15 @@ pub(super) struct Train {
 
 impl Train {
     pub(super) fn run(&self) -> Result<()> {
-        let Asked { mut config, name, assumed } = self.asked()?;
+        let (Asked { config, name, assumed }, out) = self.asked()?;
         if self.print_config {
             return say_lines(&printable_toml(&config.to_toml()));
         }
-        let base = Path::new("runs");
-        let newest = || run_folder::newest(base, &name, config.seed).filter(|_| self.resume);
-        let out = self.out.clone().or_else(newest);
-        let goes_on = out
-            .as_ref()
-            .map(|out| RunFolder::new(out).config())
-            .filter(|config| self.resume && config.exists());
-        if let (Some(path), Some(_)) = (goes_on, self.config.folder()) {
-            // What was assumed when it began, whatever has been added to the folder since.
-            config = self.of_run(path)?;
-        } else {
-            assumed.iter().try_for_each(|sentence| say(&format!("assumed: {sentence}")))?;
-        }
+        assumed.iter().try_for_each(|sentence| say(&format!("assumed: {sentence}")))?;
         let (claim, path) = match out {
             Some(path) => (None, path),
             None => {
-                let claim = Claim::default_path(base, &name, config.seed)?;
+                let claim = Claim::default_path(Path::new(RUNS), &name, config.seed)?;
                 let path = claim.path().to_path_buf();
                 (Some(claim), path)
             }
@@ -97,27 +85,33 @@ impl Train {
 }
 
 impl Train {
-    /// What is to be trained. A run that goes on and is named needs nothing but itself.
-    fn asked(&self) -> Result<Asked> {
+    /// What is to be trained, and in which folder, if that is known. A run that goes on has its own configuration: whatever its
+    /// pictures look like by now, they are not surveyed again.
+    fn asked(&self) -> Result<(Asked, Option<PathBuf>)> {
         let ConfigArguments { config, preset, .. } = &self.config.config;
-        let own = self.out.as_ref().map(|out| RunFolder::new(out).config());
-        match own.filter(|own| self.resume && config.is_none() && preset.is_none() && own.exists()) {
-            Some(own) => {
-                let config = self.of_run(own)?;
-                Ok(Asked { name: config.preset.clone(), config, assumed: Vec::new() })
-            }
-            None => self.config.resolve(),
+        let place = self.config.place()?;
+        let newest =
+            |name: &str, seed| run_folder::newest(Path::new(RUNS), name, seed).filter(|_| self.resume);
+        let own = match (&self.out, &place) {
+            (Some(out), Some(_)) => Some(out.clone()),
+            (Some(out), None) if config.is_none() && preset.is_none() => Some(out.clone()),
+            (None, Some(place)) => newest(&place.name()?, self.config.config.seed()?),
+            _ => None,
+        };
+        if let Some(own) = own.filter(|own| self.resume && RunFolder::new(own).config().exists()) {
+            let config = self.of_run(RunFolder::new(&own).config())?;
+            return Ok((Asked { name: config.preset.clone(), config, assumed: Vec::new() }, Some(own)));
         }
+        let asked = self.config.resolve()?;
+        let out = self.out.clone().or_else(|| newest(&asked.name, asked.config.seed));
+        Ok((asked, out))
     }
 
-    /// The configuration of a run, with what else was asked for.
+    /// The configuration of a run, with what else was asked for: what is said of its pictures again must be what it began with.
     fn of_run(&self, path: PathBuf) -> Result<Config> {
-        let mut arguments = self.config.clone();
+        let mut arguments = self.config.without_wishes();
         arguments.config.config = Some(path);
-        // What is said of the folder again must be what the run began with.
-        arguments.config.overrides.extend(arguments.wishes());
-        (arguments.test_domain, arguments.domains, arguments.model) = (None, Vec::new(), None);
-        (arguments.columns, arguments.classes) = (Vec::new(), Vec::new());
+        arguments.config.overrides.extend(self.config.wishes().settings());
         Ok(arguments.resolve()?.config)
     }
 }

@@ -10,8 +10,8 @@ const FEW: usize = 10;
 /// A mean level below this is nearly black, and one as far from 255 nearly white.
 const DARK: f64 = 8.0;
 
-/// Sentences for whoever is about to train on these images with this domain held out.
-pub fn of(collection: &Collection, test_domain: &str) -> Vec<String> {
+/// Sentences for whoever is about to train on these images with this domain held out, if it is known.
+pub fn of(collection: &Collection, test_domain: Option<&str>) -> Vec<String> {
     let counts = collection.counts();
     [
         only_class(collection),
@@ -136,7 +136,7 @@ fn few_images(collection: &Collection, counts: &[DomainCounts]) -> Option<String
 }
 
 /// A file that lies in two domains was seen in training, if one of them is the test domain.
-fn in_two_domains(collection: &Collection, test_domain: &str) -> Option<String> {
+fn in_two_domains(collection: &Collection, test_domain: Option<&str>) -> Option<String> {
     let domains = &collection.images.domains;
     let mut by_content: Vec<usize> = (0..collection.origins.len()).collect();
     by_content.sort_by_key(|&image| (collection.origins[image].sha256, image));
@@ -145,11 +145,14 @@ fn in_two_domains(collection: &Collection, test_domain: &str) -> Option<String> 
     let groups: Vec<&[usize]> = by_content.chunk_by(same).filter(in_several).collect();
     let first = groups.iter().min_by_key(|group| group[0])?;
     let other = first.iter().find(|&&image| domains[image] != domains[first[0]])?;
-    let is_test = |&image: &usize| collection.domain_names[domains[image] as usize] == test_domain;
-    let tested = groups.iter().filter(|group| group.iter().any(is_test)).count();
+    let tested = test_domain.map_or(String::new(), |test_domain| {
+        let is_test = |&image: &usize| collection.domain_names[domains[image] as usize] == test_domain;
+        let tested = groups.iter().filter(|group| group.iter().any(is_test)).count();
+        format!(", {tested} of them in the test domain, so that it is not unseen")
+    });
     let name = |image: usize| printable_name(&collection.origins[image].file);
     Some(format!(
-        "{} pictures lie in more than one domain, {tested} of them in the test domain, so that it is not unseen: {} is {}",
+        "{} pictures lie in more than one domain{tested}: {} is {}",
         groups.len(),
         name(first[0]),
         name(*other)
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_is_in_order_needs_no_words() {
-        assert_eq!(of(&collection(&good()), "B"), [""; 0]);
+        assert_eq!(of(&collection(&good()), Some("B")), [""; 0]);
     }
 
     #[test]
@@ -220,16 +223,20 @@ mod tests {
         let mut leak = good();
         leak[3].3 = leak[0].3;
         let message = "1 pictures lie in more than one domain, 1 of them in the test domain, so that it is not unseen: 0.png is 3.png";
-        assert_eq!(of(&collection(&leak), "B"), [message]);
+        assert_eq!(of(&collection(&leak), Some("B")), [message]);
+        assert_eq!(of(&collection(&leak), None), ["1 pictures lie in more than one domain: 0.png is 3.png"]);
         let mut dark = good();
         (dark[5].2, dark[7].2, dark[9].2) = (7, 248, 8);
         let message = "2 of 44 images are nearly black or nearly white: 5.png, and 1 more";
-        assert_eq!(of(&collection(&dark), "B"), [message]);
+        assert_eq!(of(&collection(&dark), Some("B")), [message]);
         let few: Vec<_> = good().into_iter().filter(|image| image.0 == 0 || image.3 < 21).collect();
-        assert_eq!(of(&collection(&few), "B"), ["domains with 10 images or fewer say little: \"B\" has 10"]);
+        assert_eq!(
+            of(&collection(&few), Some("B")),
+            ["domains with 10 images or fewer say little: \"B\" has 10"]
+        );
         let single: Vec<_> = good().into_iter().filter(|image| image.0 == 1 || image.1 == 0).collect();
         assert_eq!(
-            of(&collection(&single), "B"),
+            of(&collection(&single), Some("B")),
             [
                 "classes are missing in domains: y in \"A\"",
                 "in 1 of 2 domains all images are of one class (\"A\" has only x): what tells the domain tells the class there, and no test \
@@ -239,11 +246,11 @@ mod tests {
         let mut one = collection(&good());
         one.class_names.truncate(1);
         one.images.classes.fill(0);
-        assert_eq!(of(&one, "B"), ["all images are of one class, x: there is nothing to recognise"]);
+        assert_eq!(of(&one, Some("B")), ["all images are of one class, x: there is nothing to recognise"]);
         // A domain without any class lacks none.
         let unlabelled: Vec<_> =
             good().into_iter().map(|i| if i.0 == 0 { (0, UNLABELLED, 100, i.3) } else { i }).collect();
-        assert_eq!(of(&collection(&unlabelled), "B"), [""; 0]);
+        assert_eq!(of(&collection(&unlabelled), Some("B")), [""; 0]);
     }
 
     #[test]

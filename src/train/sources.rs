@@ -257,7 +257,7 @@ fn pictures(
     let (collection, of_other_classes) = arranged(config, loaded.collection)?;
     let mut notices = loaded.notices;
     notices.extend(of_other_classes);
-    notices.extend(warnings::of(&collection, &data.test_domain.to_string()));
+    notices.extend(warnings::of(&collection, Some(&data.test_domain.to_string())));
     let (split, division, changes) = held_out(config, collection, division, named.as_ref())?;
     match &split.validation {
         Some(held_back) if named.is_some() => notices.push(format!(
