@@ -12,6 +12,7 @@ mod elsewhere;
 mod evaluate;
 mod generate;
 mod gradients;
+mod init;
 mod outputs;
 mod predict;
 mod report;
@@ -56,6 +57,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Init(init::Init),
     Verify(verify::Verify),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
@@ -78,7 +80,7 @@ const RUNS: &str = "runs";
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug)]
 struct ConfigArguments {
-    /// A TOML file; what it does not say comes from its preset. `train` and `data info` also take a folder of pictures, or
+    /// A TOML file; what it does not say comes from its preset. `train`, `init` and `data info` also take a folder of pictures, or
     /// a list of them: a table (.csv, .tsv, .txt) with the columns file, class, domain and, if wanted, group and split (train,
     /// validation, test, unlabelled).
     #[arg(value_name = "CONFIG.toml")]
@@ -291,6 +293,7 @@ fn run(cli: Cli) -> Result<()> {
     parallel::use_threads(threads(cli.threads)?)?;
     parallel::on_threads(|| match cli.command {
         Command::Train(command) => command.run(),
+        Command::Init(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
