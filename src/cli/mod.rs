@@ -8,6 +8,7 @@ mod bench;
 mod columns;
 mod console;
 mod data;
+mod each;
 mod elsewhere;
 mod evaluate;
 mod generate;
@@ -120,7 +121,8 @@ impl ConfigArguments {
 struct DataArguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Of a folder or a list of pictures: the domain that training never sees; the last by name if nothing is said.
+    /// Of a folder or a list of pictures: the domain that training never sees; the last by name if nothing is said. `train` also takes
+    /// `each`.
     #[arg(long, value_name = "NAME")]
     test_domain: Option<String>,
     /// Of a folder or a list of pictures: the domains that are used, all if nothing is said.

@@ -1,15 +1,16 @@
 //! `diva train`
 
 use super::console::{Console, give_up, seconds_since_1970};
-use super::{Asked, ConfigArguments, DataArguments, RUNS, percent, say, say_lines};
+use super::{Asked, ConfigArguments, DataArguments, RUNS, each, percent, say, say_lines};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names::{printable_name, printable_toml};
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::lock::Lock;
 use crate::store::run_folder::{self, Claim, RunFolder};
 use crate::train::metrics::RunResult;
+use crate::train::own_images::Place;
 use crate::train::run::{self, Options, Outcome};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ use std::sync::{Arc, Mutex};
 /// The run's folder holds the configuration, a line of metrics per epoch, the checkpoint, the selected weights
 /// (loadable by PyTorch), pictures, unlike.json (below which ELBO `diva predict` marks an image), and at last
 /// result.json. Ctrl-C finishes the step and saves; the same command with --resume goes on, and ends in the same bytes.
+///
+/// Of a folder or a list of pictures, --test-domain each holds every domain out in turn: a run for each in runs/NAME-each-seedN, and one
+/// table at the end. Interrupted, the same command goes on.
 #[derive(Args, Debug)]
 pub(super) struct Train {
     #[command(flatten)]
@@ -43,6 +47,9 @@ pub(super) struct Train {
 
 impl Train {
     pub(super) fn run(&self) -> Result<()> {
+        if let Some(place) = self.place_of_each()? {
+            return each::run(&self.config, place, self.print_config);
+        }
         let (Asked { config, name, assumed }, out) = self.asked()?;
         if self.print_config {
             return say_lines(&printable_toml(&config.to_toml()));
@@ -113,6 +120,25 @@ impl Train {
         arguments.config.config = Some(path);
         arguments.config.overrides.extend(self.config.wishes().settings());
         Ok(arguments.resolve()?.config)
+    }
+
+    /// The pictures of which each domain is to be held out in turn, if that is asked for.
+    fn place_of_each(&self) -> Result<Option<Place>> {
+        let is_asked = self.config.test_domain.as_deref() == Some(each::EACH);
+        let Some(place) = self.config.place()?.filter(|_| is_asked) else { return Ok(None) };
+        let of_one_run = [
+            ("--out", self.out.is_some()),
+            ("--resume", self.resume),
+            ("--detect-anomaly", self.detect_anomaly),
+            ("--tensorboard", self.tensorboard),
+        ];
+        match of_one_run.iter().find(|(_, is_given)| *is_given) {
+            None => Ok(Some(place)),
+            Some((flag, _)) => Err(Error::request(format!(
+                "{flag} is of one run, and --test-domain {} makes several, which go on by themselves when it is asked for again",
+                each::EACH
+            ))),
+        }
     }
 }
 
