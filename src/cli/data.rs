@@ -7,12 +7,15 @@ use crate::data::collection::DomainCounts;
 use crate::data::pictures::Loaded;
 use crate::data::{Dataset, Split, are_numbered, warnings};
 use crate::error::{Error, Result};
-use crate::names::printable_name;
+use crate::names::{at_left, printable_name};
 use crate::train::own_images::{Place, Survey};
 use crate::train::sources::{self, Images};
 use clap::Subcommand;
 use serde::Serialize;
 use std::path::Path;
+
+/// How wide a role is.
+const ROLE: usize = "disjoint-test".len();
 
 /// How many classes have columns of their own in a table.
 const MOST_COLUMNS: usize = 20;
@@ -207,9 +210,10 @@ impl Info {
             columns(&rows).iter().try_for_each(|line| say(line))?;
         }
         if !self.domains.is_empty() {
-            let mut rows = vec![self.heads(&["domain", "role", "images"])];
+            let left = |role: &str| at_left(role, ROLE);
+            let mut rows = vec![self.heads(&["domain", &left("role"), "images"])];
             for Row { domain, role, images, images_of_class } in &self.domains {
-                let mut row = vec![domain.clone(), (*role).to_owned(), images.to_string()];
+                let mut row = vec![domain.clone(), left(role), images.to_string()];
                 row.extend(self.by_class(images_of_class));
                 rows.push(row);
             }

@@ -88,12 +88,22 @@ fn begun(file: &Path, text: &str) -> Result<Sweep> {
         return Ok(sweep);
     }
     let there = Sweep::read(file)?;
-    let is_there = |job: &&Job| there.jobs.iter().any(|other| other.id == job.id);
+    let is_there = |job: &&Job| {
+        let same = |other: &Job| other.id == job.id && other.config.data.path == job.config.data.path;
+        there.jobs.iter().any(same)
+    };
     let Some(missing) = sweep.jobs.iter().find(|job| !is_there(job)) else { return Ok(there) };
     let same_domain = |job: &&Job| job.config.data.test_domain == missing.config.data.test_domain;
-    let difference = (there.jobs.iter().find(same_domain))
-        .and_then(|job| job.config.differences_that_matter(&missing.config).into_iter().next())
-        .map_or(String::new(), |difference| format!(" ({difference})"));
+    let known = there.jobs.iter().find(same_domain).map(|job| &job.config);
+    let difference = match known {
+        Some(known) if known.data.path != missing.config.data.path => {
+            let path = known.data.path.as_deref().unwrap_or_default();
+            format!("the pictures in {path}")
+        }
+        Some(known) => known.differences_that_matter(&missing.config).into_iter().next().unwrap_or_default(),
+        None => String::new(),
+    };
+    let difference = if difference.is_empty() { String::new() } else { format!(" ({difference})") };
     let (name, folder) = (file.display(), sweep.folder.display());
     Err(Error::request(format!(
         "cannot go on with {name}: it is of other settings or pictures{difference}; diva sweep run {name} goes on with those, and \
@@ -149,12 +159,11 @@ fn rows(found: &[Found]) -> Vec<Vec<String>> {
         let all: Option<Vec<f64>> = found.iter().map(of).collect();
         all.map(|all| all.iter().sum::<f64>() / all.len() as f64)
     };
-    let images: usize = found.iter().map(|run| run.accuracy.of).sum();
     let accuracy = share(mean(&|run| Some(run.accuracy.value)));
     let commonest = share(mean(&|run| run.commonest_class_share));
     let mean_area =
         mean(&|run| run.area.as_ref().map(|(value, _)| *value)).map(|value| format!("{value:.3}"));
-    let last = ["mean".to_owned(), images.to_string(), accuracy, String::new(), commonest];
+    let last = ["mean".to_owned(), String::new(), accuracy, String::new(), commonest];
     let last = last.into_iter().chain(area(mean_area)).collect();
     [head].into_iter().chain(found.iter().map(row)).chain([last]).collect()
 }
@@ -179,7 +188,7 @@ mod tests {
                 "held out  images  recognised   95 % interval  commonest class  area under the ROC curve",
                 "       A      10      90.0 %  59.6 to 98.2 %           50.0 %          0.750 (0.5 to 1)",
                 "      Bé      30       0.0 %   0.0 to 11.4 %           50.0 %          0.500 (0.5 to 1)",
-                "    mean      40      45.0 %                           50.0 %                     0.625",
+                "    mean              45.0 %                           50.0 %                     0.625",
             ]
         );
         let mut without = [run("A", 9, 10, None), run("A", 8, 10, None)];

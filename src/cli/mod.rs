@@ -153,7 +153,7 @@ fn model_named(name: &str) -> std::result::Result<ModelKind, String> {
 }
 
 fn usable_size(text: &str) -> std::result::Result<usize, String> {
-    let is_usable = |side: &usize| *side == 28 || ((16..=128).contains(side) && side % 16 == 0);
+    let is_usable = |side: &usize| *side == 28 || ((16..=128).contains(side) && side.is_multiple_of(16));
     text.parse().ok().filter(is_usable).ok_or("it takes 16, 32, 48, 64, 80, 96, 112 or 128, or 28".into())
 }
 

@@ -106,7 +106,7 @@ impl Train {
             _ => None,
         };
         if let Some(own) = own.filter(|own| self.resume && RunFolder::new(own).config().exists()) {
-            let config = self.of_run(RunFolder::new(&own).config())?;
+            let config = self.of_run(RunFolder::new(&own).config(), place.as_ref())?;
             return Ok((Asked { name: config.preset.clone(), config, assumed: Vec::new() }, Some(own)));
         }
         let asked = self.config.resolve()?;
@@ -114,10 +114,12 @@ impl Train {
         Ok((asked, out))
     }
 
-    /// The configuration of a run, with what else was asked for: what is said of its pictures again must be what it began with.
-    fn of_run(&self, path: PathBuf) -> Result<Config> {
+    /// The configuration of a run, with what else was asked for: what is said of its pictures again must be what it began with. They
+    /// may lie elsewhere, and whether they are the same is looked at when they are read.
+    fn of_run(&self, path: PathBuf, place: Option<&Place>) -> Result<Config> {
         let mut arguments = self.config.without_wishes();
         arguments.config.config = Some(path);
+        arguments.config.overrides.extend(place.map_or(Ok(Vec::new()), Place::settings)?);
         arguments.config.overrides.extend(self.config.wishes().settings());
         Ok(arguments.resolve()?.config)
     }

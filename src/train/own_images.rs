@@ -126,11 +126,6 @@ impl Survey {
         Ok(Assumed { config: Config::resolve(None, Some("own-images"), &settings, None)?, sentences })
     }
 
-    /// What the classes are called, in order.
-    pub fn class_names(&self) -> &[String] {
-        &self.listing.class_names
-    }
-
     /// The files of each class in each domain, by name, and the number of groups there; without the domains that have none.
     pub fn domains(&self) -> Vec<(String, DomainCounts, usize)> {
         let classes = self.listing.class_names.len();
@@ -201,16 +196,8 @@ impl Survey {
 
     /// The settings of the data, with this domain held out.
     fn of_data(&self, test_domain: &str, sentences: &mut Vec<String>) -> Result<Vec<String>> {
-        let Place { path, source } = &self.place;
-        let path = path.to_str().ok_or_else(|| {
-            Error::request(format!("cannot write {} into a configuration: it is not UTF-8", shown(path)))
-        })?;
-        let source = Value::try_from(source).expect("a source has a name");
-        let mut settings = vec![
-            format!("data.source={source}"),
-            format!("data.path={}", Value::from(path)),
-            format!("data.test_domain={}", Value::from(test_domain)),
-        ];
+        let mut settings = self.place.settings()?;
+        settings.push(format!("data.test_domain={}", Value::from(test_domain)));
         if self.listing.split.as_ref().is_some_and(|split| split.validation.is_empty()) {
             let sentence =
                 "the epoch is selected by the training images, as the list has none for validation";

@@ -152,10 +152,18 @@ fn a_run_that_goes_on_needs_no_survey() {
     let here = Folder::new();
     make(&here, &["A", "B"]);
     here.succeed(&train(&["data", "--size", "16"]));
+    // Another folder of that name is not taken for it.
+    fs::create_dir(here.join("other")).unwrap();
+    fs::rename(here.join("data"), here.join("other/data")).unwrap();
+    make(&here, &["B", "A"]);
+    let again = ["train", "data", "--resume", "--set", "train.epochs=2"];
+    here.refuse(&again, 2, &["no training image is there as it was: "]);
+    let elsewhere = ["train", "other/data", "--resume", "--set", "train.epochs=2"];
+    assert!(here.succeed(&elsewhere).contains("goes on in epoch 2 of 2"));
     fs::remove_dir_all(here.join("data/B")).unwrap();
     let assumes_two = "is the only one with classes, expected at least two";
     here.refuse(&train(&["data"]), 2, &[assumes_two]);
-    let again = ["train", "data", "--resume", "--set", "train.epochs=2"];
+    let again = ["train", "data", "--resume", "--set", "train.epochs=3"];
     here.refuse(&again, 2, &["cannot find the domain \"B\": the data have A"]);
 }
 
@@ -218,7 +226,7 @@ fn each_domain_is_held_out_in_turn() {
         "       A      12  ",
         "       B      14  ",
         "       C      16  ",
-        "    mean      42  ",
+        "    mean          ",
         "written: runs/data-each-seed0/table.md",
     ] {
         assert!(said.contains(part), "{part:?} is not in {said}");
@@ -235,6 +243,12 @@ fn each_domain_is_held_out_in_turn() {
     assert!(again.contains("1 jobs trained, 2 were done"), "{again}");
     let table = |said: &str| said[said.find("held out  ").unwrap()..].to_owned();
     assert_eq!(table(&again), table(&said));
+    // Another folder of the same name is another matter.
+    fs::create_dir(here.join("other")).unwrap();
+    fs::rename(here.join("data"), here.join("other/data")).unwrap();
+    let elsewhere = train(&["other/data", "--test-domain", "each", "--size", "16"]);
+    here.refuse(&elsewhere, 2, &["it is of other settings or pictures (the pictures in data)"]);
+    fs::rename(here.join("other/data"), here.join("data")).unwrap();
     here.refuse(
         &[&each[..], &["--set", "train.batch=3"]].concat(),
         2,

@@ -3,7 +3,7 @@
 use crate::config::{ModelKind, Source};
 use crate::data::pictures::list;
 use crate::error::{Error, Result};
-use crate::names::composed;
+use crate::names::{composed, shown};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -25,6 +25,21 @@ impl Place {
             (false, false) => return None,
         };
         Some(Place { path: path.to_path_buf(), source })
+    }
+
+    /// The same in the words of a configuration, as `--set` takes them.
+    ///
+    /// # Errors
+    /// If the path is not UTF-8.
+    pub fn settings(&self) -> Result<Vec<String>> {
+        let path = self.path.to_str().ok_or_else(|| {
+            Error::request(format!(
+                "cannot write {} into a configuration: it is not UTF-8",
+                shown(&self.path)
+            ))
+        })?;
+        let source = Value::try_from(self.source).expect("a source has a name");
+        Ok(vec![format!("data.source={source}"), format!("data.path={}", Value::from(path))])
     }
 
     /// What runs on it are called.
