@@ -1,6 +1,5 @@
 //! What a training run shows: a progress bar on a terminal that can draw one, otherwise one plain line per epoch.
 
-use super::forecast::Forecast;
 use super::{note, percent};
 use crate::autograd::Params;
 use crate::error::Result;
@@ -123,8 +122,6 @@ pub(super) struct Console {
     ear: Ear,
     bar: Option<ProgressBar>,
     tensorboard: bool,
-    /// Of runs on one's own pictures, of which nobody knows how long they take.
-    forecast: Option<Forecast>,
     /// The event file for TensorBoard once the run has started; what went wrong once it cannot be written.
     events: Option<Result<EventFile>>,
 }
@@ -136,7 +133,6 @@ impl Console {
             ear: Ear::new(claimed, "while the images were read; nothing was begun"),
             bar: bar(),
             tensorboard,
-            forecast: None,
             events: None,
         }
     }
@@ -254,7 +250,6 @@ impl Watcher for Console {
         } else if done > 0 || trainer.state().progress.batches > 0 {
             self.say(&format!("goes on in epoch {} of {}", done + 1, config.train.epochs));
         }
-        self.forecast = (config.preset == "own-images").then(Forecast::default);
         if self.tensorboard {
             self.keep_events(EventFile::begin(folder, seconds_since_1970()));
         }
@@ -271,11 +266,6 @@ impl Watcher for Console {
     }
 
     fn step(&mut self, trainer: &Trainer, loss: &StepLoss, _done: usize, _steps: usize) {
-        let now = self.seconds();
-        if let Some(sentence) = self.forecast.as_mut().and_then(|forecast| forecast.after_step(trainer, now))
-        {
-            self.say(&sentence);
-        }
         if let Some(bar) = &self.bar {
             let total = loss.terms.iter().find(|(name, _)| *name == "loss").map_or(0.0, |(_, value)| *value);
             let best = trainer.state().progress.best.as_ref();

@@ -6,6 +6,7 @@
 pub mod dataset;
 mod divergence;
 pub mod evaluate;
+mod forecast;
 pub mod gradients;
 pub mod last_files;
 pub mod memory;

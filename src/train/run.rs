@@ -12,7 +12,7 @@ use super::evaluate::{self, Unseen, WANTED_SENSITIVITY};
 use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
 use super::resume::{self, Best};
 use super::trainer::{StepLoss, Trainer};
-use super::{last_files, memory, recorded, seals, sources, weights};
+use super::{forecast, last_files, memory, recorded, seals, sources, weights};
 use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
 use crate::data::batches::Epoch;
@@ -133,6 +133,13 @@ pub fn train(
     watcher.started(&run.trainer, folder);
     images.left_out.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
     run.lock.notice().into_iter().for_each(|sentence| watcher.notice(sentence));
+    // Of one's own pictures nobody knows how long they take. Whatever keeps that from being said is an error of the training itself.
+    if run.trainer.config().preset == "own-images"
+        && !run.trainer.is_done()
+        && let Ok(sentence) = forecast::sentence(&mut run.trainer, || watcher.seconds())
+    {
+        watcher.notice(&sentence);
+    }
     run.saved = (watcher.seconds(), place(&run.trainer));
     while !run.trainer.is_done() {
         run.epoch(watcher)?;
