@@ -34,6 +34,7 @@ const TARGETS: [(&str, Target); 14] = [
     ("batch", (targets::batch, "file parts")),
     ("checkpoint", (targets::checkpoint, "best far file parts sealed")),
     ("division", (targets::division, "columns-moved file quoted")),
+    ("list", (targets::list_of_pictures, "columns-named file groups quoted semicolons split")),
     (
         "metrics",
         (targets::metrics, "drawn huge-drawn lines near-drawn nothing one-drawn result unlike unlike-limits"),

@@ -11,6 +11,7 @@ use diva::config::Config;
 use diva::data::division::Division;
 use diva::data::idx::{PIXELS, SIDE};
 use diva::data::pictures::decode::decode;
+use diva::data::pictures::list;
 use diva::data::pictures::packed::{Packed, Record};
 use diva::data::pictures::resize::resize;
 use diva::data::{idx, image, subset};
@@ -94,6 +95,26 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn idx_header(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+}
+
+#[test]
+fn lists_of_pictures() {
+    let line = |i: usize| format!("{i},x,d\n");
+    let lines: String = (0..150_000).map(line).collect();
+    let names: String = (0..70_000).map(|i| format!("{i},{i},{i}\n")).collect();
+    let files = vec![
+        ("many lines", format!("file,class,domain\n{lines}").into_bytes()),
+        ("many classes and domains", format!("file,class,domain\n{names}").into_bytes()),
+        (
+            "many columns",
+            "file,class,domain".to_owned().into_bytes().into_iter().chain(b",".repeat(MIB)).collect(),
+        ),
+        ("a long field", [b"file,class,domain\n\"".to_vec(), vec![b'x'; MIB]].concat()),
+        ("empty lines", b"\n".repeat(MIB)),
+    ];
+    assert_bounded("list", Bound(64, 64 * KIB), files, |file| {
+        drop(list::of_text(file, Path::new("images.csv"), &[], &|path| Ok(path.to_path_buf())));
+    });
 }
 
 #[test]

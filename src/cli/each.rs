@@ -3,12 +3,11 @@
 use super::columns::columns;
 use super::{DataArguments, RUNS, percent, say, say_lines, sweep};
 use crate::config::Config;
-use crate::data::division::{Division, Role};
 use crate::error::{Error, Result};
 use crate::experiments::sweep::folder::JobState;
 use crate::experiments::sweep::{Job, Shard, Sweep, render, table};
 use crate::names::printable_toml;
-use crate::scores::Share;
+use crate::scores::Answer;
 use crate::store::{durable, input};
 use crate::train::metrics::RunResult;
 use crate::train::own_images::{self, Place, Wishes};
@@ -115,85 +114,119 @@ fn begun(file: &Path, text: &str) -> Result<Sweep> {
 struct Found {
     test_domain: String,
     seed: u64,
-    accuracy: Share,
-    commonest_class_share: Option<f64>,
-    /// Of two classes, the area under the ROC curve with its interval, in words.
-    area: Option<(f64, String)>,
+    answer: Answer,
 }
 
 /// The outcome of a job, if it is done.
 fn found(sweep: &Sweep, job: &Job) -> Result<Option<Found>> {
     let JobState::Done(result, _) = sweep.state(job)? else { return Ok(None) };
-    let images = Division::read(&sweep.run_folder(job).division())?.images(Role::Test);
-    let RunResult { test_domain, seed, test_accuracy, test_commonest_class_share, test_scores, .. } = *result;
-    let right = (test_accuracy * images as f64).round() as usize;
-    let area = test_scores.and_then(|scores| scores.roc_auc).map(|area| (area.value, area.to_string()));
-    let accuracy = Share::new(right.min(images), images);
-    Ok(accuracy.map(|accuracy| Found {
-        test_domain,
-        seed,
-        accuracy,
-        commonest_class_share: test_commonest_class_share,
-        area,
-    }))
+    let RunResult { test_domain, seed, answer, .. } = *result;
+    Ok(answer.map(|answer| Found { test_domain, seed, answer }))
 }
 
 /// A line for each run, and their mean.
 fn rows(found: &[Found]) -> Vec<Vec<String>> {
     let has_seeds = found.iter().any(|run| run.seed != found[0].seed);
-    let has_area = found.iter().any(|run| run.area.is_some());
+    let has_groups = found.iter().any(|run| run.answer.of_groups.is_some());
     let share = |share: Option<f64>| share.map_or("-".to_owned(), percent);
-    let area = |text: Option<String>| has_area.then(|| text.unwrap_or("-".into()));
-    let head = ["held out", "images", "recognised", "95 % interval", "commonest class"].map(str::to_owned);
-    let head = head.into_iter().chain(has_area.then(|| "area under the ROC curve".into())).collect();
-    let row = |run: &Found| {
-        let Share { of, value, interval: [low, high], .. } = run.accuracy;
-        let seed = if has_seeds { format!(" (seed {})", run.seed) } else { String::new() };
-        let interval = format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high);
-        let columns = [format!("{}{seed}", run.test_domain), of.to_string(), percent(value), interval];
-        let of_images = [share(run.commonest_class_share)];
-        let text = run.area.as_ref().map(|(_, text)| text.clone());
-        columns.into_iter().chain(of_images).chain(area(text)).collect()
+    let interval = |interval: Option<[f64; 2]>| {
+        interval.map_or("-".to_owned(), |[low, high]| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high))
     };
-    let mean = |of: &dyn Fn(&Found) -> Option<f64>| {
-        let all: Option<Vec<f64>> = found.iter().map(of).collect();
+    let of_groups = |text: String| has_groups.then_some(text);
+    let row = |run: &Found| {
+        let Found { test_domain, seed, answer } = run;
+        let seed = if has_seeds { format!(" (seed {seed})") } else { String::new() };
+        let accuracy = answer.accuracy;
+        let images = accuracy.map_or(0, |share| share.of).to_string();
+        let drawn = answer.of_groups.and_then(|groups| groups.accuracy);
+        [
+            Some(format!("{test_domain}{seed}")),
+            Some(images),
+            Some(share(accuracy.map(|share| share.value))),
+            Some(interval(accuracy.map(|share| share.interval))),
+            of_groups(interval(drawn)),
+            Some(share(answer.commonest_class_share)),
+            Some(answer.roc_auc.map_or("-".to_owned(), |area| area.to_string())),
+        ]
+    };
+    let mean = |of: fn(&Answer) -> Option<f64>| {
+        let all: Option<Vec<f64>> = found.iter().map(|run| of(&run.answer)).collect();
         all.map(|all| all.iter().sum::<f64>() / all.len() as f64)
     };
-    let accuracy = share(mean(&|run| Some(run.accuracy.value)));
-    let commonest = share(mean(&|run| run.commonest_class_share));
-    let mean_area =
-        mean(&|run| run.area.as_ref().map(|(value, _)| *value)).map(|value| format!("{value:.3}"));
-    let last = ["mean".to_owned(), String::new(), accuracy, String::new(), commonest];
-    let last = last.into_iter().chain(area(mean_area)).collect();
-    [head].into_iter().chain(found.iter().map(row)).chain([last]).collect()
+    let head = [
+        Some("held out".to_owned()),
+        Some("images".into()),
+        Some("recognised".into()),
+        Some("95 % interval".into()),
+        of_groups("of groups".into()),
+        Some("commonest class".into()),
+        Some("area under the ROC curve".into()),
+    ];
+    let last = [
+        Some("mean".to_owned()),
+        Some(String::new()),
+        Some(share(mean(|answer| answer.accuracy.map(|share| share.value)))),
+        Some(String::new()),
+        of_groups(String::new()),
+        Some(share(mean(|answer| answer.commonest_class_share))),
+        Some(
+            mean(|answer| answer.roc_auc.map(|area| area.value))
+                .map_or("-".to_owned(), |area| format!("{area:.3}")),
+        ),
+    ];
+    let all = [head].into_iter().chain(found.iter().map(row)).chain([last]);
+    all.map(|cells| cells.into_iter().flatten().collect()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scores::Predictions;
+
+    /// So many images of two classes, half of each, of which so many are recognised.
+    fn run(name: &str, right: usize, images: usize, groups: Option<u32>) -> Found {
+        let truth: Vec<u32> = (0..images as u32).map(|image| image % 2).collect();
+        let logits: Vec<f32> = (0..images)
+            .flat_map(|image| {
+                let taken_for = if image < right { image % 2 } else { 1 - image % 2 };
+                [1.0 - taken_for as f32, taken_for as f32]
+            })
+            .collect();
+        let mut predictions = Predictions::new(&truth, &logits, 2).unwrap();
+        if let Some(groups) = groups {
+            predictions =
+                predictions.in_groups(&(0..images as u32).map(|image| image % groups).collect::<Vec<_>>());
+        }
+        Found { test_domain: name.into(), seed: 0, answer: Answer::of(&predictions, 1) }
+    }
 
     #[test]
     fn runs_are_lines_with_their_mean() {
-        let run = |name: &str, right, images, area: Option<f64>| Found {
-            test_domain: name.into(),
-            seed: 0,
-            accuracy: Share::new(right, images).unwrap(),
-            commonest_class_share: Some(0.5),
-            area: area.map(|area| (area, format!("{area:.3} (0.5 to 1)"))),
-        };
-        let with_areas = [run("A", 9, 10, Some(0.75)), run("Bé", 0, 30, Some(0.5))];
-        assert_eq!(
-            columns(&rows(&with_areas)),
-            [
-                "held out  images  recognised   95 % interval  commonest class  area under the ROC curve",
-                "       A      10      90.0 %  59.6 to 98.2 %           50.0 %          0.750 (0.5 to 1)",
-                "      Bé      30       0.0 %   0.0 to 11.4 %           50.0 %          0.500 (0.5 to 1)",
-                "    mean              45.0 %                           50.0 %                     0.625",
-            ]
+        let lines = columns(&rows(&[run("A", 9, 10, None), run("Bé", 0, 30, None)]));
+        let head = "held out  images  recognised   95 % interval  commonest class  area under the ROC curve";
+        assert_eq!(lines[0], head);
+        assert!(
+            lines[1].starts_with("       A      10      90.0 %  59.6 to 98.2 %           50.0 %"),
+            "{lines:?}"
         );
-        let mut without = [run("A", 9, 10, None), run("A", 8, 10, None)];
-        without[1].seed = 1;
-        let lines = columns(&rows(&without));
-        assert!(lines[2].starts_with("A (seed 1)") && !lines[0].contains("area"), "{lines:?}");
+        assert!(
+            lines[2].starts_with("      Bé      30       0.0 %   0.0 to 11.4 %           50.0 %"),
+            "{lines:?}"
+        );
+        // Nine of ten right: of five of either class, one of the second is among the first. 0.9 and 0.
+        let mean = "    mean              45.0 %                           50.0 %                     0.450";
+        assert_eq!(lines[3], mean);
+        let mut seeds = [run("A", 9, 10, Some(5)), run("A", 8, 10, Some(5))];
+        seeds[1].seed = 1;
+        let lines = columns(&rows(&seeds));
+        assert!(
+            lines[2].starts_with("A (seed 1)")
+                && lines[0].contains("95 % interval")
+                && lines[0].contains("of groups"),
+            "{lines:?}"
+        );
+        let interval = seeds[1].answer.of_groups.unwrap().accuracy.unwrap();
+        let words = format!("{:.1} to {:.1} %", 100.0 * interval[0], 100.0 * interval[1]);
+        assert!(lines[2].contains(&words), "{lines:?}, {words}");
     }
 }

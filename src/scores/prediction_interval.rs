@@ -39,7 +39,7 @@ mod tests {
     use crate::rng::Stream;
 
     fn close(found: [f64; 2], expected: [f64; 2]) {
-        let near = |(a, b): (f64, f64)| (a - b).abs() <= 1e-12 * b.abs();
+        let near = |(a, b): (f64, f64)| (a - b).abs() <= 1e-10 * b.abs();
         assert!(found.into_iter().zip(expected).all(near), "{found:?}, expected {expected:?}");
     }
 

@@ -28,21 +28,21 @@ pub(super) fn write(
             None
         });
     if model.latent_variables().is_some() {
-        keep(lock, &folder.unlike(), limits.as_ref().map(UnlikeTraining::to_json))?;
+        keep(lock, &folder.unlike(), limits.as_ref().map(UnlikeTraining::to_json).as_deref())?;
     }
     let said = predictions::of_test_domain((model, selected), split, limits.as_ref());
     let said = said.map_err(|cause| notice(&format!("{cause}; there is no {PREDICTIONS}"))).ok();
     if split.test_origins.is_some() {
         let table = said.as_ref().map(|said| predictions::with_truth(split, said));
-        keep(lock, &folder.predictions(), table)?;
+        keep(lock, &folder.predictions(), table.as_deref())?;
     }
     let Some(said) = said else { return Ok(None) };
     let is_right = said.iter().zip(&split.test.classes).map(|(said, &class)| said.class == class);
     Ok(UnlikeShare::of(said.iter().map(|said| said.unlike_training).zip(is_right)))
 }
 
-fn keep(lock: &Lock, path: &Path, text: Option<String>) -> Result<()> {
-    lock.while_held(|| match &text {
+fn keep(lock: &Lock, path: &Path, text: Option<&str>) -> Result<()> {
+    lock.while_held(|| match text {
         Some(text) => durable::write_own(path, text.as_bytes()),
         None => durable::remove(path),
     })

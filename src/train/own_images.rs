@@ -9,9 +9,9 @@
 //!   to 128, is for who asks for it: an epoch of 128 x 128 takes five times one of 64 x 64.
 //! * **The length of the training** is that of a number of pixels: so many for 600 pictures (`WORK`), and with the root of their number
 //!   for more or fewer, from 15 to 100 epochs.
-//! * **The batch** is what makes [`STEPS`] steps of the training, from 8 to 100 images.
+//! * **The batch** is what makes 3,000 steps (`STEPS`) of the training, from 8 to 100 images.
 //! * **The objective's weights** are the published ones (of digits for their network, of malaria cells for the other) in proportion to
-//!   the values of an image and to the images trained on, over all epochs ([`Published`]): both published settings are what the rule
+//!   the values of an image and to the images trained on, over all epochs (`Published`): both published settings are what the rule
 //!   gives for their data. The warm-up is half of the epochs, but no more than the published 100.
 //!
 //! docs/own-images.md says what was tried.

@@ -35,7 +35,7 @@ const MOST_PICTURES: usize = 10_000_000;
 type Problem<T> = std::result::Result<T, String>;
 
 /// Where a picture is, once links are followed, if it is there.
-type Places<'a> = &'a dyn Fn(&Path) -> io::Result<PathBuf>;
+pub type Places<'a> = &'a dyn Fn(&Path) -> io::Result<PathBuf>;
 
 /// Whether a path is called as lists are: it ends in `.csv`, `.tsv` or `.txt`, in upper or lower case.
 pub fn is_list(path: &Path) -> bool {
@@ -62,7 +62,11 @@ fn real_place(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-fn of_text(text: &[u8], path: &Path, columns: &[String], places: Places<'_>) -> Result<Listing> {
+/// The same of the `text` of a table that is called `path`, where `places` says where a picture is once links are followed.
+///
+/// # Errors
+/// As [`list`].
+pub fn of_text(text: &[u8], path: &Path, columns: &[String], places: Places<'_>) -> Result<Listing> {
     let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     listed(text, root, columns, places)
         .map_err(|problem| Error::request(format!("cannot use {}: {problem}", shown(path))))

@@ -184,7 +184,7 @@ pub(super) fn pictures_and_folders(folder: &Path) -> Result<(Vec<PathBuf>, Vec<E
 }
 
 /// The pictures in a folder and in all folders below it, each folder's own in front of those below, and as `hidden` the folders
-/// that are passed over there ([`hidden_folders`]).
+/// that are passed over there: those whose names begin with a dot.
 ///
 /// # Errors
 /// If a folder cannot be listed, or links lead in a circle.
