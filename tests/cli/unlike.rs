@@ -140,7 +140,7 @@ fn noise_is_marked_and_digits_are_not() {
 
     // Whatever else is asked for, and however it is computed.
     let some = ["predict", "run", "run-like/007.png", "run-noise", "--json"];
-    let first = here.json(&some);
+    let first: Value = serde_json::from_slice(&here.run(&some).stdout).unwrap();
     assert_eq!(first["predictions"][0], predictions[7]);
     for (threads, isa) in [("1", "portable"), ("3", "portable"), ("2", "")] {
         let mut command = here.diva(&[&some[..], &["--threads", threads]].concat());
