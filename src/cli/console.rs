@@ -1,20 +1,16 @@
 //! What a training run shows: a progress bar on a terminal that can draw one, otherwise one plain line per epoch.
 
-use super::forecast::Forecast;
 use super::{note, percent};
 use crate::autograd::Params;
 use crate::error::Result;
 use crate::names::{printable, printable_name};
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
-use crate::store::durable;
 use crate::store::lock::Lock;
 use crate::store::run_folder::{Claim, PREDICTIONS, RunFolder};
 use crate::train::metrics::EpochMetrics;
-use crate::train::predictions;
 use crate::train::run::Watcher;
 use crate::train::trainer::{StepLoss, Trainer};
-use crate::train::unlike::UnlikeTraining;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::iterator::{Signals, SignalsInfo};
 use std::io::{self, IsTerminal, Write};
@@ -126,8 +122,6 @@ pub(super) struct Console {
     ear: Ear,
     bar: Option<ProgressBar>,
     tensorboard: bool,
-    /// Of runs on one's own pictures, of which nobody knows how long they take.
-    forecast: Option<Forecast>,
     /// The event file for TensorBoard once the run has started; what went wrong once it cannot be written.
     events: Option<Result<EventFile>>,
 }
@@ -139,7 +133,6 @@ impl Console {
             ear: Ear::new(claimed, "while the images were read; nothing was begun"),
             bar: bar(),
             tensorboard,
-            forecast: None,
             events: None,
         }
     }
@@ -214,48 +207,9 @@ pub(super) fn about(metrics: &EpochMetrics, epochs: usize, test_domain: &str, se
     )
 }
 
-/// The names of the files that [`finish`] may write, but for those that only a process with the folder's lock does.
+/// The names of the files that are written at last, but for those that only a process with the folder's lock writes.
 pub(super) fn files_at_last() -> impl Iterator<Item = String> {
     run_pictures::files().chain([PREDICTIONS.to_owned()])
-}
-
-/// Adds to the folder of a trained run what belongs in it besides its result, of the selected parameters: the limits of
-/// images unlike those that it was trained on, where the model has one, what is predicted of the test domain's, where they are files,
-/// and pictures.
-pub(super) fn finish(
-    trainer: &Trainer,
-    folder: &RunFolder,
-    lock: &Lock,
-    selected: &Params,
-    say: impl Fn(&str),
-) -> Result<()> {
-    let unlike =
-        UnlikeTraining::of_trained(trainer.model(), selected, trainer.split(), trainer.config().seed);
-    lock.still_held()?;
-    let limits = match unlike {
-        Ok(Some(unlike)) => {
-            durable::write_own(&folder.unlike(), unlike.to_json().as_bytes())?;
-            Some(unlike)
-        }
-        Ok(None) => None,
-        Err(cause) => {
-            durable::remove(&folder.unlike())?; // of parameters that are not the selected ones any more
-            say(&format!("{cause}; `diva predict` will mark no image as unlike the training images"));
-            None
-        }
-    };
-    let predictions =
-        predictions::of_test_domain(trainer.model(), selected, trainer.split(), limits.as_ref());
-    lock.still_held()?;
-    match predictions {
-        Ok(Some(table)) => durable::write_own(&folder.predictions(), table.as_bytes())?,
-        Ok(None) => {}
-        Err(cause) => {
-            durable::remove(&folder.predictions())?;
-            say(&format!("{cause}; there is no {PREDICTIONS}"));
-        }
-    }
-    run_pictures::draw(trainer, folder, lock, selected)
 }
 
 impl Watcher for Console {
@@ -296,7 +250,6 @@ impl Watcher for Console {
         } else if done > 0 || trainer.state().progress.batches > 0 {
             self.say(&format!("goes on in epoch {} of {}", done + 1, config.train.epochs));
         }
-        self.forecast = (config.preset == "own-images").then(Forecast::default);
         if self.tensorboard {
             self.keep_events(EventFile::begin(folder, seconds_since_1970()));
         }
@@ -314,11 +267,6 @@ impl Watcher for Console {
     }
 
     fn step(&mut self, trainer: &Trainer, loss: &StepLoss, _done: usize, _steps: usize) {
-        let now = self.seconds();
-        if let Some(sentence) = self.forecast.as_mut().and_then(|forecast| forecast.after_step(trainer, now))
-        {
-            self.say(&sentence);
-        }
         if let Some(bar) = &self.bar {
             let total = loss.terms.iter().find(|(name, _)| *name == "loss").map_or(0.0, |(_, value)| *value);
             let best = trainer.state().progress.best.as_ref();
@@ -346,7 +294,7 @@ impl Watcher for Console {
         lock: &Lock,
         selected: &Params,
     ) -> Result<()> {
-        finish(trainer, folder, lock, selected, |line| self.say(line))?;
+        run_pictures::draw(trainer, folder, lock, selected)?;
         lock.still_held()?;
         match self.events.take() {
             None => Ok(()),

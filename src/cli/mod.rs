@@ -6,13 +6,15 @@
 
 mod baseline;
 mod bench;
+mod columns;
 mod console;
 mod data;
+mod each;
 mod elsewhere;
 mod evaluate;
-mod forecast;
 mod generate;
 mod gradients;
+mod init;
 mod outputs;
 mod predict;
 mod report;
@@ -22,20 +24,19 @@ mod verify;
 mod weights;
 
 use crate::config::{Config, ModelKind, Request};
-use crate::data::pictures::list;
 use crate::error::{Error, Result};
 use crate::names::{printable, printable_json, shown};
 use crate::parallel::{self, MOST_THREADS};
 use crate::simd::Isa;
 use crate::store::input;
 use crate::store::run_folder::RunFolder;
-use crate::train::own_images::{self, Assumed, Wishes};
+use crate::train::own_images::{self, Assumed, Place, Survey, Wishes};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 #[cfg(unix)]
 use std::sync::Arc;
@@ -58,6 +59,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Init(init::Init),
     Verify(verify::Verify),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
@@ -74,11 +76,14 @@ enum Command {
     Bench(bench::Bench),
 }
 
+/// The folder of runs that nobody gives another.
+const RUNS: &str = "runs";
+
 /// Where a configuration comes from.
 #[derive(Args, Clone, Debug)]
 struct ConfigArguments {
-    /// A TOML file; what it does not say comes from its preset. `train` and `data info` also take a folder of pictures, or a
-    /// list of them: a table (.csv, .tsv, .txt) with the columns file, class, domain and, if wanted, group and split (train,
+    /// A TOML file; what it does not say comes from its preset. `train`, `init` and `data info` also take a folder of pictures, or
+    /// a list of them: a table (.csv, .tsv, .txt) with the columns file, class, domain and, if wanted, group and split (train,
     /// validation, test, unlabelled).
     #[arg(value_name = "CONFIG.toml")]
     config: Option<PathBuf>,
@@ -103,6 +108,13 @@ impl ConfigArguments {
         let file = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
         Request::resolve(file, self.preset.as_deref(), &self.overrides, self.seed)
     }
+
+    /// The seed, of which nothing else is to be known.
+    fn seed(&self) -> Result<u64> {
+        let is_of_seed = |text: &&String| text.split_once('=').is_some_and(|(key, _)| key.trim() == "seed");
+        let overrides: Vec<String> = self.overrides.iter().filter(is_of_seed).cloned().collect();
+        Ok(Config::resolve(None, None, &overrides, self.seed)?.seed)
+    }
 }
 
 /// The same for a configuration whose images are read, or for a folder or a list of images.
@@ -110,15 +122,23 @@ impl ConfigArguments {
 struct DataArguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Of a folder or a list of pictures: the domain that training never sees; the last by name if nothing is said.
+    /// Of a folder or a list of pictures: the domain that training never sees; the last by name if nothing is said. `train` also takes
+    /// `each`.
     #[arg(long, value_name = "NAME")]
     test_domain: Option<String>,
     /// Of a folder or a list of pictures: the domains that are used, all if nothing is said.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     domains: Vec<String>,
+    /// Of a folder or a list of pictures: the classes that are used, numbered in this order; all by name if nothing is said.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    classes: Vec<String>,
     /// Of a folder or a list of pictures: what is trained, diva (the default), classifier, dann, vae, diva-no-zd or diva-no-zx.
     #[arg(long, value_name = "NAME", value_parser = model_named)]
     model: Option<ModelKind>,
+    /// Of a folder or a list of pictures: the rows and columns of the images that they are made, 16 to 128 by 16, or 28 (grey, with
+    /// the network of digits); by the size of the pictures, up to 64, if nothing is said.
+    #[arg(long, value_name = "N", value_parser = usable_size)]
+    size: Option<usize>,
     /// Of a list of pictures: columns that are called otherwise, such as file=path,class=diagnosis.
     #[arg(long, value_name = "COLUMN=NAME,...", value_delimiter = ',')]
     columns: Vec<String>,
@@ -133,6 +153,11 @@ fn model_named(name: &str) -> std::result::Result<ModelKind, String> {
     named.map_err(|_: serde::de::value::Error| "no such model".into())
 }
 
+fn usable_size(text: &str) -> std::result::Result<usize, String> {
+    let is_usable = |side: &usize| *side == 28 || ((16..=128).contains(side) && side.is_multiple_of(16));
+    text.parse().ok().filter(is_usable).ok_or("it takes 16, 32, 48, 64, 80, 96, 112 or 128, or 28".into())
+}
+
 /// A configuration, and where it comes from.
 struct Asked {
     config: Config,
@@ -144,70 +169,77 @@ struct Asked {
 
 impl DataArguments {
     /// The folder of pictures that was named, or the list of them, if one was.
-    fn folder(&self) -> Option<&Path> {
-        self.config.config.as_deref().filter(|path| path.is_dir() || list::is_list(path))
-    }
-
-    /// What is said of a folder of pictures, as `--set` would say it.
-    fn wishes(&self) -> Vec<String> {
-        let quoted = |name: &String| toml::Value::String(name.clone()).to_string();
-        let test_domain = self.test_domain.iter().map(|name| format!("data.test_domain={}", quoted(name)));
-        let listed = |key: &str, texts: &[String]| {
-            let texts: Vec<String> = texts.iter().map(quoted).collect();
-            (!texts.is_empty()).then(|| format!("{key}=[{}]", texts.join(", ")))
-        };
-        let lists = [listed("data.domains", &self.domains), listed("data.columns", &self.columns)];
-        let model =
-            self.model.map(|kind| toml::Value::try_from(kind).expect("the kind of a model has a name"));
-        test_domain
-            .chain(lists.into_iter().flatten())
-            .chain(model.map(|kind| format!("model.kind={kind}")))
-            .collect()
-    }
-
-    fn resolve(&self) -> Result<Asked> {
-        let mut arguments = self.config.clone();
-        arguments.overrides.extend(self.skip_unreadable.then(|| "data.skip_unreadable=true".to_owned()));
-        let Some(folder) = self.folder() else {
-            if let Some(first) = self.wishes().first() {
-                return Err(Error::request(format!(
-                    "--test-domain, --domains, --columns and --model are of a folder or list of pictures; elsewhere that is --set \
-                     '{first}'"
-                )));
-            }
-            let config = arguments.resolve()?.effective()?;
-            return Ok(Asked { name: config.preset.clone(), config, assumed: Vec::new() });
-        };
+    ///
+    /// # Errors
+    /// If it holds a run, or a preset was named beside it.
+    fn place(&self) -> Result<Option<Place>> {
+        let Some(place) = self.config.config.as_deref().and_then(Place::at) else { return Ok(None) };
         if let Some(preset) = &self.config.preset {
             return Err(Error::request(format!(
                 "--preset {preset} does not go with a folder of pictures or a list, of which the preset is own-images; --set changes one key"
             )));
         }
-        if RunFolder::new(folder).holds_a_run() {
-            let folder = folder.display();
+        if RunFolder::new(&place.path).holds_a_run() {
+            let folder = place.path.display();
             return Err(Error::request(format!(
                 "{folder} holds a run and no pictures to train on: diva train --resume --out {folder} continues it"
             )));
         }
-        let wishes = Wishes {
+        Ok(Some(place))
+    }
+
+    /// What is said of pictures.
+    fn wishes(&self) -> Wishes {
+        Wishes {
             test_domain: self.test_domain.clone(),
             domains: self.domains.clone(),
+            classes: self.classes.clone(),
             model: self.model,
+            size: self.size,
             columns: self.columns.clone(),
-        };
-        let Assumed { config, sentences } = own_images::of_folder(folder, &wishes)?;
-        let name = format!("what is assumed of {}", folder.display());
-        let request =
-            Request::resolve(Some((&name, &config.to_toml())), None, &arguments.overrides, arguments.seed)?;
-        Ok(Asked { config: request.effective()?, name: name_of(folder)?, assumed: sentences })
+        }
     }
-}
 
-/// What runs on a folder or a list are called.
-fn name_of(folder: &Path) -> Result<String> {
-    let whole = folder.canonicalize().map_err(|cause| Error::reading(folder, &cause))?;
-    let name = if whole.is_dir() { whole.file_name() } else { folder.file_stem() };
-    Ok(name.map_or("images".into(), |name| name.to_string_lossy().into_owned()))
+    /// The same arguments with nothing said of pictures.
+    fn without_wishes(&self) -> Self {
+        let Wishes { test_domain, domains, classes, model, size, columns } = Wishes::default();
+        let (config, skip_unreadable) = (self.config.clone(), self.skip_unreadable);
+        DataArguments { config, test_domain, domains, classes, model, size, columns, skip_unreadable }
+    }
+
+    /// What is set, key by key.
+    fn overrides(&self) -> Vec<String> {
+        let skipping = self.skip_unreadable.then(|| "data.skip_unreadable=true".to_owned());
+        self.config.overrides.iter().cloned().chain(skipping).collect()
+    }
+
+    fn survey(&self, place: Place) -> Result<Survey> {
+        own_images::survey(place, self.wishes())
+    }
+
+    /// What is assumed of pictures, with what is set.
+    fn with_assumed(&self, assumed: &Assumed) -> Result<Config> {
+        let text = assumed.config.to_toml();
+        let file = Some(("what is assumed of the pictures", text.as_str()));
+        Request::resolve(file, None, &self.overrides(), self.config.seed)?.effective()
+    }
+
+    fn resolve(&self) -> Result<Asked> {
+        if let Some(place) = self.place()? {
+            let name = place.name()?;
+            let assumed = self.survey(place)?.assumed()?;
+            return Ok(Asked { config: self.with_assumed(&assumed)?, name, assumed: assumed.sentences });
+        }
+        if let Some(first) = self.wishes().settings().first() {
+            return Err(Error::request(format!(
+                "--test-domain, --domains, --classes, --model, --size and --columns are of a folder or list of pictures; elsewhere \
+                 that is --set '{first}'"
+            )));
+        }
+        let arguments = ConfigArguments { overrides: self.overrides(), ..self.config.clone() };
+        let config = arguments.resolve()?.effective()?;
+        Ok(Asked { name: config.preset.clone(), config, assumed: Vec::new() })
+    }
 }
 
 /// Parses the arguments, runs the command, and turns what happens into an exit code.
@@ -264,6 +296,7 @@ fn run(cli: Cli) -> Result<()> {
     parallel::use_threads(threads(cli.threads)?)?;
     parallel::on_threads(|| match cli.command {
         Command::Train(command) => command.run(),
+        Command::Init(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),

@@ -1,6 +1,6 @@
 //! `diva sweep`
 
-use super::console::{Claimed, Ear, about, files_at_last, finish, print};
+use super::console::{Claimed, Ear, about, files_at_last, print};
 use super::{percent, say, say_lines};
 use crate::autograd::Params;
 use crate::error::{Error, Result};
@@ -9,6 +9,7 @@ use crate::experiments::sweep::table::collect;
 use crate::experiments::sweep::work::{self, News, Summary, Supervisor};
 use crate::experiments::sweep::{Job, Shard, Sweep as Jobs, render};
 use crate::names::{at_left, printable_name, terminal_width};
+use crate::report::run_pictures;
 use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
 use crate::train::trainer::Trainer;
@@ -147,26 +148,26 @@ impl Selection {
 
 impl Run {
     fn run(&self) -> Result<()> {
-        let sweep = Jobs::read(&self.selection.file)?;
-        let desk = Desk {
-            ear: Ear::new(Claimed::default(), "while no job was trained; all that is done is saved"),
-            jobs: sweep.jobs.len(),
-        };
-        let Summary { found_done, done, failed } =
-            work::run(&sweep, self.selection.shard, self.jobs.into(), &desk)?;
-        if !failed.is_empty() {
-            let all = found_done + done + failed.len();
-            let reasons: Vec<_> = failed.iter().map(|(job, why)| (job, why.to_string())).collect();
-            let sentence = of_jobs(all, "failed", &reasons);
-            // A wrong request, such as a path without data, fails every job in the same way.
-            let is_request = failed.len() == all && failed.iter().all(|(_, why)| why.exit_code() == 2);
-            return Err(if is_request { Error::request(sentence) } else { Error::work(sentence) });
-        }
-        say(&format!(
-            "{done} jobs trained, {found_done} were done; everything is in {}",
-            sweep.folder.display()
-        ))
+        work_on(&Jobs::read(&self.selection.file)?, self.selection.shard, self.jobs.into())
     }
+}
+
+/// Works on the jobs of a shard, so many at a time, until each is done or has failed.
+pub(super) fn work_on(sweep: &Jobs, shard: Shard, workers: usize) -> Result<()> {
+    let desk = Desk {
+        ear: Ear::new(Claimed::default(), "while no job was trained; all that is done is saved"),
+        jobs: sweep.jobs.len(),
+    };
+    let Summary { found_done, done, failed } = work::run(sweep, shard, workers, &desk)?;
+    if !failed.is_empty() {
+        let all = found_done + done + failed.len();
+        let reasons: Vec<_> = failed.iter().map(|(job, why)| (job, why.to_string())).collect();
+        let sentence = of_jobs(all, "failed", &reasons);
+        // A wrong request, such as a path without data, fails every job in the same way.
+        let is_request = failed.len() == all && failed.iter().all(|(_, why)| why.exit_code() == 2);
+        return Err(if is_request { Error::request(sentence) } else { Error::work(sentence) });
+    }
+    say(&format!("{done} jobs trained, {found_done} were done; everything is in {}", sweep.folder.display()))
 }
 
 /// Refuses jobs that have a result which cannot be used, after all that there is to say of the others.
@@ -248,13 +249,13 @@ impl Supervisor for Desk {
 
     fn trained(
         &self,
-        job: &Job,
+        _job: &Job,
         trainer: &Trainer,
         folder: &RunFolder,
         lock: &Lock,
         selected: &Params,
     ) -> Result<()> {
-        finish(trainer, folder, lock, selected, |what| self.say(job, what))
+        run_pictures::draw(trainer, folder, lock, selected)
     }
 }
 

@@ -3,15 +3,16 @@
 use super::baseline;
 use super::console::{Console, files_at_last, give_up, seconds_since_1970};
 use super::evaluate::say_answer;
-use super::{Asked, ConfigArguments, DataArguments, percent, say, say_lines};
+use super::{Asked, ConfigArguments, DataArguments, RUNS, each, percent, say, say_lines};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names::{printable_name, printable_toml};
 use crate::report::run_pictures;
 use crate::report::tensorboard::EventFile;
 use crate::store::lock::Lock;
 use crate::store::run_folder::{self, Claim, RunFolder};
 use crate::train::metrics::RunResult;
+use crate::train::own_images::Place;
 use crate::train::run::{self, Options, Outcome};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ use std::sync::{Arc, Mutex};
 /// The run's folder holds the configuration, a line of metrics per epoch, the checkpoint, the selected weights
 /// (loadable by PyTorch), pictures, unlike.json (by which ELBOs `diva predict` marks an image), predictions.csv (what is said of
 /// each picture of the unseen domain), and at last result.json. Ctrl-C finishes the step and saves; the same command with --resume goes on, and ends in the same bytes.
+///
+/// Of a folder or a list of pictures, --test-domain each holds every domain out in turn: a run for each in runs/NAME-each-seedN, and one
+/// table at the end. Interrupted, the same command goes on.
 #[derive(Args, Debug)]
 pub(super) struct Train {
     #[command(flatten)]
@@ -49,27 +53,18 @@ pub(super) struct Train {
 
 impl Train {
     pub(super) fn run(&self) -> Result<()> {
-        let Asked { mut config, name, assumed } = self.asked()?;
+        if let Some(place) = self.place_of_each()? {
+            return each::run(&self.config, place, self.print_config);
+        }
+        let (Asked { config, name, assumed }, out) = self.asked()?;
         if self.print_config {
             return say_lines(&printable_toml(&config.to_toml()));
         }
-        let base = Path::new("runs");
-        let newest = || run_folder::newest(base, &name, config.seed).filter(|_| self.resume);
-        let out = self.out.clone().or_else(newest);
-        let goes_on = out
-            .as_ref()
-            .map(|out| RunFolder::new(out).config())
-            .filter(|config| self.resume && config.exists());
-        if let (Some(path), Some(_)) = (goes_on, self.config.folder()) {
-            // What was assumed when it began, whatever has been added to the folder since.
-            config = self.of_run(path)?;
-        } else {
-            assumed.iter().try_for_each(|sentence| say(&format!("assumed: {sentence}")))?;
-        }
+        assumed.iter().try_for_each(|sentence| say(&format!("assumed: {sentence}")))?;
         let (claim, path) = match out {
             Some(path) => (None, path),
             None => {
-                let claim = Claim::default_path(base, &name, config.seed)?;
+                let claim = Claim::default_path(Path::new(RUNS), &name, config.seed)?;
                 let path = claim.path().to_path_buf();
                 (Some(claim), path)
             }
@@ -126,28 +121,56 @@ impl Train {
 }
 
 impl Train {
-    /// What is to be trained. A run that goes on and is named needs nothing but itself.
-    fn asked(&self) -> Result<Asked> {
+    /// What is to be trained, and in which folder, if that is known. A run that goes on has its own configuration: whatever its
+    /// pictures look like by now, they are not surveyed again.
+    fn asked(&self) -> Result<(Asked, Option<PathBuf>)> {
         let ConfigArguments { config, preset, .. } = &self.config.config;
-        let own = self.out.as_ref().map(|out| RunFolder::new(out).config());
-        match own.filter(|own| self.resume && config.is_none() && preset.is_none() && own.exists()) {
-            Some(own) => {
-                let config = self.of_run(own)?;
-                Ok(Asked { name: config.preset.clone(), config, assumed: Vec::new() })
-            }
-            None => self.config.resolve(),
+        let place = self.config.place()?;
+        let newest =
+            |name: &str, seed| run_folder::newest(Path::new(RUNS), name, seed).filter(|_| self.resume);
+        let own = match (&self.out, &place) {
+            (Some(out), Some(_)) => Some(out.clone()),
+            (Some(out), None) if config.is_none() && preset.is_none() => Some(out.clone()),
+            (None, Some(place)) => newest(&place.name()?, self.config.config.seed()?),
+            _ => None,
+        };
+        if let Some(own) = own.filter(|own| self.resume && RunFolder::new(own).config().exists()) {
+            let config = self.of_run(RunFolder::new(&own).config(), place.as_ref())?;
+            return Ok((Asked { name: config.preset.clone(), config, assumed: Vec::new() }, Some(own)));
         }
+        let asked = self.config.resolve()?;
+        let out = self.out.clone().or_else(|| newest(&asked.name, asked.config.seed));
+        Ok((asked, out))
     }
 
-    /// The configuration of a run, with what else was asked for.
-    fn of_run(&self, path: PathBuf) -> Result<Config> {
-        let mut arguments = self.config.clone();
+    /// The configuration of a run, with what else was asked for: what is said of its pictures again must be what it began with. They
+    /// may lie elsewhere, and whether they are the same is looked at when they are read.
+    fn of_run(&self, path: PathBuf, place: Option<&Place>) -> Result<Config> {
+        let mut arguments = self.config.without_wishes();
         arguments.config.config = Some(path);
-        // What is said of the folder again must be what the run began with.
-        arguments.config.overrides.extend(arguments.wishes());
-        (arguments.test_domain, arguments.domains, arguments.model) = (None, Vec::new(), None);
-        arguments.columns = Vec::new();
+        arguments.config.overrides.extend(place.map_or(Ok(Vec::new()), Place::settings)?);
+        arguments.config.overrides.extend(self.config.wishes().settings());
         Ok(arguments.resolve()?.config)
+    }
+
+    /// The pictures of which each domain is to be held out in turn, if that is asked for.
+    fn place_of_each(&self) -> Result<Option<Place>> {
+        let is_asked = self.config.test_domain.as_deref() == Some(each::EACH);
+        let Some(place) = self.config.place()?.filter(|_| is_asked) else { return Ok(None) };
+        let of_one_run = [
+            ("--out", self.out.is_some()),
+            ("--resume", self.resume),
+            ("--detect-anomaly", self.detect_anomaly),
+            ("--tensorboard", self.tensorboard),
+            ("--baseline", self.baseline),
+        ];
+        match of_one_run.iter().find(|(_, is_given)| *is_given) {
+            None => Ok(Some(place)),
+            Some((flag, _)) => Err(Error::request(format!(
+                "{flag} is of one run, and --test-domain {} makes several, which go on by themselves when it is asked for again",
+                each::EACH
+            ))),
+        }
     }
 }
 
@@ -179,7 +202,10 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
         percent(result.test_accuracy)
     ))?;
     match (&result.answer, result.test_commonest_class_share) {
-        (Some(answer), _) => say_answer(answer, result.operating_point.as_ref())?,
+        (Some(answer), _) => {
+            say_answer(answer, result.operating_point.as_ref())?;
+            result.unlike.iter().try_for_each(|unlike| say(&unlike.in_words()))?;
+        }
         // An earlier version's.
         (None, Some(share)) => {
             say(&format!("naming its commonest class always would give {}", percent(share)))?;

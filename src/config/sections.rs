@@ -33,7 +33,8 @@ pub struct DataConfig {
     pub per_class: usize,
     /// What the test domain is made of.
     pub protocol: Protocol,
-    /// The names of the classes, in the order in which they are numbered; none stands for those that are found.
+    /// The names of the classes that are used, in the order in which they are numbered; images of others are left out. None
+    /// stands for all that are found.
     pub classes: Vec<String>,
     /// Images that are made up for each domain, where they are.
     pub per_domain: usize,

@@ -84,11 +84,10 @@ impl Collection {
         Collection { images, origins, domain_names, class_names }
     }
 
-    /// The images of the domains of these names, numbered in this order, with classes numbered in the order of these
-    /// names.
+    /// The images of the domains and classes of these names, each numbered in this order; those without a class stay.
     ///
     /// # Errors
-    /// If there is no domain of a name, or an image of a class that is not named.
+    /// If there is no domain or no class of a name, or no image is left of a domain.
     pub fn arranged(mut self, domain_names: &[String], class_names: &[String]) -> Result<Self> {
         let place =
             |names: &[String], name: &String| names.iter().position(|other| other == name).map(|i| i as u32);
@@ -96,6 +95,11 @@ impl Collection {
             let found = self.domain_names.join(", ");
             return Err(Error::request(format!("cannot find the domain {name:?}: the data have {found}")));
         }
+        if let Some(name) = class_names.iter().find(|&name| !self.class_names.contains(name)) {
+            let found = self.class_names.join(", ");
+            return Err(Error::request(format!("cannot find the class {name:?}: the data have {found}")));
+        }
+        let counts = self.counts();
         let domains: Vec<Option<u32>> =
             self.domain_names.iter().map(|name| place(domain_names, name)).collect();
         let classes: Vec<Option<u32>> =
@@ -107,12 +111,10 @@ impl Collection {
             let Some(domain) = domains[of_domain[image] as usize] else { continue };
             let class = match of_class[image] {
                 UNLABELLED => UNLABELLED,
-                class => classes[class as usize].ok_or_else(|| {
-                    let (name, known) = (&self.class_names[class as usize], class_names.join(", "));
-                    Error::request(format!(
-                        "cannot use images of the class {name:?}: the classes are {known}"
-                    ))
-                })?,
+                class => match classes[class as usize] {
+                    Some(class) => class,
+                    None => continue,
+                },
             };
             (of_domain[kept], of_class[kept]) = (domain, class);
             self.origins.swap(kept, image);
@@ -123,6 +125,21 @@ impl Collection {
         of_class.truncate(kept);
         of_domain.truncate(kept);
         self.origins.truncate(kept);
+        let mut is_left = vec![false; domain_names.len()];
+        of_domain.iter().for_each(|&domain| is_left[domain as usize] = true);
+        if let Some(name) =
+            domain_names.iter().zip(is_left).find_map(|(name, is_left)| (!is_left).then_some(name))
+        {
+            let before =
+                self.domain_names.iter().position(|other| other == name).expect("it was found above");
+            return Err(Error::request(match counts[before].all() {
+                0 => format!("cannot use the domain {name}: none of its files can be read"),
+                _ => format!(
+                    "cannot use the domain {name}: none of its images is of the classes {}",
+                    class_names.join(", ")
+                ),
+            }));
+        }
         Ok(Collection {
             images: self.images,
             origins: self.origins,
@@ -183,14 +200,26 @@ mod tests {
         let images =
             Dataset::new([1, 1, 1], (0..5).collect(), vec![1, UNLABELLED, 1, 0, 0], vec![0, 2, 1, 2, 0]);
         let all = Collection::new(images, names(&["a", "b", "c"]), names(&["x", "y"]));
-        let some = all.clone().arranged(&names(&["c", "a"]), &names(&["y", "z", "x"])).unwrap();
-        let expected = Dataset::new([1, 1, 1], vec![0, 1, 3, 4], vec![0, UNLABELLED, 2, 2], vec![1, 0, 0, 1]);
-        assert_eq!(some, Collection::new(expected, names(&["c", "a"]), names(&["y", "z", "x"])));
+        let some = all.clone().arranged(&names(&["c", "a"]), &names(&["y", "x"])).unwrap();
+        let expected = Dataset::new([1, 1, 1], vec![0, 1, 3, 4], vec![0, UNLABELLED, 1, 1], vec![1, 0, 0, 1]);
+        assert_eq!(some, Collection::new(expected, names(&["c", "a"]), names(&["y", "x"])));
+        // Images of other classes are left out, those without a class stay.
+        let of_x = all.clone().arranged(&names(&["a", "c"]), &names(&["x"])).unwrap();
+        let expected = Dataset::new([1, 1, 1], vec![1, 3, 4], vec![UNLABELLED, 0, 0], vec![1, 1, 0]);
+        assert_eq!(of_x, Collection::new(expected, names(&["a", "c"]), names(&["x"])));
         let refused = |domains: &[&str], classes: &[&str]| {
             all.clone().arranged(&names(domains), &names(classes)).unwrap_err().to_string()
         };
         assert_eq!(refused(&["a", "d"], &["x", "y"]), "cannot find the domain \"d\": the data have a, b, c");
-        assert_eq!(refused(&["a"], &["x"]), "cannot use images of the class \"y\": the classes are x");
+        assert_eq!(refused(&["a"], &["x", "z"]), "cannot find the class \"z\": the data have x, y");
+        assert_eq!(
+            refused(&["a", "b"], &["x"]),
+            "cannot use the domain b: none of its images is of the classes x"
+        );
+        let mut unread = all.clone();
+        unread.images.domains = vec![0, 0, 0, 2, 2];
+        let message = unread.arranged(&names(&["a", "b"]), &names(&["x"])).unwrap_err().to_string();
+        assert_eq!(message, "cannot use the domain b: none of its files can be read");
     }
 
     #[test]

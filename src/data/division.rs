@@ -103,6 +103,11 @@ impl Division {
         domain_names.iter().map(|name| labelled.contains(name.as_str())).collect()
     }
 
+    /// How many images have a role.
+    pub fn images(&self, role: Role) -> usize {
+        self.rows.iter().filter(|row| row.role == role).count()
+    }
+
     /// How many images without a class are left out because images of their group are held back: trained on, they would make
     /// those look familiar.
     pub fn left_out_with_their_groups(&self) -> usize {

@@ -114,6 +114,14 @@ impl Dataset {
         self.classes.is_empty()
     }
 
+    /// A copy of the first images, so many or all there are.
+    pub fn first(&self, images: usize) -> Dataset {
+        let images = images.min(self.len());
+        let pixels = self.pixels[..images * self.values()].to_vec();
+        let (classes, domains) = (self.classes[..images].to_vec(), self.domains[..images].to_vec());
+        Dataset::new([self.height, self.width, self.channels], pixels, classes, domains)
+    }
+
     /// The number of bytes of one image: height x width x channels.
     pub fn values(&self) -> usize {
         self.height * self.width * self.channels

@@ -1,6 +1,7 @@
 //! What would make the answer of a run on somebody's pictures worth little, found before it begins.
 
-use super::collection::{Collection, DomainCounts};
+use super::Split;
+use super::collection::{Collection, DomainCounts, UNLABELLED};
 use crate::names::printable_name;
 
 /// With so many images a domain says little.
@@ -9,8 +10,8 @@ const FEW: usize = 10;
 /// A mean level below this is nearly black, and one as far from 255 nearly white.
 const DARK: f64 = 8.0;
 
-/// Sentences for whoever is about to train on these images with this domain held out.
-pub fn of(collection: &Collection, test_domain: &str) -> Vec<String> {
+/// Sentences for whoever is about to train on these images with this domain held out, if it is known.
+pub fn of(collection: &Collection, test_domain: Option<&str>) -> Vec<String> {
     let counts = collection.counts();
     [
         only_class(collection),
@@ -23,6 +24,47 @@ pub fn of(collection: &Collection, test_domain: &str) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// How many images of these domains are of other classes than these, in a sentence; nothing if none is.
+pub fn of_other_classes(collection: &Collection, domains: &[String], classes: &[String]) -> Option<String> {
+    let is_wanted: Vec<bool> = collection.domain_names.iter().map(|name| domains.contains(name)).collect();
+    let mut images = vec![0_usize; collection.class_names.len()];
+    for (&domain, &class) in collection.images.domains.iter().zip(&collection.images.classes) {
+        if class != UNLABELLED && is_wanted[domain as usize] {
+            images[class as usize] += 1;
+        }
+    }
+    let others: Vec<(&String, usize)> = (collection.class_names.iter().zip(images))
+        .filter(|(name, images)| *images > 0 && !classes.contains(name))
+        .collect();
+    let all: usize = others.iter().map(|(_, images)| images).sum();
+    let each: Vec<String> =
+        others.iter().map(|(name, images)| format!("{} ({images})", printable_name(name))).collect();
+    (all > 0).then(|| {
+        format!("{all} images of classes that data.classes does not name are left out: {}", each.join(", "))
+    })
+}
+
+/// In which training domains with labels no image is held back to choose the epoch, in a sentence; nothing if there is none.
+pub fn not_held_back(split: &Split) -> Option<String> {
+    let held_back = split.validation.as_ref().map_or(&[][..], |data| &data.domains);
+    let is_named =
+        |&(domain, _): &(u32, &String)| split.train.domains.contains(&domain) && !held_back.contains(&domain);
+    let found: Vec<String> = (0..)
+        .zip(&split.domain_names)
+        .filter(is_named)
+        .map(|(_, name)| format!("\"{}\"", printable_name(name)))
+        .collect();
+    let domains = split.domain_names.len();
+    (!found.is_empty()).then(|| {
+        format!(
+            "in {} of {domains} training domains no image is held back to choose the epoch ({}): no part of theirs is near the share \
+             data.validation, as where two groups (patients, for example) are of one size",
+            found.len(),
+            listed(&found)
+        )
+    })
 }
 
 /// The first of several, and how many more there are.
@@ -94,7 +136,7 @@ fn few_images(collection: &Collection, counts: &[DomainCounts]) -> Option<String
 }
 
 /// A file that lies in two domains was seen in training, if one of them is the test domain.
-fn in_two_domains(collection: &Collection, test_domain: &str) -> Option<String> {
+fn in_two_domains(collection: &Collection, test_domain: Option<&str>) -> Option<String> {
     let domains = &collection.images.domains;
     let mut by_content: Vec<usize> = (0..collection.origins.len()).collect();
     by_content.sort_by_key(|&image| (collection.origins[image].sha256, image));
@@ -103,11 +145,14 @@ fn in_two_domains(collection: &Collection, test_domain: &str) -> Option<String> 
     let groups: Vec<&[usize]> = by_content.chunk_by(same).filter(in_several).collect();
     let first = groups.iter().min_by_key(|group| group[0])?;
     let other = first.iter().find(|&&image| domains[image] != domains[first[0]])?;
-    let is_test = |&image: &usize| collection.domain_names[domains[image] as usize] == test_domain;
-    let tested = groups.iter().filter(|group| group.iter().any(is_test)).count();
+    let tested = test_domain.map_or(String::new(), |test_domain| {
+        let is_test = |&image: &usize| collection.domain_names[domains[image] as usize] == test_domain;
+        let tested = groups.iter().filter(|group| group.iter().any(is_test)).count();
+        format!(", {tested} of them in the test domain, so that it is not unseen")
+    });
     let name = |image: usize| printable_name(&collection.origins[image].file);
     Some(format!(
-        "{} pictures lie in more than one domain, {tested} of them in the test domain, so that it is not unseen: {} is {}",
+        "{} pictures lie in more than one domain{tested}: {} is {}",
         groups.len(),
         name(first[0]),
         name(*other)
@@ -139,7 +184,7 @@ fn without_contrast(collection: &Collection) -> Option<String> {
 mod tests {
     use super::*;
     use crate::data::Dataset;
-    use crate::data::collection::{Origin, UNLABELLED};
+    use crate::data::collection::Origin;
 
     /// Images of one pixel: domain, class, level, content.
     fn collection(images: &[(u32, u32, u8, u8)]) -> Collection {
@@ -170,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_is_in_order_needs_no_words() {
-        assert_eq!(of(&collection(&good()), "B"), [""; 0]);
+        assert_eq!(of(&collection(&good()), Some("B")), [""; 0]);
     }
 
     #[test]
@@ -178,16 +223,20 @@ mod tests {
         let mut leak = good();
         leak[3].3 = leak[0].3;
         let message = "1 pictures lie in more than one domain, 1 of them in the test domain, so that it is not unseen: 0.png is 3.png";
-        assert_eq!(of(&collection(&leak), "B"), [message]);
+        assert_eq!(of(&collection(&leak), Some("B")), [message]);
+        assert_eq!(of(&collection(&leak), None), ["1 pictures lie in more than one domain: 0.png is 3.png"]);
         let mut dark = good();
         (dark[5].2, dark[7].2, dark[9].2) = (7, 248, 8);
         let message = "2 of 44 images are nearly black or nearly white: 5.png, and 1 more";
-        assert_eq!(of(&collection(&dark), "B"), [message]);
+        assert_eq!(of(&collection(&dark), Some("B")), [message]);
         let few: Vec<_> = good().into_iter().filter(|image| image.0 == 0 || image.3 < 21).collect();
-        assert_eq!(of(&collection(&few), "B"), ["domains with 10 images or fewer say little: \"B\" has 10"]);
+        assert_eq!(
+            of(&collection(&few), Some("B")),
+            ["domains with 10 images or fewer say little: \"B\" has 10"]
+        );
         let single: Vec<_> = good().into_iter().filter(|image| image.0 == 1 || image.1 == 0).collect();
         assert_eq!(
-            of(&collection(&single), "B"),
+            of(&collection(&single), Some("B")),
             [
                 "classes are missing in domains: y in \"A\"",
                 "in 1 of 2 domains all images are of one class (\"A\" has only x): what tells the domain tells the class there, and no test \
@@ -197,10 +246,54 @@ mod tests {
         let mut one = collection(&good());
         one.class_names.truncate(1);
         one.images.classes.fill(0);
-        assert_eq!(of(&one, "B"), ["all images are of one class, x: there is nothing to recognise"]);
+        assert_eq!(of(&one, Some("B")), ["all images are of one class, x: there is nothing to recognise"]);
         // A domain without any class lacks none.
         let unlabelled: Vec<_> =
             good().into_iter().map(|i| if i.0 == 0 { (0, UNLABELLED, 100, i.3) } else { i }).collect();
-        assert_eq!(of(&collection(&unlabelled), "B"), [""; 0]);
+        assert_eq!(of(&collection(&unlabelled), Some("B")), [""; 0]);
+    }
+
+    #[test]
+    fn images_of_other_classes_are_counted_where_they_are_wanted() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let all = collection(&good());
+        let said =
+            |domains: &[&str], classes: &[&str]| of_other_classes(&all, &names(domains), &names(classes));
+        assert_eq!(said(&["A", "B"], &["y", "x"]), None);
+        let message = |images| {
+            Some(format!(
+                "{images} images of classes that data.classes does not name are left out: y ({images})"
+            ))
+        };
+        assert_eq!(said(&["A", "B"], &["x"]), message(22));
+        assert_eq!(said(&["B"], &["x"]), message(11));
+    }
+
+    #[test]
+    fn domains_of_which_nothing_is_held_back_are_named() {
+        let data = |domains: Vec<u32>| {
+            Dataset::new([1, 1, 1], vec![0; domains.len()], vec![0; domains.len()], domains)
+        };
+        let mut split = Split {
+            train: data(vec![0, 1, 2]),
+            validation: Some(data(vec![0, 2])),
+            unlabelled: Some(data(vec![3])),
+            test: data(vec![4]),
+            disjoint_test: None,
+            test_origins: None,
+            domain_names: ["A", "B", "C", "D"].map(str::to_owned).to_vec(),
+            test_domain: "E".into(),
+            classes: 1,
+            class_names: vec!["x".into()],
+        };
+        let said = not_held_back(&split).unwrap();
+        assert!(
+            said.starts_with(
+                "in 1 of 4 training domains no image is held back to choose the epoch (\"B\"): "
+            ),
+            "{said}"
+        );
+        split.validation = Some(data(vec![0, 1, 2]));
+        assert_eq!(not_held_back(&split), None);
     }
 }

@@ -215,6 +215,9 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
         let what = format!("The answer for the unseen domain {unseen}, at the selected epoch {epoch}");
         page.heading(3, &what);
         answer::describe(page, &answer, point);
+        if let Some(unlike) = run.result.as_ref().and_then(|result| result.unlike) {
+            page.paragraph(&format!("{}.", unlike.in_words()));
+        }
     } else {
         row(format!("unseen domain {unseen}, at the selected epoch {epoch}"), selected.test_accuracy);
         if let Some(share) = run.commonest_class_share() {

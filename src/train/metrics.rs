@@ -2,6 +2,7 @@
 //!
 //! Fields of a clock ([`is_of_a_clock`]) aside, all are a function of the configuration, bit for bit.
 
+use super::unlike::UnlikeShare;
 use crate::error::{Error, Result};
 use crate::scores::{Answer, ChosenThreshold, Summary};
 use crate::store::digest::sha256_hex;
@@ -107,6 +108,9 @@ pub struct RunResult {
     /// Of two classes: what a threshold gives there that was chosen on held-back images, if both classes are held back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_point: Option<ChosenThreshold>,
+    /// How many of its images look unlike the training images, of a model that can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlike: Option<UnlikeShare>,
     /// Everything else of the selected epoch.
     pub selected: SelectedEpoch,
     /// Trained parameters of the model.

@@ -6,7 +6,9 @@
 pub mod dataset;
 mod divergence;
 pub mod evaluate;
+mod forecast;
 pub mod gradients;
+pub mod last_files;
 pub mod memory;
 pub mod metrics;
 pub mod own_images;

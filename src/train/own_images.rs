@@ -5,7 +5,8 @@
 //!   class is held out, unless the list has one for test.
 //! * **Size and colour** are read off a sample of at most [`SAMPLE`] pictures, spread evenly. Grey pictures of 28 x 28 stay as
 //!   they are and get the network of digits. Others become square, with the largest multiple of 16 that is no longer than
-//!   the median of their shorter sides, from 32 to 64 pixels, and are grey if no picture of the sample has a colour.
+//!   the median of their shorter sides, from 32 to 64 pixels, and are grey if no picture of the sample has a colour. Another size, up
+//!   to 128, is for who asks for it: an epoch of 128 x 128 takes five times one of 64 x 64.
 //! * **The length of the training** is that of a number of pixels: so many for 600 pictures (`WORK`), and with the root of their number
 //!   for more or fewer, from 15 to 100 epochs.
 //! * **The batch** is what makes [`STEPS`] steps of the training, from 8 to 100 images.
@@ -15,16 +16,21 @@
 //!
 //! docs/own-images.md says what was tried.
 
-use crate::config::{Config, ModelKind};
-use crate::data::collection::UNLABELLED;
+use crate::config::{Config, ModelKind, Source};
+use crate::data::collection::{DomainCounts, UNLABELLED};
 use crate::data::pictures::decode::decode;
-use crate::data::pictures::{LONGEST_FILE, Listing, folders, list};
+use crate::data::pictures::{self, LONGEST_FILE, Listing, Loaded, folders, list};
 use crate::error::{Error, Result};
 use crate::names::shown;
 use crate::parallel;
 use crate::store::input;
+use std::collections::BTreeSet;
 use std::path::Path;
 use toml::Value;
+
+mod wishes;
+
+pub use wishes::{Place, Wishes};
 
 /// How many pictures are looked at.
 pub const SAMPLE: usize = 256;
@@ -62,19 +68,6 @@ const GREY: u8 = 4;
 /// The side of MNIST's digits, and of their network's images.
 const DIGIT: usize = 28;
 
-/// What a user says of a folder beside its name; what is not said is assumed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wishes {
-    /// The domain that is held out.
-    pub test_domain: Option<String>,
-    /// The domains that are used; none stands for all.
-    pub domains: Vec<String>,
-    /// What is trained.
-    pub model: Option<ModelKind>,
-    /// What the columns of a list are called, as `data.columns` has it.
-    pub columns: Vec<String>,
-}
-
 /// A configuration, as far as it depends on pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assumed {
@@ -95,24 +88,160 @@ struct Look {
     in_colour: usize,
 }
 
-/// What is assumed of the pictures in `folder`, or of those that it names if it is a list ([`list::is_list`]).
+/// Pictures that have been listed and of which a sample was looked at.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    place: Place,
+    wishes: Wishes,
+    /// Of the domains and classes that are wished for.
+    listing: Listing,
+    look: Look,
+}
+
+/// Surveys the pictures at a place.
 ///
 /// # Errors
-/// If the folder is not one of domains and classes, or the list not one; if it has no domain of a name that is wished for, or no
-/// picture of the sample can be read.
-pub fn of_folder(folder: &Path, wishes: &Wishes) -> Result<Assumed> {
-    let is_list = !folder.is_dir() && list::is_list(folder);
-    let listing = listed(folder, is_list, wishes)?;
+/// If the folder is not one of domains and classes, or the list not one; if it has no domain or class of a name that is wished for, or
+/// no picture of the sample can be read.
+pub fn survey(place: Place, wishes: Wishes) -> Result<Survey> {
+    let wishes = wishes.composed();
+    let listing = listed(&place, &wishes)?;
     let look = look(&listing)?;
-    let mut sentences = Vec::new();
-    let (test_domain, mut settings) = of_data(folder, is_list, &listing, wishes, &mut sentences)?;
-    let kind = wishes.model.unwrap_or(ModelKind::Diva);
-    settings.push(format!("model.kind={}", Value::try_from(kind).expect("the kind of a model has a name")));
-    let choice = Choice::of(&look, listing.files.len(), trained_on(&listing, &test_domain));
-    sentences.push(look.sentence(choice.side, choice.channels, listing.files.len()));
-    sentences.extend(choice.sentences(kind));
-    settings.extend(choice.settings());
-    Ok(Assumed { config: Config::resolve(None, Some("own-images"), &settings, None)?, sentences })
+    Ok(Survey { place, wishes, listing, look })
+}
+
+impl Survey {
+    /// What is assumed of the pictures.
+    ///
+    /// # Errors
+    /// If they have no two domains with classes, or none of the name that is to be held out.
+    pub fn assumed(&self) -> Result<Assumed> {
+        let (test_domain, why) = self.held_out()?;
+        let trained_on = self.images_beside(&test_domain) * 4 / 5;
+        self.assumed_with(&test_domain, trained_on, why)
+    }
+
+    /// What is assumed where each domain with a class is held out in turn, and these domains. The configuration has the last of them for
+    /// the test domain, and is otherwise that of all: as long a training as where a domain of middling size is held out.
+    ///
+    /// # Errors
+    /// As [`Survey::assumed`], and if a list says itself which domain is for test.
+    pub fn assumed_of_each(&self) -> Result<(Assumed, Vec<String>)> {
+        if let Some(split) = &self.listing.split {
+            return Err(Error::request(format!(
+                "cannot hold each domain of {} out: its column split has {:?} for test",
+                shown(&self.place.path),
+                split.test_domain
+            )));
+        }
+        let domains: Vec<String> = self.labelled().into_iter().cloned().collect();
+        let last = held_out(&self.labelled(), &self.place.path, None)?;
+        let beside = domains.iter().map(|domain| self.images_beside(domain)).sum::<usize>() / domains.len();
+        let why = format!("each of the domains {} is held out in turn", domains.join(", "));
+        Ok((self.assumed_with(last, beside * 4 / 5, Some(why))?, domains))
+    }
+
+    fn assumed_with(&self, test_domain: &str, trained_on: usize, why: Option<String>) -> Result<Assumed> {
+        let (files, kind) = (self.listing.files.len(), self.wishes.model.unwrap_or(ModelKind::Diva));
+        let choice = Choice::of(&self.look, self.wishes.size, files, trained_on);
+        let mut sentences: Vec<String> = why.into_iter().collect();
+        let mut settings = self.wishes.settings();
+        settings.extend(self.of_data(test_domain, &mut sentences)?);
+        sentences.push(self.look.sentence(choice.side, choice.channels, files));
+        sentences.extend(choice.sentences(kind));
+        settings.extend(choice.settings());
+        Ok(Assumed { config: Config::resolve(None, Some("own-images"), &settings, None)?, sentences })
+    }
+
+    /// The files of each class in each domain, by name, and the number of groups there; without the domains that have none.
+    pub fn domains(&self) -> Vec<(String, DomainCounts, usize)> {
+        let classes = self.listing.class_names.len();
+        let of_domain = |(domain, name): (u32, &String)| {
+            let mut counts = DomainCounts { of_class: vec![0; classes], unlabelled: 0 };
+            let mut groups = BTreeSet::new();
+            for file in self.listing.files.iter().filter(|file| file.domain == domain) {
+                match counts.of_class.get_mut(file.class as usize) {
+                    Some(images) => *images += 1,
+                    None => counts.unlabelled += 1,
+                }
+                if !file.group.is_empty() {
+                    groups.insert(&file.group);
+                }
+            }
+            (name.clone(), counts, groups.len())
+        };
+        let all = (0..).zip(&self.listing.domain_names).map(of_domain);
+        all.filter(|(_, counts, _)| counts.all() > 0).collect()
+    }
+
+    /// The pictures as they would be looked at, whether or not they can be trained on; those that cannot be read are left out.
+    ///
+    /// # Errors
+    /// If they do not fit into memory.
+    pub fn load(&self, cache: Option<&Path>) -> Result<Loaded> {
+        let Choice { side, channels, .. } =
+            Choice::of(&self.look, self.wishes.size, self.listing.files.len(), self.listing.files.len());
+        let options = pictures::Options { size: [side; 2], channels, skip_unreadable: true, cache };
+        pictures::load(self.listing.clone(), &options)
+    }
+
+    /// The domains that have a picture with a class.
+    fn labelled(&self) -> Vec<&String> {
+        let with_class = self.listing.files.iter().filter(|file| file.class != UNLABELLED);
+        let found: BTreeSet<u32> = with_class.map(|file| file.domain).collect();
+        found.into_iter().map(|domain| &self.listing.domain_names[domain as usize]).collect()
+    }
+
+    /// How many images are of other domains than this.
+    fn images_beside(&self, test_domain: &str) -> usize {
+        let is_test = |domain: u32| self.listing.domain_names[domain as usize] == test_domain;
+        self.listing.files.iter().filter(|file| !is_test(file.domain)).count()
+    }
+
+    /// The domain that is held out, and why, if nobody has said so.
+    fn held_out(&self) -> Result<(String, Option<String>)> {
+        let (path, wished) = (&self.place.path, &self.wishes.test_domain);
+        let of_list = self.listing.split.as_ref().map(|split| &split.test_domain);
+        let test_domain = held_out(&self.labelled(), path, wished.as_ref().or(of_list))?;
+        let why = match (wished, of_list) {
+            (Some(wished), Some(named)) if wished != named => {
+                return Err(Error::request(format!(
+                    "cannot hold the domain {wished:?} of {} out: its column split has {named:?} for test",
+                    shown(path)
+                )));
+            }
+            (Some(_), _) => None,
+            (None, Some(_)) => {
+                Some(format!("the domain {test_domain} is held out, as the list has it for test"))
+            }
+            (None, None) => Some(format!(
+                "the domain {test_domain} is held out, as the last by name; --test-domain names another"
+            )),
+        };
+        Ok((test_domain.clone(), why))
+    }
+
+    /// The settings of the data, with this domain held out.
+    fn of_data(&self, test_domain: &str, sentences: &mut Vec<String>) -> Result<Vec<String>> {
+        let mut settings = self.place.settings()?;
+        settings.push(format!("data.test_domain={}", Value::from(test_domain)));
+        if self.listing.split.as_ref().is_some_and(|split| split.validation.is_empty()) {
+            let sentence =
+                "the epoch is selected by the training images, as the list has none for validation";
+            sentences.push(sentence.to_owned());
+            settings.push("data.validation=0".into());
+        }
+        Ok(settings)
+    }
+}
+
+/// What images are made of pictures.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    side: usize,
+    channels: usize,
+    /// Whether they get the network of digits.
+    are_digits: bool,
 }
 
 /// What follows from how the pictures look and from how many there are.
@@ -130,17 +259,17 @@ struct Choice {
 }
 
 impl Choice {
-    fn of(look: &Look, files: usize, trained_on: usize) -> Self {
+    /// Of images of this size, if one is asked for.
+    fn of(look: &Look, size: Option<usize>, files: usize, trained_on: usize) -> Self {
+        let shape = look.shape(size);
         let work = WORK * (files as f64 / 600.0).sqrt();
-        let [side, _] = look.side_and_channels();
-        let size = (side * side) as f64 / (32.0 * 32.0);
+        let size = (shape.side * shape.side) as f64 / (32.0 * 32.0);
         let epochs = (work / (size * trained_on.max(1) as f64)).round().clamp(15.0, 100.0) as usize;
-        Choice::of_length(look, trained_on, epochs)
+        Choice::of_length(shape, trained_on, epochs)
     }
 
-    fn of_length(look: &Look, trained_on: usize, epochs: usize) -> Self {
-        let [side, channels] = look.side_and_channels();
-        let are_digits = look.are_digits();
+    fn of_length(shape: Shape, trained_on: usize, epochs: usize) -> Self {
+        let Shape { side, channels, are_digits } = shape;
         let images = epochs * trained_on;
         let published = if are_digits { OF_DIGITS } else { OF_CELLS };
         let values = (side * side * channels) as f64 / published.values as f64;
@@ -194,12 +323,13 @@ impl Choice {
     }
 }
 
-/// The pictures of the folder or the list, of the domains that are wished for.
-fn listed(folder: &Path, is_list: bool, wishes: &Wishes) -> Result<Listing> {
+/// The pictures of the folder or the list, of the domains and classes that are wished for.
+fn listed(place: &Place, wishes: &Wishes) -> Result<Listing> {
+    let (path, is_list) = (&place.path, place.source == Source::List);
     if !is_list && !wishes.columns.is_empty() {
         return Err(Error::request(format!(
             "cannot use --columns with the folder {}: they are those of a list",
-            shown(folder)
+            shown(path)
         )));
     }
     if !wishes.columns.is_empty() {
@@ -207,78 +337,51 @@ fn listed(folder: &Path, is_list: bool, wishes: &Wishes) -> Result<Listing> {
         let columns = format!("data.columns={}", Value::from(wishes.columns.clone()));
         Config::resolve(None, None, &[columns], None)?;
     }
-    let mut listing = if is_list { list::list(folder, &wishes.columns)? } else { folders::list(folder)? };
-    keep_domains(&mut listing, folder, &wishes.domains)?;
+    let mut listing = if is_list { list::list(path, &wishes.columns)? } else { folders::list(path)? };
+    keep_wished(&mut listing, path, wishes)?;
     Ok(listing)
 }
 
-/// The domain that is held out, and the settings of the data.
-fn of_data(
-    folder: &Path,
-    is_list: bool,
-    listing: &Listing,
-    wishes: &Wishes,
-    sentences: &mut Vec<String>,
-) -> Result<(String, Vec<String>)> {
-    let has_class =
-        |domain: u32| listing.files.iter().any(|file| file.domain == domain && file.class != UNLABELLED);
-    let labelled: Vec<&String> = (0..)
-        .zip(&listing.domain_names)
-        .filter(|&(domain, _)| has_class(domain))
-        .map(|(_, name)| name)
-        .collect();
-    let of_list = listing.split.as_ref().map(|split| &split.test_domain);
-    let test_domain = held_out(&labelled, folder, wishes.test_domain.as_ref().or(of_list))?;
-    match (&wishes.test_domain, of_list) {
-        (Some(wished), Some(named)) if wished != named => {
-            return Err(Error::request(format!(
-                "cannot hold the domain {wished:?} of {} out: its column split has {named:?} for test",
-                shown(folder)
-            )));
+/// Leaves the domains and classes that are wished for, classes in the order of the wish, with their files and those without a class.
+fn keep_wished(listing: &mut Listing, folder: &Path, wishes: &Wishes) -> Result<()> {
+    let kept = |what: &str, known: &[String], wished: &[String]| -> Result<Vec<String>> {
+        match wished.iter().find(|&name| !known.contains(name)) {
+            Some(name) => Err(not_there(what, name, folder, known)),
+            None if wished.is_empty() => Ok(known.to_vec()),
+            None => Ok(wished.to_vec()),
         }
-        (Some(_), _) => (),
-        (None, Some(_)) => {
-            sentences.push(format!("the domain {test_domain} is held out, as the list has it for test"));
-        }
-        (None, None) => sentences.push(format!(
-            "the domain {test_domain} is held out, as the last by name; --test-domain names another"
-        )),
+    };
+    let mut domains = kept("domain", &listing.domain_names, &wishes.domains)?;
+    domains.sort_unstable();
+    let classes = kept("class", &listing.class_names, &wishes.classes)?;
+    let numbers = |known: &[String], kept: &[String]| -> Vec<Option<u32>> {
+        known.iter().map(|name| kept.iter().position(|other| other == name).map(|i| i as u32)).collect()
+    };
+    let of_domain = numbers(&listing.domain_names, &domains);
+    let of_class = numbers(&listing.class_names, &classes);
+    listing.files.retain_mut(|file| {
+        let class = of_class.get(file.class as usize).copied().unwrap_or(Some(UNLABELLED));
+        let (Some(domain), Some(class)) = (of_domain[file.domain as usize], class) else { return false };
+        (file.domain, file.class) = (domain, class);
+        true
+    });
+    listing.files.sort_by_key(|file| (file.domain, file.class)); // stable
+    let is_left = |domain: u32| listing.files.iter().any(|file| file.domain == domain);
+    if let Some((_, name)) =
+        (0..).zip(&domains).find(|&(domain, name)| wishes.domains.contains(name) && !is_left(domain))
+    {
+        return Err(Error::request(format!(
+            "cannot use the domain {name}: none of its images is of the classes {}",
+            classes.join(", ")
+        )));
     }
-    let path = folder.to_str().ok_or_else(|| {
-        Error::request(format!("cannot write {} into a configuration: it is not UTF-8", shown(folder)))
-    })?;
-    let names = |names: &[String]| Value::from(names.to_vec());
-    let mut settings = vec![
-        format!("data.source={}", if is_list { "list" } else { "folders" }),
-        format!("data.path={}", Value::from(path)),
-        format!("data.columns={}", names(&wishes.columns)),
-        format!("data.test_domain={}", Value::from(test_domain.clone())),
-        format!("data.domains={}", names(&wishes.domains)),
-    ];
-    if listing.split.as_ref().is_some_and(|split| split.validation.is_empty()) {
-        let sentence = "the epoch is selected by the training images, as the list has none for validation";
-        sentences.push(sentence.to_owned());
-        settings.push("data.validation=0".into());
-    }
-    Ok((test_domain.clone(), settings))
-}
-
-/// Leaves the files of the domains of these names, all if none is named.
-fn keep_domains(listing: &mut Listing, folder: &Path, wanted: &[String]) -> Result<()> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    if let Some(name) = wanted.iter().find(|&name| !listing.domain_names.contains(name)) {
-        return Err(no_domain(name, folder, &listing.domain_names));
-    }
-    let is_wanted: Vec<bool> = listing.domain_names.iter().map(|name| wanted.contains(name)).collect();
-    listing.files.retain(|file| is_wanted[file.domain as usize]);
+    (listing.domain_names, listing.class_names) = (domains, classes);
     Ok(())
 }
 
-fn no_domain(name: &str, folder: &Path, known: &[String]) -> Error {
+fn not_there(what: &str, name: &str, folder: &Path, known: &[String]) -> Error {
     Error::request(format!(
-        "cannot find the domain {name:?} in {}: it has {}",
+        "cannot find the {what} {name:?} in {}: it has {}",
         shown(folder),
         known.join(", ")
     ))
@@ -293,18 +396,17 @@ fn held_out<'a>(labelled: &[&'a String], folder: &Path, wished: Option<&String>)
         )));
     }
     match wished {
-        None => Ok(labelled.last().expect("a listing has classes")),
+        None => labelled.last().copied().ok_or_else(|| {
+            Error::request(format!(
+                "cannot hold a domain of {} out: none has a picture with a class",
+                shown(folder)
+            ))
+        }),
         Some(name) => labelled.iter().copied().find(|&other| other == name).ok_or_else(|| {
             let known: Vec<String> = labelled.iter().map(|&name| name.clone()).collect();
-            no_domain(name, folder, &known)
+            not_there("domain", name, folder, &known)
         }),
     }
-}
-
-/// About how many images are trained on: those of other domains, and of these four fifths.
-fn trained_on(listing: &Listing, test_domain: &str) -> usize {
-    let is_test = |domain: u32| listing.domain_names[domain as usize] == test_domain;
-    listing.files.iter().filter(|file| !is_test(file.domain)).count() * 4 / 5
 }
 
 /// Looks at a sample of the pictures.
@@ -342,15 +444,16 @@ fn look(listing: &Listing) -> Result<Look> {
 }
 
 impl Look {
-    /// Whether they get the network of digits.
-    fn are_digits(&self) -> bool {
-        self.in_colour == 0 && self.sizes == [[DIGIT; 2]; 2]
-    }
-
-    /// What the images are to have.
-    fn side_and_channels(&self) -> [usize; 2] {
-        let side = if self.are_digits() { DIGIT } else { (self.side / 16 * 16).clamp(32, 64) };
-        [side, if self.in_colour == 0 { 1 } else { 3 }]
+    /// What the images are made, of this size if one is asked for.
+    fn shape(&self, size: Option<usize>) -> Shape {
+        let is_grey = self.in_colour == 0;
+        let are_digits = match size {
+            Some(side) => side == DIGIT,
+            None => is_grey && self.sizes == [[DIGIT; 2]; 2],
+        };
+        let by_look = if are_digits { DIGIT } else { (self.side / 16 * 16).clamp(32, 64) };
+        let channels = if is_grey || are_digits { 1 } else { 3 };
+        Shape { side: size.unwrap_or(by_look), channels, are_digits }
     }
 
     /// Why images of this size are made of so many files.

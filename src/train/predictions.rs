@@ -161,8 +161,8 @@ pub fn table(classes: &[String], domains: &[String], predictions: &[Prediction])
     std::iter::once(head).chain(predictions.iter().map(row)).collect()
 }
 
-/// The text of `predictions.csv`: what the selected parameters say of each image of the test domain, with marks where it is known
-/// what is `unlike` the training images; none where images are not files.
+/// What a model says of each image of the test domain, with marks where it is known what is `unlike` the training images. An image
+/// that is no file has its number for a name.
 ///
 /// # Errors
 /// If a logit is not finite.
@@ -171,28 +171,35 @@ pub fn table(classes: &[String], domains: &[String], predictions: &[Prediction])
 /// If the model is not for such images.
 #[track_caller]
 pub fn of_test_domain(
-    model: &Model,
-    params: &Params,
+    (model, params): (&Model, &Params),
     split: &Split,
     unlike: Option<&UnlikeTraining>,
-) -> Result<Option<String>> {
-    let Some(origins) = &split.test_origins else { return Ok(None) };
-    let files: Vec<String> = origins.iter().map(|origin| origin.file.clone()).collect();
+) -> Result<Vec<Prediction>> {
+    let files: Vec<String> = match &split.test_origins {
+        Some(origins) => origins.iter().map(|origin| origin.file.clone()).collect(),
+        None => (0..split.test.len()).map(|number| number.to_string()).collect(),
+    };
     let images: Vec<&[u8]> = (0..split.test.len()).map(|index| split.test.image(index)).collect();
     let names = (&split.class_names[..], &split.domain_names[..]);
     let mut predictions = predict((model, params), names, &files, &images)?;
     if let Some((unlike, model)) = unlike.zip(model.latent_variables()) {
         mark_unlike(&mut predictions, unlike, (model, params), &images);
     }
+    Ok(predictions)
+}
+
+/// The text of `predictions.csv`: what is said of each image of the test domain, beside its class.
+pub fn with_truth(split: &Split, predictions: &[Prediction]) -> String {
     let truth = split.test.classes.iter().map(|&class| split.class_names[class as usize].clone());
     let mut text = String::new();
     let second = std::iter::once("truth".to_owned()).chain(truth);
-    for (mut row, cell) in table(names.0, names.1, &predictions).into_iter().zip(second) {
+    for (mut row, cell) in table(&split.class_names, &split.domain_names, predictions).into_iter().zip(second)
+    {
         row.insert(1, cell);
         text += &csv_line(&row);
         text.push('\n');
     }
-    Ok(Some(text))
+    text
 }
 
 /// The likeliest label of an image, and the probabilities and log-odds of all.

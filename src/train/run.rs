@@ -12,7 +12,7 @@ use super::evaluate::{self, Unseen, WANTED_SENSITIVITY};
 use super::metrics::{self, EpochMetrics, RunResult, SelectedEpoch};
 use super::resume::{self, Best};
 use super::trainer::{StepLoss, Trainer};
-use super::{memory, recorded, seals, sources, weights};
+use super::{forecast, last_files, memory, recorded, seals, sources, weights};
 use crate::autograd::Params;
 use crate::config::{Config, DomainName, Request};
 use crate::data::batches::Epoch;
@@ -133,6 +133,13 @@ pub fn train(
     watcher.started(&run.trainer, folder);
     images.left_out.iter().chain(&images.notices).for_each(|sentence| watcher.notice(sentence));
     run.lock.notice().into_iter().for_each(|sentence| watcher.notice(sentence));
+    // Of one's own pictures nobody knows how long they take. Whatever keeps that from being said is an error of the training itself.
+    if run.trainer.config().preset == "own-images"
+        && !run.trainer.is_done()
+        && let Ok(sentence) = forecast::sentence(&mut run.trainer, || watcher.seconds())
+    {
+        watcher.notice(&sentence);
+    }
     run.saved = (watcher.seconds(), place(&run.trainer));
     while !run.trainer.is_done() {
         run.epoch(watcher)?;
@@ -311,6 +318,8 @@ impl Run<'_> {
         self.keep_division()?;
         recorded::division(&format!("finish {}", folder.path().display()), folder, None)?;
         let mut result = result(trainer, checkpoint, best, &selected)?;
+        let mut notice = |sentence: &str| watcher.notice(sentence);
+        result.unlike = last_files::write(trainer, folder, lock, &selected, &mut notice)?;
         lock.while_held(|| watcher.trained(trainer, folder, lock, &selected))?;
         result.unlike_sha256 = seals::unlike_sha256(folder)?;
         if trainer.split().test_origins.is_some() {
@@ -427,6 +436,7 @@ fn result(
         test_scores: unseen.scores,
         answer: Some(unseen.answer),
         operating_point: unseen.operating_point,
+        unlike: None,
         selected: best,
         parameters: trainer.state().params.trained(),
         checkpoint_sha256,

@@ -1,7 +1,7 @@
 //! From a configuration to images: digits that are turned, pictures in folders or of a list, made-up cells.
 
 use crate::config::{Config, DataConfig, DomainName, ModelKind, Protocol, Source, UnlabelledImages};
-use crate::data::collection::{Collection, UNLABELLED};
+use crate::data::collection::Collection;
 use crate::data::division::{Changes, Division};
 use crate::data::held_out::{self, HeldOut};
 use crate::data::idx::{self, Half};
@@ -82,7 +82,10 @@ fn read_listed(
         }
         // What the program makes up does not change: it is divided anew each time.
         Source::SyntheticCells => {
-            of_split(held_out(config, arranged(config, synthetic(config)?)?, None, None)?.0)
+            let (collection, left_out) = arranged(config, synthetic(config)?)?;
+            let mut images = of_split(held_out(config, collection, None, None)?.0);
+            images.notices.extend(left_out);
+            images
         }
     };
     if config.model.kind == ModelKind::Classifier
@@ -121,23 +124,34 @@ pub fn find(mut config: Config) -> Result<Found> {
             if data.classes.is_empty() {
                 data.classes.clone_from(&found.class_names);
             }
+            let used = used_domains(found, &data.classes);
             if data.domains.is_empty() {
-                data.domains = found.domain_names.iter().cloned().map(DomainName::Name).collect();
+                data.domains = used.iter().map(|(name, _)| name.clone()).collect();
             }
-            let has_classes = |domain: u32| {
-                found.files.iter().any(|file| file.domain == domain && file.class != UNLABELLED)
-            };
-            for (_, name) in (0..).zip(&found.domain_names).filter(|&(domain, _)| !has_classes(domain)) {
-                let name = DomainName::Name(name.clone());
-                let is_wanted = data.domains.contains(&name) && data.test_domain != name;
-                if is_wanted && !data.unlabelled.domains.contains(&name) {
-                    data.unlabelled.domains.push(name);
+            for (name, _) in used.iter().filter(|(_, has_class)| !has_class) {
+                let is_wanted = data.domains.contains(name) && data.test_domain != *name;
+                if is_wanted && !data.unlabelled.domains.contains(name) {
+                    data.unlabelled.domains.push(name.clone());
                 }
             }
         }
     }
     config.validate_for_training()?;
     Ok(Found { config, listing })
+}
+
+/// The domains that have a picture without a class, or of one of these, and whether they have one of these.
+fn used_domains(found: &Listing, classes: &[String]) -> Vec<(DomainName, bool)> {
+    let is_named: Vec<bool> = found.class_names.iter().map(|name| classes.contains(name)).collect();
+    let mut has = vec![(false, false); found.domain_names.len()];
+    for file in &found.files {
+        let (has_any, has_class) = &mut has[file.domain as usize];
+        let is_named = is_named.get(file.class as usize).copied();
+        *has_any |= is_named.unwrap_or(true);
+        *has_class |= is_named.unwrap_or(false);
+    }
+    let names = found.domain_names.iter().zip(has).filter(|(_, (has_any, _))| *has_any);
+    names.map(|(name, (_, has_class))| (DomainName::Name(name.clone()), has_class)).collect()
 }
 
 fn of_split(split: Split) -> Images {
@@ -240,17 +254,20 @@ fn pictures(
     let files = listing.files.len();
     let named = listing.split.take();
     let loaded = pictures::load(listing, &options)?;
-    let collection = arranged(config, loaded.collection)?;
+    let (collection, of_other_classes) = arranged(config, loaded.collection)?;
     let mut notices = loaded.notices;
-    notices.extend(warnings::of(&collection, &data.test_domain.to_string()));
-    if let Some(named) = named.as_ref().filter(|named| !named.validation.is_empty()) {
-        notices.push(format!(
-            "the list says which {} images choose the epoch: data.validation = {} draws none",
-            named.validation.len(),
-            data.validation
-        ));
-    }
+    notices.extend(of_other_classes);
+    notices.extend(warnings::of(&collection, Some(&data.test_domain.to_string())));
     let (split, division, changes) = held_out(config, collection, division, named.as_ref())?;
+    match &split.validation {
+        Some(held_back) if named.is_some() => notices.push(format!(
+            "the list says which {} images choose the epoch: data.validation = {} draws none",
+            held_back.len(),
+            data.validation
+        )),
+        _ if named.is_none() && data.validation > 0.0 => notices.extend(warnings::not_held_back(&split)),
+        _ => (),
+    }
     let alike = division.left_out_with_their_groups();
     if alike > 0 && data.unlabelled.images == UnlabelledImages::Used {
         notices.push(format!(
@@ -279,9 +296,12 @@ fn synthetic(config: &Config) -> Result<Collection> {
     cells.build()
 }
 
-/// The collection with the domains and classes that the configuration names, in its order.
-fn arranged(config: &Config, collection: Collection) -> Result<Collection> {
-    collection.arranged(&names(&config.data.domains), &config.data.classes)
+/// The collection with the domains and classes that the configuration names, in its order, and what there is to say of the
+/// images of other classes.
+fn arranged(config: &Config, collection: Collection) -> Result<(Collection, Option<String>)> {
+    let (domains, classes) = (names(&config.data.domains), &config.data.classes);
+    let left_out = warnings::of_other_classes(&collection, &domains, classes);
+    Ok((collection.arranged(&domains, classes)?, left_out))
 }
 
 fn names(domains: &[DomainName]) -> Vec<String> {

@@ -25,6 +25,7 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{LabelPredictor, Model, elbos};
 use crate::rng::Stream;
+use crate::scores::Share;
 use crate::scores::prediction_interval::prediction_interval;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -189,6 +190,39 @@ impl UnlikeTraining {
     }
 }
 
+/// How many images of the unseen domain look unlike the training images, and how well the others are recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnlikeShare {
+    /// Of all of them.
+    pub marked: Share,
+    /// The accuracy on the others, if there are any.
+    pub accuracy_of_others: Option<Share>,
+}
+
+impl UnlikeShare {
+    /// Of images, of each whether it is marked and whether its class is recognised; nothing if of one it is not known whether it is
+    /// marked, or there are none.
+    pub fn of(images: impl Iterator<Item = (Option<bool>, bool)>) -> Option<Self> {
+        let (mut all, mut marked, mut right) = (0, 0, 0);
+        for (is_marked, is_right) in images {
+            all += 1;
+            marked += usize::from(is_marked?);
+            right += usize::from(is_right && !is_marked?);
+        }
+        let marked_share = Share::new(marked, all)?;
+        Some(UnlikeShare { marked: marked_share, accuracy_of_others: Share::new(right, all - marked) })
+    }
+
+    /// In a sentence.
+    pub fn in_words(&self) -> String {
+        let Share { count, of, value, .. } = self.marked;
+        let others = self
+            .accuracy_of_others
+            .map_or(String::new(), |share| format!("; of the others are recognised {share}"));
+        format!("{count} of {of} images ({:.1} %) look unlike the training images{others}", 100.0 * value)
+    }
+}
+
 /// Of the images of a domain, those that limits are taken from.
 fn drawn(parts: &[&Dataset], domain: u32, seed: u64) -> Dataset {
     let places: Vec<(&Dataset, usize)> = parts
@@ -234,6 +268,22 @@ mod tests {
 
         let only = UnlikeTraining::new(vec![many], "training", &[1.0]).unwrap();
         assert!(only.marks(None, 996.0) && only.marks(Some(7), 3.0) && !only.marks(None, 5.0));
+    }
+
+    #[test]
+    fn the_share_that_is_marked_is_counted_and_left_out() {
+        let images =
+            [(true, true), (false, true), (false, false), (true, false), (false, true), (false, true)];
+        let known = images.map(|(marked, right)| (Some(marked), right));
+        let share = UnlikeShare::of(known.into_iter()).unwrap();
+        assert_eq!((share.marked.count, share.marked.of), (2, 6));
+        assert_eq!(share.accuracy_of_others, Share::new(3, 4));
+        let sentence = "2 of 6 images (33.3 %) look unlike the training images; of the others are recognised 75.0 % (30.1 to 95.4 %), 3 of 4";
+        assert_eq!(share.in_words(), sentence);
+        let all = UnlikeShare::of([(Some(true), true)].into_iter()).unwrap();
+        assert_eq!(all.in_words(), "1 of 1 images (100.0 %) look unlike the training images");
+        assert_eq!(UnlikeShare::of([(Some(true), true), (None, true)].into_iter()), None);
+        assert_eq!(UnlikeShare::of(std::iter::empty()), None);
     }
 
     #[test]

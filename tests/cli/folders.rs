@@ -259,7 +259,7 @@ fn what_cannot_be_read_is_named_or_left_out() {
     for (settings, parts) in [
         (&["--set", "data.test_domain=Z"][..], &["Z", "A, B, C"][..]),
         (&["--set", "data.domains=[\"A\",\"Z\"]", "--set", "data.test_domain=A"], &["Z", "A, B, C"]),
-        (&["--set", "data.classes=[\"blue\"]"], &["red cells"]),
+        (&["--set", "data.classes=[\"blue\",\"green\"]"], &["green", "blue, red cells"]),
         (&["--set", "data.path=nowhere"], &["nowhere"]),
     ] {
         let skipping = ["--skip-unreadable", "--out", "other"];

@@ -168,13 +168,16 @@ fn damaged_lists_are_refused() {
         ),
         (format!("file,label,domain\n{file},x,A\n"), "it has no column \"class\""),
         (String::new(), "it is empty"),
-        (format!("file,class,domain\n{file},x,A\n"), "A is the only one with classes"),
     ] {
         fs::write(here.join("images.csv"), list).unwrap();
         for command in [&["train", "images.csv"][..], &["data", "info", "images.csv"]] {
             here.refuse(command, 2, &[part]);
         }
     }
+    fs::write(here.join("images.csv"), format!("file,class,domain\n{file},x,A\n")).unwrap();
+    let alone = "A is the only one with classes";
+    here.refuse(&["train", "images.csv"], 2, &[alone]);
+    assert!(here.succeed(&["data", "info", "images.csv"]).contains(alone));
     fs::write(here.join("images.csv"), b"file,class,domain\n\xff.png,x,A\n").unwrap();
     here.refuse(&["train", "images.csv"], 2, &["line 2 is not text in UTF-8"]);
     here.refuse(&["train", "none.csv"], 2, &["cannot read none.csv: "]);

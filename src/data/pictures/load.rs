@@ -60,8 +60,7 @@ pub struct Loaded {
 /// of in [`Loaded::notices`] and stops nothing.
 ///
 /// # Errors
-/// If a file cannot be read and is not to be left out: the first in the list is named; if no file of a domain can be read;
-/// if the images do not fit into memory.
+/// If a file cannot be read and is not to be left out: the first in the list is named; if the images do not fit into memory.
 ///
 /// # Panics
 /// If a size is 0, `channels` is neither 1 nor 3, or a label has no name.
@@ -100,7 +99,7 @@ pub fn load(listing: Listing, options: &Options<'_>) -> Result<Loaded> {
         }
     }
     let original_sizes = original_sizes(&packed.records);
-    let collection = labelled(listing, names, packed)?;
+    let collection = labelled(listing, names, packed);
     Ok(Loaded { collection, original_sizes, unreadable, notices, from_cache })
 }
 
@@ -221,8 +220,8 @@ fn original_sizes(records: &[Record]) -> [[u32; 2]; 2] {
 }
 
 /// The pixels with the labels of their files.
-fn labelled(listing: Listing, names: Vec<String>, packed: Packed) -> Result<Collection> {
-    let Listing { root, files, domain_names, class_names, .. } = listing;
+fn labelled(listing: Listing, names: Vec<String>, packed: Packed) -> Collection {
+    let Listing { files, domain_names, class_names, .. } = listing;
     let readable = files.iter().zip(&packed.records).filter(|(_, record)| record.is_readable());
     let (domains, classes): (Vec<u32>, Vec<u32>) =
         readable.map(|(file, _)| (file.domain, file.class)).unzip();
@@ -230,17 +229,8 @@ fn labelled(listing: Listing, names: Vec<String>, packed: Packed) -> Result<Coll
         .filter(|(_, record)| record.is_readable())
         .map(|((name, file), record)| Origin { file: name, sha256: record.digest, group: file.group })
         .collect();
-    for (domain, name) in (0..).zip(&domain_names) {
-        // in the order of the list
-        if domains.binary_search(&domain).is_err() {
-            return Err(Error::request(format!(
-                "cannot use the domain {name} in {}: none of its files can be read",
-                shown(&root)
-            )));
-        }
-    }
     let images = Dataset::new(packed.size, packed.pixels, classes, domains);
-    Ok(Collection::of_files(images, origins, domain_names, class_names))
+    Collection::of_files(images, origins, domain_names, class_names)
 }
 
 #[cfg(test)]

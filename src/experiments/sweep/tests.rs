@@ -298,6 +298,7 @@ fn result(config: &Config, test_accuracy: f64) -> RunResult {
         test_scores: None,
         answer: None,
         operating_point: None,
+        unlike: None,
         selected: SelectedEpoch {
             epoch: 1,
             train_accuracy: 0.9,

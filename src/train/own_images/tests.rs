@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Networks;
 use crate::data::image::{encode_grey, encode_rgb};
 use crate::store::scratch::Scratch;
 use std::fs;
@@ -27,8 +28,77 @@ fn folder(
     scratch
 }
 
+fn of_folder(folder: &Path, wishes: &Wishes) -> Result<Assumed> {
+    survey(Place::at(folder).unwrap(), wishes.clone())?.assumed()
+}
+
 fn assumed(folder: &Scratch, wishes: &Wishes) -> Config {
     of_folder(folder.path(), wishes).unwrap().config
+}
+
+#[test]
+fn wishes_are_settings() {
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    assert!(Wishes::default().settings().is_empty());
+    let all = Wishes {
+        test_domain: Some("cafe\u{301} \"1\"".into()),
+        domains: names(&["b", "cafe\u{301} \"1\""]),
+        classes: names(&["y", "x"]),
+        model: Some(ModelKind::DivaNoZd),
+        size: Some(96),
+        columns: names(&["file=path"]),
+    };
+    let settings = all.composed().settings();
+    let Config { data, model, .. } = Config::resolve(None, Some("own-images"), &settings, None).unwrap();
+    assert_eq!(data.test_domain.to_string(), "caf\u{e9} \"1\"");
+    assert_eq!((data.domains.len(), &data.domains[1]), (2, &data.test_domain));
+    assert_eq!((data.classes, data.columns), (names(&["y", "x"]), names(&["file=path"])));
+    assert_eq!((model.kind, model.image_size), (ModelKind::DivaNoZd, 96));
+}
+
+#[test]
+fn a_size_is_asked_for() {
+    let folder = folder(&["a", "b"], &["x", "y"], 2, [300, 400], true);
+    let of = |size| {
+        let model = assumed(&folder, &Wishes { size: Some(size), ..Wishes::default() }).model;
+        (model.image_size, model.channels, model.networks)
+    };
+    assert_eq!(of(128), (128, 3, Networks::Resnet));
+    assert_eq!(of(16), (16, 3, Networks::Resnet));
+    assert_eq!(of(28), (28, 1, Networks::Lenet));
+    // The length of the training follows.
+    let epochs = |size| {
+        let look = Look { pictures: 9, side: 300, sizes: [[300; 2]; 2], in_colour: 9 };
+        Choice::of(&look, size, 600, 480).epochs
+    };
+    assert!(epochs(Some(128)) < epochs(None) && epochs(None) == epochs(Some(64)), "{}", epochs(Some(128)));
+}
+
+/// 2, 4 and 6 pictures: 12 less 4 in the mean.
+#[test]
+fn each_domain_is_held_out_in_turn() {
+    let folder = folder(&["a", "b", "c", "d"], &["x", "y"], 3, [32, 32], true);
+    for file in ["a/x/0", "a/x/1", "a/y/0", "a/y/1", "b/x/0", "b/y/0"] {
+        fs::remove_file(folder.join(&format!("{file}.png"))).unwrap();
+    }
+    fs::create_dir(folder.join("d/unlabelled")).unwrap();
+    for class in ["x", "y"] {
+        fs::rename(folder.join("d").join(class).join("0.png"), folder.join("d/unlabelled").join(class))
+            .unwrap();
+        fs::remove_dir_all(folder.join("d").join(class)).unwrap();
+    }
+    let found = survey(Place::at(folder.path()).unwrap(), Wishes::default()).unwrap();
+    let (Assumed { config, sentences }, domains) = found.assumed_of_each().unwrap();
+    assert_eq!(domains, ["a", "b", "c"]);
+    assert_eq!(config.data.test_domain.to_string(), "c");
+    assert_eq!(sentences[0], "each of the domains a, b, c is held out in turn");
+    assert!(sentences[2].ends_with("some 8 images are trained on"), "{sentences:?}");
+    let counts = |domain: usize| {
+        let (name, counts, groups) = found.domains().swap_remove(domain);
+        (name, counts.of_class, counts.unlabelled, groups)
+    };
+    assert_eq!(counts(1), ("b".into(), vec![2, 2], 0, 0));
+    assert_eq!(counts(3), ("d".into(), vec![0, 0], 2, 0));
 }
 
 #[test]
@@ -117,16 +187,12 @@ fn the_weights_of_the_labels_are_in_proportion_to_the_values_and_the_length() {
 /// What the rule gives for the published data is the published setting.
 #[test]
 fn the_published_settings_are_fixed_points() {
-    let look = |side: usize, channels: usize| Look {
-        pictures: 256,
-        side,
-        sizes: [[side; 2]; 2],
-        in_colour: if channels == 3 { 256 } else { 0 },
-    };
-    for (look, trained_on, weights) in
-        [(look(28, 1), 5_000, [2_000.0, 3_500.0]), (look(64, 3), 4_215, [100_000.0, 75_000.0])]
+    let digits = Shape { side: 28, channels: 1, are_digits: true };
+    let cells = Shape { side: 64, channels: 3, are_digits: false };
+    for (shape, trained_on, weights) in
+        [(digits, 5_000, [2_000.0, 3_500.0]), (cells, 4_215, [100_000.0, 75_000.0])]
     {
-        let choice = Choice::of_length(&look, trained_on, 500);
+        let choice = Choice::of_length(shape, trained_on, 500);
         assert_eq!(([choice.alpha_d, choice.alpha_y], choice.warmup, choice.batch), (weights, 100, 100));
     }
 }
