@@ -254,6 +254,7 @@ impl Watcher for Console {
             self.keep_events(EventFile::begin(folder, seconds_since_1970()));
         }
         if let Some(bar) = &self.bar {
+            bar.reset(); // it may be that of a run before
             let steps = trainer.order().map_or(0, |order| order.len());
             bar.set_length((config.train.epochs * steps) as u64);
             bar.set_position(trainer.state().progress.steps);

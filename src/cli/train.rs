@@ -1,7 +1,7 @@
 //! `diva train`
 
 use super::baseline;
-use super::console::{Claimed, Console, files_at_last, give_up, seconds_since_1970};
+use super::console::{Console, files_at_last, give_up, seconds_since_1970};
 use super::evaluate::say_answer;
 use super::{Asked, ConfigArguments, DataArguments, RUNS, each, percent, say, say_lines};
 use crate::config::Config;
@@ -77,10 +77,14 @@ impl Train {
             beside.refuse_at_once(self.resume, files_at_last())?;
         }
         let kind = config.model.kind;
-        let result = self.train(config, &folder, claimed)?;
+        // One for both: a signal that comes between them is heard by the second.
+        let mut console = Console::new(self.tensorboard, claimed.clone());
+        let outcome = self.train(config, &folder, &mut console);
+        give_up(&claimed);
+        let result = outcome?;
         let Some((config, folder)) = plain else { return Ok(()) };
         say("the plain classifier on the same images:")?;
-        let beside = self.train(config, &folder, Claimed::default())?;
+        let beside = self.train(config, &folder, &mut console)?;
         match result.answer.zip(beside.answer) {
             Some((answer, plain)) => baseline::compare(kind, &answer, &plain),
             // That of a run of an earlier version, which has been said.
@@ -88,14 +92,12 @@ impl Train {
         }
     }
 
-    /// Trains in this folder, which may be `claimed`, and says what came out.
-    fn train(&self, config: Config, folder: &RunFolder, claimed: Claimed) -> Result<RunResult> {
-        let mut console = Console::new(self.tensorboard, claimed.clone());
+    /// Trains in this folder, and says what came out.
+    fn train(&self, config: Config, folder: &RunFolder, console: &mut Console) -> Result<RunResult> {
         let options =
             Options { resume: self.resume, detect_anomaly: self.detect_anomaly, ..Options::default() };
-        let outcome = run::train(config, folder, options, &mut console);
+        let outcome = run::train(config, folder, options, console);
         console.finish();
-        give_up(&claimed);
         let result = match outcome? {
             Outcome::AlreadyDone(result) => {
                 let hint = match result.ended_by.as_str() {
@@ -160,6 +162,7 @@ impl Train {
             ("--resume", self.resume),
             ("--detect-anomaly", self.detect_anomaly),
             ("--tensorboard", self.tensorboard),
+            ("--baseline", self.baseline),
         ];
         match of_one_run.iter().find(|(_, is_given)| *is_given) {
             None => Ok(Some(place)),
@@ -205,7 +208,7 @@ fn summarise(result: &RunResult, folder: &RunFolder) -> Result<()> {
         }
         // An earlier version's.
         (None, Some(share)) => {
-            say(&format!("naming its commonest class always would give {}", percent(share)))?
+            say(&format!("naming its commonest class always would give {}", percent(share)))?;
         }
         (None, None) => {}
     }

@@ -288,10 +288,10 @@ fn the_plain_classifier_is_trained_beside_a_run() {
         format!("{:.1} %  {low:.1} to {high:.1} %", 100.0 * answer["accuracy"]["value"].as_f64().unwrap())
     };
     let [of_run, of_plain] = answers.each_ref().map(cell);
-    let table: Vec<&str> = said.lines().rev().take(6).collect();
-    assert_eq!(table[5].split_whitespace().collect::<Vec<_>>(), ["diva", "classifier"], "{said}");
+    let table: Vec<&str> = said.lines().rev().take(7).collect();
+    assert_eq!(table[6].split_whitespace().collect::<Vec<_>>(), ["diva", "classifier"], "{said}");
     assert!(
-        table[3].starts_with("accuracy ") && table[3].contains(&of_run) && table[3].ends_with(&of_plain),
+        table[4].starts_with("accuracy ") && table[4].contains(&of_run) && table[4].ends_with(&of_plain),
         "{said}"
     );
 
@@ -303,8 +303,8 @@ fn the_plain_classifier_is_trained_beside_a_run() {
     let again = here.succeed(&more);
     assert!(again.contains("runs/data-seed0 is finished: 2 epochs are done"), "{again}");
     assert_eq!(
-        again.lines().rev().take(6).collect::<Vec<_>>(),
-        said.lines().rev().take(6).collect::<Vec<_>>()
+        again.lines().rev().take(7).collect::<Vec<_>>(),
+        said.lines().rev().take(7).collect::<Vec<_>>()
     );
 
     here.refuse(

@@ -208,7 +208,9 @@ fn each_domain_is_held_out_in_turn() {
     let here = Folder::new();
     make(&here, &["A", "B", "C"]);
     let each = train(&["data", "--test-domain", "each", "--size", "16"]);
-    for more in [&["--out", "run"][..], &["--resume"], &["--tensorboard"], &["--detect-anomaly"]] {
+    for more in
+        [&["--out", "run"][..], &["--resume"], &["--tensorboard"], &["--detect-anomaly"], &["--baseline"]]
+    {
         let sentence = format!("{} is of one run, and --test-domain each makes several", more[0]);
         here.refuse(&[&each[..], more].concat(), 2, &[&sentence]);
     }
