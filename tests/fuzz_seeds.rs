@@ -10,7 +10,7 @@ pub mod targets;
 /// A target's function, and the seeds that it accepts, by alphabet; the others hold damage that is refused.
 type Target = (fn(&[u8]) -> bool, &'static str);
 
-const TARGETS: [(&str, Target); 14] = [
+const TARGETS: [(&str, Target); 15] = [
     ("idx", (targets::idx, "gzipped members plain")),
     ("indices", (targets::indices, "npy npy-2 text")),
     (

@@ -21,8 +21,8 @@ fn a_folder_alone_is_trained_on() {
     for part in [
         "assumed: the domain C is held out, as the last by name; --test-domain names another\n",
         "assumed: images of 32 x 32 pixels, in colour: of 42 of 42 pictures 42 are in colour, and they are 20 x 24 to 20 x 24\n",
-        "assumed: 100 epochs in batches of 2, the divergences in full from epoch 20 on: some 20 images are trained on\n",
-        "assumed: alpha_d = 25000 and alpha_y = 18750, ",
+        "assumed: 100 epochs in batches of 8, the divergences in full from epoch 50 on: some 20 images are trained on\n",
+        "assumed: alpha_d = 24 and alpha_y = 18, ",
         "this takes about ",
         "runs/data-seed0",
     ] {
@@ -256,7 +256,7 @@ fn each_domain_is_held_out_in_turn() {
         2,
         &[
             "cannot go on with runs/data-each-seed0.toml: it is of other settings",
-            "train.batch is 2 in the run's folder",
+            "train.batch is 8 in the run's folder",
         ],
     );
 }
