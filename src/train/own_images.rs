@@ -143,7 +143,12 @@ impl Survey {
 
     fn assumed_with(&self, test_domain: &str, trained_on: usize, why: Option<String>) -> Result<Assumed> {
         let (files, kind) = (self.listing.files.len(), self.wishes.model.unwrap_or(ModelKind::Diva));
-        let choice = Choice::of(&self.look, self.wishes.size, files, trained_on);
+        let mut choice = Choice::of(&self.look, self.wishes.size, files, trained_on);
+        // A step takes as many images without a class as with one.
+        let unlabelled = self.listing.files.iter().filter(|file| file.class == UNLABELLED).count();
+        if unlabelled > 0 {
+            choice.batch = choice.batch.min(unlabelled / 2).max(2);
+        }
         let mut sentences: Vec<String> = why.into_iter().collect();
         let mut settings = self.wishes.settings();
         settings.extend(self.of_data(test_domain, &mut sentences)?);
