@@ -31,6 +31,9 @@ use std::path::{Path, PathBuf};
 /// The most pictures of a list. As the smallest images there are they take 8 GiB.
 const MOST_PICTURES: usize = 10_000_000;
 
+/// The most columns of a list: each takes memory beyond its bytes.
+const MOST_COLUMNS: usize = 10_000;
+
 /// What is wrong with a list, behind "cannot use PATH: ".
 type Problem<T> = std::result::Result<T, String>;
 
@@ -77,6 +80,10 @@ fn listed(text: &[u8], root: &Path, columns: &[String], places: Places<'_>) -> P
     let mut table = Table::new(text);
     let mut record = ByteRecord::new();
     let header = match table.next(&mut record) {
+        Some(_) if record.len() > MOST_COLUMNS => {
+            let found = record.len();
+            return Err(format!("its first line has {found} fields, expected at most {MOST_COLUMNS}"));
+        }
         Some(_) => fields(&record, 1)?.into_iter().map(composed).collect::<Vec<_>>(),
         None => {
             return Err("it is empty, expected a line that names the columns file, class and domain".into());
