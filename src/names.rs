@@ -41,8 +41,8 @@ fn is_figure(text: &str) -> bool {
 
 /// Whether a character only stands where it is put, and is seen there. The others move the cursor, clear a screen, end a line, turn
 /// the direction of all that follows or are not seen at all: control characters (C0, DEL, C1), line and paragraph separators,
-/// Unicode's format characters (general category Cf), spaces that look like another (Z) and those that are ignored where they are not known
-/// (Default_Ignorable_Code_Point).
+/// Unicode's format characters (general category Cf), spaces that look like another (Z) and those that are ignored where they
+/// are not known (Default_Ignorable_Code_Point).
 pub fn is_plain(character: char) -> bool {
     let is_unseen = matches!(
         character,

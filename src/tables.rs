@@ -5,7 +5,8 @@
 //!
 //! **CSV** is that of RFC 4180. Spreadsheets take a cell that begins with `=`, `+`, `-` or `@` for a formula, and run it, whatever
 //! quotation marks stand around it. So such a cell gets an apostrophe in front, unless all of it is a number: `=1+1` becomes
-//! `'=1+1`, and `-15` stays. One that begins with an apostrophe gets another, so that no two names share a cell's text. (`division.csv` is no table of this kind: it is read back, and holds names as they are.)
+//! `'=1+1`, and `-15` stays. One that begins with an apostrophe gets another, so that no two names share a cell's text.
+//! (`division.csv` is no table of this kind: it is read back, and holds names as they are.)
 //!
 //! **Markdown** (CommonMark with tables) gets a backslash before what would end a cell, or be read as code, emphasis, a link, an
 //! element or a reference. `_` is left as it is: within words it is nothing else.

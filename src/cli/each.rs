@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::experiments::sweep::folder::JobState;
 use crate::experiments::sweep::{Job, Shard, Sweep, render, table};
 use crate::names::printable_toml;
-use crate::scores::Answer;
+use crate::scores::{Answer, interval_in_per_cent};
 use crate::store::{durable, input};
 use crate::train::metrics::RunResult;
 use crate::train::own_images::{self, Place, Wishes};
@@ -124,58 +124,62 @@ fn found(sweep: &Sweep, job: &Job) -> Result<Option<Found>> {
     Ok(answer.map(|answer| Found { test_domain, seed, answer }))
 }
 
+/// A column of the table: its head, its cell of a run, and its cell of the mean of all.
+type Column<'a> = (&'a str, Box<dyn Fn(&Found) -> String + 'a>, String);
+
 /// A line for each run, and their mean.
 fn rows(found: &[Found]) -> Vec<Vec<String>> {
     let has_seeds = found.iter().any(|run| run.seed != found[0].seed);
     let has_groups = found.iter().any(|run| run.answer.of_groups.is_some());
-    let share = |share: Option<f64>| share.map_or("-".to_owned(), percent);
-    let interval = |interval: Option<[f64; 2]>| {
-        interval.map_or("-".to_owned(), |[low, high]| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high))
-    };
-    let of_groups = |text: String| has_groups.then_some(text);
-    let row = |run: &Found| {
-        let Found { test_domain, seed, answer } = run;
-        let seed = if has_seeds { format!(" (seed {seed})") } else { String::new() };
-        let accuracy = answer.accuracy;
-        let images = accuracy.map_or(0, |share| share.of).to_string();
-        let drawn = answer.of_groups.and_then(|groups| groups.accuracy);
-        [
-            Some(format!("{test_domain}{seed}")),
-            Some(images),
-            Some(share(accuracy.map(|share| share.value))),
-            Some(interval(accuracy.map(|share| share.interval))),
-            of_groups(interval(drawn)),
-            Some(share(answer.commonest_class_share)),
-            Some(answer.roc_auc.map_or("-".to_owned(), |area| area.to_string())),
-        ]
-    };
+    let or_dash = |text: Option<String>| text.unwrap_or("-".to_owned());
+    let interval = move |interval: Option<[f64; 2]>| or_dash(interval.map(interval_in_per_cent));
     let mean = |of: fn(&Answer) -> Option<f64>| {
         let all: Option<Vec<f64>> = found.iter().map(|run| of(&run.answer)).collect();
         all.map(|all| all.iter().sum::<f64>() / all.len() as f64)
     };
-    let head = [
-        Some("held out".to_owned()),
-        Some("images".into()),
-        Some("recognised".into()),
-        Some("95 % interval".into()),
-        of_groups("of groups".into()),
-        Some("commonest class".into()),
-        Some("area under the ROC curve".into()),
-    ];
-    let last = [
-        Some("mean".to_owned()),
-        Some(String::new()),
-        Some(share(mean(|answer| answer.accuracy.map(|share| share.value)))),
-        Some(String::new()),
-        of_groups(String::new()),
-        Some(share(mean(|answer| answer.commonest_class_share))),
-        Some(
-            mean(|answer| answer.roc_auc.map(|area| area.value))
-                .map_or("-".to_owned(), |area| format!("{area:.3}")),
+    let name = move |run: &Found| {
+        let seed = if has_seeds { format!(" (seed {})", run.seed) } else { String::new() };
+        run.test_domain.clone() + &seed
+    };
+    let recognised = |answer: &Answer| answer.accuracy.map(|share| share.value);
+    let commonest = |answer: &Answer| answer.commonest_class_share;
+    let area = |answer: &Answer| answer.roc_auc.map(|area| area.value);
+    let mut columns: Vec<Column> = vec![
+        ("held out", Box::new(name), "mean".to_owned()),
+        (
+            "images",
+            Box::new(|run| run.answer.accuracy.map_or(0, |share| share.of).to_string()),
+            String::new(),
+        ),
+        (
+            "recognised",
+            Box::new(move |run| or_dash(recognised(&run.answer).map(percent))),
+            or_dash(mean(recognised).map(percent)),
+        ),
+        (
+            "95 % interval",
+            Box::new(move |run| interval(run.answer.accuracy.map(|share| share.interval))),
+            String::new(),
         ),
     ];
-    let all = [head].into_iter().chain(found.iter().map(row)).chain([last]);
-    all.map(|cells| cells.into_iter().flatten().collect()).collect()
+    if has_groups {
+        let of_groups = move |run: &Found| interval(run.answer.of_groups.and_then(|groups| groups.accuracy));
+        columns.push(("of groups", Box::new(of_groups), String::new()));
+    }
+    columns.push((
+        "commonest class",
+        Box::new(move |run| or_dash(commonest(&run.answer).map(percent))),
+        or_dash(mean(commonest).map(percent)),
+    ));
+    columns.push((
+        "area under the ROC curve",
+        Box::new(move |run| or_dash(run.answer.roc_auc.map(|area| area.to_string()))),
+        or_dash(mean(area).map(|area| format!("{area:.3}"))),
+    ));
+    let head = columns.iter().map(|(head, ..)| (*head).to_owned()).collect();
+    let row = |run: &Found| columns.iter().map(|(_, of_run, _)| of_run(run)).collect();
+    let last = columns.iter().map(|(.., mean)| mean.clone()).collect();
+    std::iter::once(head).chain(found.iter().map(row)).chain([last]).collect()
 }
 
 #[cfg(test)]

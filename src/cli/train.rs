@@ -22,10 +22,11 @@ use std::sync::{Arc, Mutex};
 ///
 /// The run's folder holds the configuration, a line of metrics per epoch, the checkpoint, the selected weights
 /// (loadable by PyTorch), pictures, unlike.json (by which ELBOs `diva predict` marks an image), predictions.csv (what is said of
-/// each picture of the unseen domain), and at last result.json. Ctrl-C finishes the step and saves; the same command with --resume goes on, and ends in the same bytes.
+/// each picture of the unseen domain), and at last result.json. Ctrl-C finishes the step and saves; the same command with
+/// --resume goes on, and ends in the same bytes.
 ///
-/// Of a folder or a list of pictures, --test-domain each holds every domain out in turn: a run for each in runs/NAME-each-seedN, and one
-/// table at the end. Interrupted, the same command goes on.
+/// Of a folder or a list of pictures, --test-domain each holds every domain out in turn: a run for each in
+/// runs/NAME-each-seedN, and one table at the end. Interrupted, the same command goes on.
 #[derive(Args, Debug)]
 pub(super) struct Train {
     #[command(flatten)]

@@ -84,8 +84,8 @@ impl Config {
     /// Reads no file.
     ///
     /// # Errors
-    /// A request error that names key, value and what is allowed: unlabelled domains that are not trained on, no `data.path` for a source that needs one, names where domains are angles, a
-    /// `model.prior_y` with another number of classes.
+    /// A request error that names key, value and what is allowed: unlabelled domains that are not trained on, no `data.path`
+    /// for a source that needs one, names where domains are angles, a `model.prior_y` with another number of classes.
     pub fn validate_for_training(&self) -> Result<()> {
         validate::validate_for_training(self)
     }

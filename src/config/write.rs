@@ -35,9 +35,10 @@ impl Config {
     /// Canonical text of all that decides what a run has computed after a given number of epochs: where it is
     /// equal, two runs agree bit for bit as far as both go.
     ///
-    /// It leaves out `data.path` and the folders in `data.subset_file` (what lies there decides, not where), `train.epochs` (the first epochs of a
-    /// longer run are those of a shorter one, but for DANN), `train.checkpoint_seconds` (when to save) and `preset` (a name);
-    /// and of keys that came later, those with which everything is as before: old runs keep their identity.
+    /// It leaves out `data.path` and the folders in `data.subset_file` (what lies there decides, not where), `train.epochs`
+    /// (the first epochs of a longer run are those of a shorter one, but for DANN), `train.checkpoint_seconds` (when to save)
+    /// and `preset` (a name); and of keys that came later, those with which everything is as before: old runs keep their
+    /// identity.
     ///
     /// # Panics
     /// As [`Config::to_toml`].

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! `file` is the place below the folder of all, with slashes; `class` is empty of an image without one; `group` is what
-//! it belongs to within its domain, empty of one of no group; `role` is training, validation, unlabelled, test, or left-out (used for nothing). The
-//! lines stand in the order in which the images are trained on, so that the same table gives the same bits.
+//! it belongs to within its domain, empty of one of no group; `role` is training, validation, unlabelled, test, or left-out
+//! (used for nothing). The lines stand in the order in which the images are trained on, so that the same table gives the same
+//! bits.
 
 use super::collection::{Collection, UNLABELLED};
 use crate::error::{Error, Result};

@@ -7,9 +7,9 @@
 //! held out or loses its labels, whatever files are called, and nearly all of them where some are added or removed. Still
 //! the draw serves only once: a run keeps its own [`Division`](super::division::Division).
 //!
-//! Images of one group, such as a patient, are alike: held back beside others that were trained on, they would choose an epoch that has
-//! learnt them by heart. So groups are held back whole, ranked by their first image, and chosen so that of each class nearly
-//! the share is (`groups.rs`). An image without a class whose group is held back is not trained on either.
+//! Images of one group, such as a patient, are alike: held back beside others that were trained on, they would choose an epoch
+//! that has learnt them by heart. So groups are held back whole, ranked by their first image, and chosen so that of each class
+//! nearly the share is (`groups.rs`). An image without a class whose group is held back is not trained on either.
 
 use super::collection::{Collection, UNLABELLED};
 use super::division::Role;

@@ -49,9 +49,9 @@ pub struct RotatedDigits {
 /// The training domains are the angles less the test angle, in their order, those without labels last, labelled
 /// from 0; the training images stand domain by domain, each with the same digits in the same order. The unlabelled
 /// subsets of seed s are those that the seeds (s + 1), (s + 2), ... mod 10 train on: other draws from the same digits,
-/// which may have some in common; a list of indices for the labelled digits changes nothing about them. A disjoint test has `per_class` digits of each class of `test`, or all where there are
-/// fewer, drawn by `seed` as the training digits are: the MNIST test set has its easy half first, so that its first
-/// digits would flatter.
+/// which may have some in common; a list of indices for the labelled digits changes nothing about them. A disjoint test has
+/// `per_class` digits of each class of `test`, or all where there are fewer, drawn by `seed` as the training digits are: the
+/// MNIST test set has its easy half first, so that its first digits would flatter.
 ///
 /// # Errors
 /// If an angle is not finite or given twice (360 degrees apart counts as twice), there are fewer than two, or

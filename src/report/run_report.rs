@@ -10,7 +10,7 @@ use super::probabilities;
 use super::text::{MISSING, cells, degrees, or_dash, percent, without_empty_columns};
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
 use crate::names::{printable, printable_toml};
-use crate::scores::{Answer, ChosenThreshold};
+use crate::scores::{Answer, ChosenThreshold, interval_in_per_cent};
 use crate::store::digest::sha256_hex;
 use crate::train::evaluate::{Evaluation, Unseen};
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
@@ -474,7 +474,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
             Some(run.config.seed.to_string()),
             Some(run.progress()),
             selected.map(|epoch| percent(epoch.test_accuracy)),
-            interval.map(|[low, high]| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high)),
+            interval.map(interval_in_per_cent),
             run.commonest_class_share().map(percent),
             area.map(|area| area.to_string()),
             selected.and_then(|epoch| epoch.disjoint_test_accuracy).map(percent),

@@ -1,7 +1,7 @@
 //! How well classes are recognised, of any number of classes, in the few numbers that are said of a run.
 
 use super::influence::{Influence, Spread};
-use super::{Area, Auc, Calibration, Counts, Predictions, Share, mean, ratio};
+use super::{Area, Auc, Calibration, Counts, Predictions, Share, interval_in_per_cent, mean, ratio};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -89,7 +89,6 @@ impl Answer {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         let area = |area: f64| format!("{area:.3}");
         let none = || "-".to_owned();
-        let of_shares = |[low, high]: [f64; 2]| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high);
         let of_areas = |[low, high]: [f64; 2]| format!("{low:.3} to {high:.3}");
         let of_groups = self.of_groups.as_ref();
         let head = of_groups.map_or(String::new(), |of| format!("of groups, {} here", of.groups));
@@ -97,8 +96,8 @@ impl Answer {
             (
                 "accuracy",
                 self.accuracy.map(|share| percent(share.value)),
-                self.accuracy.map(|share| of_shares(share.interval)),
-                of_groups.map(|of| of.accuracy.map_or_else(none, of_shares)),
+                self.accuracy.map(|share| interval_in_per_cent(share.interval)),
+                of_groups.map(|of| of.accuracy.map_or_else(none, interval_in_per_cent)),
             ),
             ("commonest class", self.commonest_class_share.map(percent), None, None),
             ("balanced accuracy", self.balanced_accuracy.map(percent), None, None),

@@ -33,7 +33,7 @@ pub use calibration::{Bin, Calibration};
 use ranking::Ranking;
 pub use ranking::RocPoint;
 use serde::{Deserialize, Serialize};
-pub use share::Share;
+pub use share::{Share, interval_in_per_cent};
 pub use summary::Summary;
 pub use threshold::{ChosenThreshold, OperatingPoint};
 

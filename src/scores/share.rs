@@ -42,9 +42,14 @@ impl Share {
 impl fmt::Display for Share {
     /// In per cent, with one decimal: 83.3 % (75.7 to 88.9 %), 100 of 120.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [low, high] = self.interval.map(|end| 100.0 * end);
-        write!(f, "{:.1} % ({low:.1} to {high:.1} %), {} of {}", 100.0 * self.value, self.count, self.of)
+        let interval = interval_in_per_cent(self.interval);
+        write!(f, "{:.1} % ({interval}), {} of {}", 100.0 * self.value, self.count, self.of)
     }
+}
+
+/// An interval of shares with one decimal: 75.7 to 88.9 %.
+pub fn interval_in_per_cent([low, high]: [f64; 2]) -> String {
+    format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high)
 }
 
 /// Wilson's interval of a share of 1 / `inverse` images, `deviations` standard deviations to both sides.

@@ -9,8 +9,8 @@
 
 use crate::elementary::{exp, ln_1p};
 
-/// The t that the share `inner` of the distribution of `degrees` of freedom lies within, to 1e-12 of it; of few degrees and a share near 1, where
-/// the distribution is flat, to 1e-10.
+/// The t that the share `inner` of the distribution of `degrees` of freedom lies within, to 1e-12 of it; of few degrees and a
+/// share near 1, where the distribution is flat, to 1e-10.
 ///
 /// # Panics
 /// If there is less than one, or the share is not from 0.5 to 0.999.

@@ -27,8 +27,8 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const BEST: &str = "best.safetensors";
 const UNLIKE: &str = "unlike.json";
 const RESULT: &str = "result.json";
-/// What the selected parameters say of each image of the test domain; not one of those by which a run is known, since folders of pictures may
-/// hold somebody's own.
+/// What the selected parameters say of each image of the test domain; not one of those by which a run is known, since folders
+/// of pictures may hold somebody's own.
 pub const PREDICTIONS: &str = "predictions.csv";
 const DIVISION: &str = "division.csv";
 const DIVISION_SEAL: &str = "division.sha256";

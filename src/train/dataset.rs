@@ -73,8 +73,8 @@ fn shares(counts: &[usize], added: usize) -> Vec<f64> {
 /// Refuses p(y) from counts where a class has no labelled training image and images without a class are trained on: their
 /// loss holds -log p(y), which would be infinite.
 ///
-/// It is smoothed only on request: how many images to add to each count is a choice that decides the loss. Without such images p(y) enters no loss, and a class that
-/// never was among the training images has no part in the ELBO, which is right.
+/// It is smoothed only on request: how many images to add to each count is a choice that decides the loss. Without such images
+/// p(y) enters no loss, and a class that never was among the training images has no part in the ELBO, which is right.
 ///
 /// # Errors
 /// Names the classes, and what can be done.

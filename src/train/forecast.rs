@@ -4,9 +4,10 @@
 //! all = epochs (steps of an epoch x a step + images that are looked at after it x a look)
 //! ```
 //!
-//! A step is forward and backward on the first batches of the epoch in progress, of which labelled and unlabelled ones take turns; moving
-//! the weights takes little beside that. After each epoch all images but the unlabelled ones are predicted. What the end of a run adds
-//! (pictures, and the limit of images unlike these) is not in it, nor is that patience may end it earlier.
+//! A step is forward and backward on the first batches of the epoch in progress, of which labelled and unlabelled ones take
+//! turns; moving the weights takes little beside that. After each epoch all images but the unlabelled ones are predicted. What
+//! the end of a run adds (pictures, and the limit of images unlike these) is not in it, nor is that patience may end it
+//! earlier.
 
 use super::evaluate;
 use super::trainer::Trainer;

@@ -1,5 +1,5 @@
-//! What `diva train FOLDER` assumes of a folder of pictures, or `diva train images.csv` of a list of them, by rules that look at the pictures and at no clock: the same folder
-//! gives the same configuration on every machine.
+//! What `diva train FOLDER` assumes of a folder of pictures, or `diva train images.csv` of a list of them, by rules that look at
+//! the pictures and at no clock: the same folder gives the same configuration on every machine.
 //!
 //! * **Domains and classes** are the folders (`DOMAIN/CLASS/picture`), or what the list says; the last domain by name that has a
 //!   class is held out, unless the list has one for test.
@@ -7,9 +7,10 @@
 //!   they are and get the network of digits. Others become square, with the largest multiple of 16 that is no longer than
 //!   the median of their shorter sides, from 32 to 64 pixels, and are grey if no picture of the sample has a colour. Another size, up
 //!   to 128, is for who asks for it: an epoch of 128 x 128 takes five times one of 64 x 64.
-//! * **The length of the training** is that of a number of pixels: so many for 600 pictures (`WORK`), and with the root of their number
-//!   for more or fewer, from 15 to 100 epochs.
-//! * **The batch** is what makes 3,000 steps (`STEPS`) of the training, from 8 to 100 images.
+//! * **The length of the training** is that of a number of pixels: so many for 600 pictures (`WORK`), and with the root of their
+//!   number for more or fewer, from 15 to 100 epochs.
+//! * **The batch** is what makes 3,000 steps (`STEPS`) of the training, from 8 to 100 images, and at most half of the images, or of
+//!   those without a class, of which a step takes as many.
 //! * **The objective's weights** are the published ones (of digits for their network, of malaria cells for the other) in proportion to
 //!   the values of an image and to the images trained on, over all epochs (`Published`): both published settings are what the rule
 //!   gives for their data. The warm-up is half of the epochs, but no more than the published 100.
@@ -117,12 +118,12 @@ impl Survey {
     /// If they have no two domains with classes, or none of the name that is to be held out.
     pub fn assumed(&self) -> Result<Assumed> {
         let (test_domain, why) = self.held_out()?;
-        let trained_on = self.images_beside(&test_domain) * 4 / 5;
-        self.assumed_with(&test_domain, trained_on, why)
+        self.assumed_with(&test_domain, self.beside(&test_domain), why)
     }
 
-    /// What is assumed where each domain with a class is held out in turn, and these domains. The configuration has the last of them for
-    /// the test domain, and is otherwise that of all: as long a training as where a domain of middling size is held out.
+    /// What is assumed where each domain with a class is held out in turn, and these domains. The configuration has the last of
+    /// them for the test domain, and is otherwise that of all: as long a training as where a domain of middling size is held
+    /// out.
     ///
     /// # Errors
     /// As [`Survey::assumed`], and if a list says itself which domain is for test.
@@ -136,19 +137,21 @@ impl Survey {
         }
         let domains: Vec<String> = self.labelled().into_iter().cloned().collect();
         let last = held_out(&self.labelled(), &self.place.path, None)?;
-        let beside = domains.iter().map(|domain| self.images_beside(domain)).sum::<usize>() / domains.len();
+        let beside: Vec<TrainedOn> = domains.iter().map(|domain| self.beside(domain)).collect();
+        let unlabelled = beside.iter().map(|others| others.unlabelled).filter(|&some| some > 0);
+        let others = TrainedOn {
+            images: beside.iter().map(|others| others.images).sum::<usize>() / domains.len(),
+            unlabelled: unlabelled.min().unwrap_or(0),
+        };
         let why = format!("each of the domains {} is held out in turn", domains.join(", "));
-        Ok((self.assumed_with(last, beside * 4 / 5, Some(why))?, domains))
+        Ok((self.assumed_with(last, others, Some(why))?, domains))
     }
 
-    fn assumed_with(&self, test_domain: &str, trained_on: usize, why: Option<String>) -> Result<Assumed> {
+    fn assumed_with(&self, test_domain: &str, others: TrainedOn, why: Option<String>) -> Result<Assumed> {
         let (files, kind) = (self.listing.files.len(), self.wishes.model.unwrap_or(ModelKind::Diva));
-        let mut choice = Choice::of(&self.look, self.wishes.size, files, trained_on);
-        // A step takes as many images without a class as with one.
-        let unlabelled = self.listing.files.iter().filter(|file| file.class == UNLABELLED).count();
-        if unlabelled > 0 {
-            choice.batch = choice.batch.min(unlabelled / 2).max(2);
-        }
+        // A fifth is held back.
+        let trained_on = TrainedOn { images: others.images * 4 / 5, ..others };
+        let choice = Choice::of(self.look.shape(self.wishes.size), files, trained_on);
         let mut sentences: Vec<String> = why.into_iter().collect();
         let mut settings = self.wishes.settings();
         settings.extend(self.of_data(test_domain, &mut sentences)?);
@@ -184,8 +187,7 @@ impl Survey {
     /// # Errors
     /// If they do not fit into memory.
     pub fn load(&self, cache: Option<&Path>) -> Result<Loaded> {
-        let Choice { side, channels, .. } =
-            Choice::of(&self.look, self.wishes.size, self.listing.files.len(), self.listing.files.len());
+        let Shape { side, channels, .. } = self.look.shape(self.wishes.size);
         let options = pictures::Options { size: [side; 2], channels, skip_unreadable: true, cache };
         pictures::load(self.listing.clone(), &options)
     }
@@ -197,10 +199,12 @@ impl Survey {
         found.into_iter().map(|domain| &self.listing.domain_names[domain as usize]).collect()
     }
 
-    /// How many images are of other domains than this.
-    fn images_beside(&self, test_domain: &str) -> usize {
+    /// The images of other domains than this.
+    fn beside(&self, test_domain: &str) -> TrainedOn {
         let is_test = |domain: u32| self.listing.domain_names[domain as usize] == test_domain;
-        self.listing.files.iter().filter(|file| !is_test(file.domain)).count()
+        let others = || self.listing.files.iter().filter(|file| !is_test(file.domain));
+        let unlabelled = others().filter(|file| file.class == UNLABELLED).count();
+        TrainedOn { images: others().count(), unlabelled }
     }
 
     /// The domain that is held out, and why, if nobody has said so.
@@ -249,6 +253,14 @@ struct Shape {
     are_digits: bool,
 }
 
+/// How many images there are to train on.
+#[derive(Clone, Copy, Debug)]
+struct TrainedOn {
+    images: usize,
+    /// Of these, those without a class.
+    unlabelled: usize,
+}
+
 /// What follows from how the pictures look and from how many there are.
 struct Choice {
     side: usize,
@@ -264,25 +276,26 @@ struct Choice {
 }
 
 impl Choice {
-    /// Of images of this size, if one is asked for.
-    fn of(look: &Look, size: Option<usize>, files: usize, trained_on: usize) -> Self {
-        let shape = look.shape(size);
+    /// Of so many files.
+    fn of(shape: Shape, files: usize, trained_on: TrainedOn) -> Self {
         let work = WORK * (files as f64 / 600.0).sqrt();
         let size = (shape.side * shape.side) as f64 / (32.0 * 32.0);
-        let epochs = (work / (size * trained_on.max(1) as f64)).round().clamp(15.0, 100.0) as usize;
+        let epochs = (work / (size * trained_on.images.max(1) as f64)).round().clamp(15.0, 100.0) as usize;
         Choice::of_length(shape, trained_on, epochs)
     }
 
-    fn of_length(shape: Shape, trained_on: usize, epochs: usize) -> Self {
+    fn of_length(shape: Shape, trained_on: TrainedOn, epochs: usize) -> Self {
         let Shape { side, channels, are_digits } = shape;
+        let TrainedOn { images: trained_on, unlabelled } = trained_on;
         let images = epochs * trained_on;
         let published = if are_digits { OF_DIGITS } else { OF_CELLS };
         let values = (side * side * channels) as f64 / published.values as f64;
         let share = values * images as f64 / published.images as f64;
         let [alpha_d, alpha_y] =
             [published.alpha_d, published.alpha_y].map(|alpha| (alpha * share).round().max(1.0));
-        // Half of the images at most: there may be fewer than it seems.
-        let batch = (images / STEPS).clamp(8, 100).min(trained_on / 2).max(2);
+        // Half of the images at most, as there may be fewer than it seems; a step takes as many without a class as with one.
+        let fewest = if unlabelled > 0 { unlabelled.min(trained_on) } else { trained_on };
+        let batch = (images / STEPS).clamp(8, 100).min(fewest / 2).max(2);
         let warmup = epochs.div_ceil(2).min(WARMUP);
         Choice { side, channels, are_digits, trained_on, batch, epochs, warmup, alpha_d, alpha_y }
     }

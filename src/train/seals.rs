@@ -1,10 +1,11 @@
 //! Whether the files of a run are as it left them.
 //!
 //! A run writes down the SHA-256 of what others will read. Its checkpoint knows the configuration, as far as that decides
-//! results, and `best.safetensors`; its `result.json` knows both, `unlike.json`, `predictions.csv` and `division.csv`, which `division.sha256` knows
-//! from the beginning (not the checkpoint, whose bytes do not depend on what files are called); each line of metrics, and
-//! the result, knows itself; imported weights have theirs in `imported.json`. Whoever loads one of these files asks here. Where the checkpoint is
-//! there it has the last word, since a run that is prolonged keeps its old result until there is a new one.
+//! results, and `best.safetensors`; its `result.json` knows both, `unlike.json`, `predictions.csv` and `division.csv`, which
+//! `division.sha256` knows from the beginning (not the checkpoint, whose bytes do not depend on what files are called); each
+//! line of metrics, and the result, knows itself; imported weights have theirs in `imported.json`. Whoever loads one of these
+//! files asks here. Where the checkpoint is there it has the last word, since a run that is prolonged keeps its old result
+//! until there is a new one.
 //!
 //! Earlier versions wrote none of this down. Their runs are read, and a sentence says what cannot be told.
 

@@ -197,7 +197,8 @@ impl Trainer {
         Ok(StepLoss { terms, images: images.len() })
     }
 
-    /// Forward and backward on the images of a step of the epoch in progress, of which nothing is kept: all that is saved stays as it is.
+    /// Forward and backward on the images of a step of the epoch in progress, of which nothing is kept: all that is saved stays
+    /// as it is.
     pub(super) fn rehearse(&mut self, order: &Epoch, step: usize) {
         let augmented = self.config.data.augment.then(|| [self.config.seed, self.epoch() as u64]);
         let images = dataset::step_images(&self.split, order.step(step), augmented);

@@ -6,9 +6,9 @@
 //! count, nor does a line without any. A file's path begins at the list's own folder, unless it is absolute. An empty class, or
 //! `unlabelled`, is none. Names of domains, classes and groups are kept composed, as those of folders are ([`super::folders`]).
 //!
-//! The column split says what each picture is for ([`NamedSplit`](super::NamedSplit)): train, validation, test or unlabelled (its class is not read).
-//! Then every picture with a class has one; those for test are all of one domain with a class, and no others. Of a group either all pictures or
-//! none are held back for validation.
+//! The column split says what each picture is for ([`NamedSplit`](super::NamedSplit)): train, validation, test or unlabelled
+//! (its class is not read). Then every picture with a class has one; those for test are all of one domain with a class, and no
+//! others. Of a group either all pictures or none are held back for validation.
 //!
 //! Whatever is wrong is named by its line. Pictures whose lines agree with their places in folders are listed in the same order.
 
@@ -150,7 +150,8 @@ impl<'a> Table<'a> {
         Table { text, records: reader(text, separators[separator]), at: (0, 1) }
     }
 
-    /// Reads the next record that has a field; its line, counted from 1. (The crate's own count stands at the end of the record before.)
+    /// Reads the next record that has a field; its line, counted from 1. (The crate's own count stands at the end of the record
+    /// before.)
     fn next(&mut self, record: &mut ByteRecord) -> Option<u64> {
         if !self
             .records

@@ -6,8 +6,8 @@
 //! so that one in an unknown format is named instead of being missed. Of hidden folders that may have been meant for domains, classes
 //! or groups a sentence tells.
 //!
-//! Symbolic links are followed; one that leads to a folder around it is refused, and so are those that lead in a circle. Names are sorted by their bytes, which
-//! no setting of the system changes.
+//! Symbolic links are followed; one that leads to a folder around it is refused, and so are those that lead in a circle. Names
+//! are sorted by their bytes, which no setting of the system changes.
 
 use crate::error::{Error, Result};
 use crate::names::shown;

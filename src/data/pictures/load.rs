@@ -52,9 +52,9 @@ pub struct Loaded {
 /// The images of the listed files: decoded, upright, resized as Pillow does, in the order of the list, the same for any
 /// number of threads and with or without a cache.
 ///
-/// Memory: height x width x channels bytes for each file, and about 400 bytes, three times its path and its group's name twice; while decoding,
-/// for each thread a file and what [`decode`] takes for it. Nothing is there twice: the cache is written from and read into
-/// the memory that becomes the pixels.
+/// Memory: height x width x channels bytes for each file, and about 400 bytes, three times its path and its group's name twice;
+/// while decoding, for each thread a file and what [`decode`] takes for it. Nothing is there twice: the cache is written from
+/// and read into the memory that becomes the pixels.
 ///
 /// A cache that is damaged, foreign or of files that have changed since is replaced. One that cannot be written is told
 /// of in [`Loaded::notices`] and stops nothing.

@@ -5,9 +5,9 @@
 //! time of change, no second edit within a tick of the clock and no restored backup can bring back pixels that are gone.
 //!
 //! A file is: the pixels of all pictures that could be read | for each listed file its name, its SHA-256, its height and
-//! width, the range of its values and what is wrong with it | a footer of the kind, the size, the three lengths and a SHA-256 of all of that. The
-//! pixels come first so that the bytes of the file become the pixels of a data set where they stand, without a copy. The
-//! checksum is that of the checksums of pieces of a mebibyte, which are made on all threads.
+//! width, the range of its values and what is wrong with it | a footer of the kind, the size, the three lengths and a SHA-256
+//! of all of that. The pixels come first so that the bytes of the file become the pixels of a data set where they stand,
+//! without a copy. The checksum is that of the checksums of pieces of a mebibyte, which are made on all threads.
 //!
 //! A file that is not of this kind, is damaged, or tells of other files counts as absent.
 

@@ -69,7 +69,7 @@ fn a_size_is_asked_for() {
     // The length of the training follows.
     let epochs = |size| {
         let look = Look { pictures: 9, side: 300, sizes: [[300; 2]; 2], in_colour: 9 };
-        Choice::of(&look, size, 600, 480).epochs
+        Choice::of(look.shape(size), 600, TrainedOn { images: 480, unlabelled: 0 }).epochs
     };
     assert!(epochs(Some(128)) < epochs(None) && epochs(None) == epochs(Some(64)), "{}", epochs(Some(128)));
 }
@@ -189,12 +189,22 @@ fn the_weights_of_the_labels_are_in_proportion_to_the_values_and_the_length() {
 fn the_published_settings_are_fixed_points() {
     let digits = Shape { side: 28, channels: 1, are_digits: true };
     let cells = Shape { side: 64, channels: 3, are_digits: false };
-    for (shape, trained_on, weights) in
+    for (shape, images, weights) in
         [(digits, 5_000, [2_000.0, 3_500.0]), (cells, 4_215, [100_000.0, 75_000.0])]
     {
-        let choice = Choice::of_length(shape, trained_on, 500);
+        let choice = Choice::of_length(shape, TrainedOn { images, unlabelled: 0 }, 500);
         assert_eq!(([choice.alpha_d, choice.alpha_y], choice.warmup, choice.batch), (weights, 100, 100));
     }
+}
+
+/// A step takes as many images without a class as with one: no more than half of either.
+#[test]
+fn a_batch_is_half_of_the_fewest_images_at_most() {
+    let shape = Shape { side: 32, channels: 3, are_digits: false };
+    let batch = |images, unlabelled| Choice::of_length(shape, TrainedOn { images, unlabelled }, 100).batch;
+    assert_eq!(batch(1_000, 0), 33);
+    assert_eq!([batch(1_000, 900), batch(1_000, 40), batch(1_000, 3)], [33, 20, 2]);
+    assert_eq!([batch(10, 0), batch(10, 9), batch(3, 1)], [5, 4, 2]);
 }
 
 /// 600 pictures of 64 x 64: 300 trained on.

@@ -90,7 +90,8 @@ impl Samples<'_> {
         &self.samples[row * self.stride..][..self.size[1]]
     }
 
-    /// Row `row` of the picture, of which this component has every `ratio`th row and column. `line` is at least as wide, and one wider.
+    /// Row `row` of the picture, of which this component has every `ratio`th row and column. `line` is at least as wide, and
+    /// one wider.
     fn line(&self, ratio: [usize; 2], row: usize, line: &mut [u8]) {
         let near = self.row(row / ratio[0]);
         let is_upper = row.is_multiple_of(2);

@@ -95,7 +95,8 @@ impl NamedSplit {
     /// Holds back the images that the list names, of images of which none is. Those of them that were left out stay so.
     ///
     /// # Errors
-    /// If one is to be trained on without its class, none of those that are trained on is left, or none of those that are named is there.
+    /// If one is to be trained on without its class, none of those that are trained on is left, or none of those that are named
+    /// is there.
     pub fn hold_back(&self, collection: &Collection, roles: &mut [Role]) -> Result<()> {
         for (origin, role) in collection.origins.iter().zip(&mut *roles) {
             let is_named = self.validation.contains(&origin.file);
