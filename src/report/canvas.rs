@@ -3,10 +3,10 @@
 //! Nothing is clipped: whoever draws outside has made a mistake in the layout and panics, which is what the tests
 //! of the layouts rely on.
 
-use super::font;
+use super::font::Size;
 use super::palette::{Colour, WHITE};
 use super::picture::Picture;
-use super::text::{DOT, LETTER, PITCH, Paragraph};
+use super::text::{Paragraph, width};
 
 /// How the lines of a paragraph stand within its width.
 #[derive(Clone, Copy, Debug)]
@@ -54,25 +54,33 @@ impl Canvas {
     #[track_caller]
     pub(super) fn write(&mut self, [x, y]: [usize; 2], text: &Paragraph, align: Align, colour: Colour) {
         for (number, line) in text.lines.iter().enumerate() {
-            let spare = text.width() - super::text::width(line.chars().count());
+            let spare = text.width() - width(line, text.size);
             let indent = match align {
                 Align::Left => 0,
                 Align::Centre => spare / 2,
                 Align::Right => spare,
             };
-            for (letter, character) in line.chars().enumerate() {
-                self.letter([x + indent + letter * LETTER, y + number * PITCH], character, colour);
+            let mut left = x + indent;
+            for character in line.chars() {
+                self.letter([left, y + number * text.size.height()], text.size, character, colour);
+                left += text.size.advance(character);
             }
         }
     }
 
     #[track_caller]
-    fn letter(&mut self, [x, y]: [usize; 2], character: char, colour: Colour) {
-        for row in 0..font::HEIGHT {
-            for column in 0..font::ADVANCE {
-                if font::dot(character, row, column) {
-                    self.fill([x + column * DOT, y + row * DOT], [DOT, DOT], colour);
-                }
+    fn letter(&mut self, [x, y]: [usize; 2], size: Size, character: char, colour: Colour) {
+        let [width, height] = [size.advance(character), size.height()];
+        assert!(
+            x + width <= self.width && y + height <= self.height,
+            "the letter {character} at {x}, {y} is outside a canvas of {}x{}",
+            self.width,
+            self.height
+        );
+        for row in 0..height {
+            for column in 0..width {
+                let pixel = &mut self.pixels[(y + row) * self.width + x + column];
+                *pixel = inked(*pixel, colour, size.cover(character, [column, row]));
             }
         }
     }
@@ -117,6 +125,15 @@ impl Canvas {
     }
 }
 
+/// A colour of which `cover` of 255 parts are ink, to the nearest level.
+fn inked(paper: Colour, ink: Colour, cover: u8) -> Colour {
+    let cover = u32::from(cover);
+    std::array::from_fn(|channel| {
+        let parts = u32::from(paper[channel]) * (255 - cover) + u32::from(ink[channel]) * cover;
+        ((parts + 127) / 255) as u8
+    })
+}
+
 /// The distance of a point from the piece of a line between two points.
 fn distance(point: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
     let along = [to[0] - from[0], to[1] - from[1]];
@@ -131,22 +148,35 @@ fn distance(point: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::report::text::{HEIGHT, width};
 
     /// Where in a picture a line of text stands: the corners `[x, y]` of every place where the rectangle of the
-    /// text, its blank dots included, has exactly the pixels of that text in that colour on white.
+    /// text, its blanks included, has exactly the pixels of that text in that colour on white.
     pub(in crate::report) fn find(picture: &Picture, line: &str, colour: Colour) -> Vec<[usize; 2]> {
-        let letters: Vec<char> = line.chars().collect();
-        let [width, height] = [width(letters.len()), HEIGHT];
-        let mut dots: Vec<_> = (0..height).flat_map(|y| (0..width).map(move |x| [x, y])).collect();
-        let ink = |&[x, y]: &[usize; 2]| font::dot(letters[x / LETTER], y / DOT, x % LETTER / DOT);
+        find_of_size(picture, line, Size::Text, colour)
+    }
+
+    /// The same in large letters.
+    pub(in crate::report) fn find_title(picture: &Picture, line: &str, colour: Colour) -> Vec<[usize; 2]> {
+        find_of_size(picture, line, Size::Title, colour)
+    }
+
+    fn find_of_size(picture: &Picture, line: &str, size: Size, colour: Colour) -> Vec<[usize; 2]> {
+        let [width, height] = [width(line, size), size.height()];
+        let mut pixels = Vec::new();
+        let mut left = 0;
+        for character in line.chars() {
+            for (x, y) in (0..size.advance(character)).flat_map(|x| (0..height).map(move |y| (x, y))) {
+                let cover = size.cover(character, [x, y]);
+                pixels.push((cover, [left + x, y], inked(WHITE, colour, cover)));
+            }
+            left += size.advance(character);
+        }
         // most places are blank: the search is quick if it looks for ink first
-        dots.sort_by_key(|dot| !ink(dot));
-        let dots: Vec<_> = dots.iter().map(|dot| (*dot, if ink(dot) { colour } else { WHITE })).collect();
+        pixels.sort_by_key(|&(cover, ..)| std::cmp::Reverse(cover));
         let mut places = Vec::new();
         for top in 0..(picture.height + 1).saturating_sub(height) {
             for left in 0..(picture.width + 1).saturating_sub(width) {
-                if dots.iter().all(|([x, y], expected)| picture.colour(top + y, left + x) == *expected) {
+                if pixels.iter().all(|(_, [x, y], expected)| picture.colour(top + y, left + x) == *expected) {
                     places.push([left, top]);
                 }
             }
@@ -158,24 +188,36 @@ pub(super) mod tests {
 
     #[test]
     fn text_stands_where_it_was_written() {
-        let mut canvas = Canvas::new(80, 50);
-        let text = Paragraph { lines: vec!["ab".into(), "cde".into()] };
+        let mut canvas = Canvas::new(80, 60);
+        let text = Paragraph { lines: vec!["ab".into(), "cde".into()], size: Size::Text };
         canvas.write([10, 4], &text, Align::Right, RED);
         let picture = canvas.into_picture();
-        assert_eq!(find(&picture, "ab", RED), [[10 + 12, 4]]);
+        let spare = width("cde", Size::Text) - width("ab", Size::Text);
+        assert_eq!(find(&picture, "ab", RED), [[10 + spare, 4]]);
         assert_eq!(find(&picture, "cde", RED), [[10, 4 + 22]]);
         assert_eq!(find(&picture, "ab", [254, 0, 0]), Vec::<[usize; 2]>::new());
         assert_eq!(find(&picture, "ba", RED), Vec::<[usize; 2]>::new());
-        // the bowl of the b: row 3 is 0x19, so its first two dots are ink, and the third is not
-        assert_eq!(picture.colour(4 + 6, 34), RED);
-        assert_eq!(picture.colour(4 + 7, 37), RED);
-        assert_eq!(picture.colour(4 + 7, 38), WHITE);
+        // of the b the stem, the bowl and the white within it
+        let b = 10 + spare + Size::Text.advance('a');
+        let [stem, white, bowl] = [2, 5, 9].map(|x| picture.colour(4 + 13, b + x));
+        assert!(
+            (stem, white) == (RED, WHITE) && bowl[0] == 255 && bowl[1] < 64,
+            "{stem:?}, {white:?}, {bowl:?}"
+        );
     }
 
     #[test]
-    #[should_panic(expected = "is outside a canvas of 20x18")]
+    fn ink_covers_paper_by_parts() {
+        assert_eq!(inked([200, 0, 255], [0, 100, 255], 0), [200, 0, 255]);
+        assert_eq!(inked([200, 0, 255], [0, 100, 255], 255), [0, 100, 255]);
+        assert_eq!(inked([200, 0, 255], [0, 100, 255], 51), [160, 20, 255]);
+        assert_eq!(inked([255; 3], [0; 3], 17), [238; 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "is outside a canvas of 20x22")]
     fn text_outside_is_a_bug() {
-        Canvas::new(20, 18).write([0, 0], &Paragraph::new("ab", 0), Align::Left, RED);
+        Canvas::new(20, 22).write([0, 0], &Paragraph::new("ab", 0), Align::Left, RED);
     }
 
     /// A horizontal line 3 pixels wide through pixel centres covers three rows fully and nothing else; one shifted

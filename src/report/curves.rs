@@ -177,9 +177,9 @@ mod tests {
         vec![of(1, 0.25, 0.0), of(2, 1.0, 0.5), of(3, 1.0, 0.25)]
     }
 
-    /// The corner of a chart with numbers of 3 digits: a margin of 16, the numbers, 12 for marks; downwards a margin,
-    /// and title and label of 18 with gaps of 20. The chart is 640 x 360, the legend begins 59 to its right.
-    const CORNER: [usize; 2] = [16 + 34 + 12, 16 + 38 + 38];
+    /// The corner of a chart with numbers of 3 digits: a margin of 16, the numbers, 12 for marks; downwards a margin, and a title of 29
+    /// and a label of 22 with gaps of 10 and 20. The chart is 640 x 360, the legend begins 59 to its right.
+    const CORNER: [usize; 2] = [16 + 33 + 12, 16 + 39 + 42];
 
     #[test]
     fn accuracies_stand_at_their_epochs() {
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(at(638, 3), WHITE);
         let legend = CORNER[0] + 640 + 59;
         assert_eq!(find(&drawn, "training domains", INK), [[legend, CORNER[1]]]);
-        assert_eq!(find(&drawn, "75°, unseen", INK), [[legend, CORNER[1] + 28]]);
+        assert_eq!(find(&drawn, "75°, unseen", INK), [[legend, CORNER[1] + 27]]);
         assert!(find(&drawn, "digits", INK).is_empty());
         assert_eq!(find(&drawn, "dot at the selected epoch 2", GREY).len(), 1);
     }
@@ -209,8 +209,8 @@ mod tests {
             assert_eq!(drawn.colour(CORNER[1] + 90, CORNER[0] + x), OTHER_DIGITS, "{x}");
         }
         let legend = CORNER[0] + 640 + 59;
-        assert_eq!(find(&drawn, "digits", INK), [[legend, CORNER[1] + 56 + 22]]);
-        assert_eq!(find(&drawn, "patient C, unseen", INK), [[legend, CORNER[1] + 28]]);
+        assert_eq!(find(&drawn, "patient C, other digits", INK), [[legend, CORNER[1] + 54]]);
+        assert_eq!(find(&drawn, "patient C, unseen", INK), [[legend, CORNER[1] + 27]]);
     }
 
     #[test]
@@ -221,10 +221,10 @@ mod tests {
         let first = place("reconstruction");
         assert_eq!(first.len(), 1);
         for (number, (name, colour)) in TERMS[..6].iter().enumerate() {
-            let [left, top] = [first[0][0], first[0][1] + number * 28];
+            let [left, top] = [first[0][0], first[0][1] + number * 27];
             assert_eq!(place(name), [[left, top]], "{name}");
             // the piece of line before the name
-            assert_eq!(drawn.colour(top + 7, left - 20), *colour, "{name}");
+            assert_eq!(drawn.colour(top + 12, left - 20), *colour, "{name}");
         }
     }
 

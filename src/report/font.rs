@@ -1,141 +1,167 @@
-//! The letters: a 5x7 dot matrix with two rows below the base line, as on the displays of instruments.
+//! The letters: DejaVu Sans at two sizes, as grey pictures that `scripts/make_letters.py` has drawn once and for all, so that they are
+//! the same bytes on every machine. Latin, Greek, and the signs that the program writes.
 //!
-//! The chart is the font: each row of it is one row of dots of sixteen characters, `#` is ink. In order they are
-//! the printable characters of ASCII, from the space to `~`, and the degree sign in the place of DEL.
+//! A character that is none of them is written as its code ([`drawable`]): whoever sees ‹4E2D› can look it up, and tell two names apart.
 
-/// Dots from one character to the next: five of the character and one blank.
-pub(super) const ADVANCE: usize = 6;
+use crate::names::composed;
+use std::io::Cursor;
+use std::sync::LazyLock;
 
-/// Rows of dots: seven above the base line, two below it.
-pub(super) const HEIGHT: usize = 9;
+/// Letters in a row of the picture of all.
+const COLUMNS: usize = 32;
 
-const BAND: usize = 16;
-
-/// Whether the dot at `row` (0 to 8 from the top) and `column` (0 to 5, the last always blank) of a character is
-/// ink. A character that the font lacks is a box.
-pub(super) fn dot(character: char, row: usize, column: usize) -> bool {
-    assert!(row < HEIGHT && column < ADVANCE, "dot {row}, {column} of a character of {HEIGHT}x{ADVANCE}");
-    let index = match character {
-        ' '..='~' => character as usize - ' ' as usize,
-        '°' => 95,
-        _ => return row < 7 && column < 5 && (matches!(row, 0 | 6) || matches!(column, 0 | 4)),
-    };
-    CHART[index / BAND][row].as_bytes().get(index % BAND * ADVANCE + column) == Some(&b'#')
+/// How large letters are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Capitals of 12 pixels.
+    Text,
+    /// Capitals of 16 pixels.
+    Title,
 }
 
-#[rustfmt::skip]
-const CHART: [[&str; HEIGHT]; 6] = [
-    [
-        "..... ..#.. .#.#. .#.#. ..#.. ##... .##.. ..#.. ...#. .#... ..... ..... ..... ..... ..... ....#",
-        "..... ..#.. .#.#. .#.#. .#### ##..# #..#. ..#.. ..#.. ..#.. ..#.. ..#.. ..... ..... ..... ....#",
-        "..... ..#.. .#.#. ##### #.#.. ...#. #.#.. .#... .#... ...#. #.#.# ..#.. ..... ..... ..... ...#.",
-        "..... ..#.. ..... .#.#. .###. ..#.. .#... ..... .#... ...#. .###. ##### ..... .###. ..... ..#..",
-        "..... ..#.. ..... ##### ..#.# .#... #.#.# ..... .#... ...#. #.#.# ..#.. ..... ..... ..... .#...",
-        "..... ..... ..... .#.#. ####. #..## #..#. ..... ..#.. ..#.. ..#.. ..#.. .##.. ..... .##.. #....",
-        "..... ..#.. ..... .#.#. ..#.. ...## .##.# ..... ...#. .#... ..... ..... .##.. ..... .##.. #....",
-        "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..#.. ..... ..... .....",
-        "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .#... ..... ..... .....",
-    ],
-    [
-        "..#.. ..#.. .###. .###. ...#. ##### ..##. ##### .###. .###. ..... ..... ...#. ..... .#... .###.",
-        ".#.#. .##.. #...# #...# ..##. #.... .#... ....# #...# #...# ..... ..... ..#.. ..... ..#.. #...#",
-        "#...# ..#.. ....# ....# .#.#. ####. #.... ...#. #...# #...# .##.. .##.. .#... ##### ...#. ....#",
-        "#...# ..#.. ...#. ..##. #..#. ....# ####. ..#.. .###. .#### .##.. .##.. #.... ..... ....# ...#.",
-        "#...# ..#.. ..#.. ....# ##### ....# #...# .#... #...# ....# ..... ..... .#... ##### ...#. ..#..",
-        ".#.#. ..#.. .#... #...# ...#. #...# #...# .#... #...# ...#. .##.. .##.. ..#.. ..... ..#.. .....",
-        "..#.. .###. ##### .###. ...#. .###. .###. .#... .###. .##.. .##.. .##.. ...#. ..... .#... ..#..",
-        "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..#.. ..... ..... ..... .....",
-        "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .#... ..... ..... ..... .....",
-    ],
-    [
-        ".###. .###. ####. .###. ####. ##### ##### .###. #...# .###. ..### #...# #.... #...# #...# .###.",
-        "#...# #...# #...# #...# #...# #.... #.... #...# #...# ..#.. ...#. #..#. #.... ##.## #...# #...#",
-        "#.### #...# #...# #.... #...# #.... #.... #.... #...# ..#.. ...#. #.#.. #.... #.#.# ##..# #...#",
-        "#.#.# ##### ####. #.... #...# ####. ####. #.### ##### ..#.. ...#. ##... #.... #.#.# #.#.# #...#",
-        "#.### #...# #...# #.... #...# #.... #.... #...# #...# ..#.. ...#. #.#.. #.... #...# #..## #...#",
-        "#.... #...# #...# #...# #...# #.... #.... #...# #...# ..#.. #..#. #..#. #.... #...# #...# #...#",
-        ".###. #...# ####. .###. ####. ##### #.... .#### #...# .###. .##.. #...# ##### #...# #...# .###.",
-        "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .....",
-        "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .....",
-    ],
-    [
-        "####. .###. ####. .#### ##### #...# #...# #...# #...# #...# ##### .###. #.... .###. ..#.. .....",
-        "#...# #...# #...# #.... ..#.. #...# #...# #...# #...# #...# ....# .#... #.... ...#. .#.#. .....",
-        "#...# #...# #...# #.... ..#.. #...# #...# #...# .#.#. .#.#. ...#. .#... .#... ...#. #...# .....",
-        "####. #...# ####. .###. ..#.. #...# #...# #.#.# ..#.. ..#.. ..#.. .#... ..#.. ...#. ..... .....",
-        "#.... #.#.# #.#.. ....# ..#.. #...# #...# #.#.# .#.#. ..#.. .#... .#... ...#. ...#. ..... .....",
-        "#.... #..#. #..#. ....# ..#.. #...# .#.#. #.#.# #...# ..#.. #.... .#... ....# ...#. ..... .....",
-        "#.... .##.# #...# ####. ..#.. .###. ..#.. .#.#. #...# ..#.. ##### .###. ....# .###. ..... .....",
-        "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... #####",
-        "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .....",
-    ],
-    [
-        ".#... ..... #.... ..... ....# ..... ..##. ..... #.... ..#.. ...#. #.... .##.. ..... ..... .....",
-        "..#.. ..... #.... ..... ....# ..... .#..# ..... #.... ..... ..... #.... ..#.. ..... ..... .....",
-        "...#. .###. #.##. .###. .##.# .###. .#... .#### #.##. .##.. ..##. #..#. ..#.. ##.#. #.##. .###.",
-        "..... ....# ##..# #...# #..## #...# ###.. #...# ##..# ..#.. ...#. #.#.. ..#.. #.#.# ##..# #...#",
-        "..... .#### #...# #.... #...# ##### .#... #...# #...# ..#.. ...#. ##... ..#.. #.#.# #...# #...#",
-        "..... #...# #...# #...# #...# #.... .#... #...# #...# ..#.. ...#. #.#.. ..#.. #.#.# #...# #...#",
-        "..... .#### ####. .###. .#### .###. .#... .#### #...# .###. ...#. #..#. .###. #.#.# #...# .###.",
-        "..... ..... ..... ..... ..... ..... ..... ....# ..... ..... #..#. ..... ..... ..... ..... .....",
-        "..... ..... ..... ..... ..... ..... ..... .###. ..... ..... .##.. ..... ..... ..... ..... .....",
-    ],
-    [
-        "..... ..... ..... ..... .#... ..... ..... ..... ..... ..... ..... ...#. ..#.. .#... ..... ..##.",
-        "..... ..... ..... ..... .#... ..... ..... ..... ..... ..... ..... ..#.. ..#.. ..#.. ..... .#..#",
-        "####. .#### #.##. .#### ###.. #...# #...# #...# #...# #...# ##### ..#.. ..#.. ..#.. .#... .#..#",
-        "#...# #...# ##..# #.... .#... #...# #...# #.#.# .#.#. #...# ...#. .#... ..#.. ...#. #.#.# ..##.",
-        "#...# #...# #.... .###. .#... #...# #...# #.#.# ..#.. #...# ..#.. ..#.. ..#.. ..#.. ...#. .....",
-        "#...# #...# #.... ....# .#..# #..## .#.#. #.#.# .#.#. #...# .#... ..#.. ..#.. ..#.. ..... .....",
-        "####. .#### #.... ####. ..##. .##.# ..#.. .#.#. #...# .#### ##### ...#. ..#.. .#... ..... .....",
-        "#.... ....# ..... ..... ..... ..... ..... ..... ..... ....# ..... ..... ..#.. ..... ..... .....",
-        "#.... ....# ..... ..... ..... ..... ..... ..... ..... .###. ..... ..... ..#.. ..... ..... .....",
-    ],
-];
+/// Codes of all characters, rising, with the pixels from each to the next at both sizes.
+static CHARACTERS: LazyLock<Vec<(char, [usize; 2])>> = LazyLock::new(|| {
+    let line = |line: &str| {
+        let mut fields = line.split('\t');
+        let mut field = || fields.next().expect("a line of letters.tsv has three fields");
+        let code = u32::from_str_radix(field(), 16).expect("the first is a code in hexadecimal");
+        let mut advance = || field().parse().expect("the others are whole numbers");
+        (char::from_u32(code).expect("it is the code of a character"), [advance(), advance()])
+    };
+    include_str!("../../assets/letters/letters.tsv").lines().map(line).collect()
+});
+
+static TEXT: LazyLock<Letters> =
+    LazyLock::new(|| Letters::read(include_bytes!("../../assets/letters/text.png")));
+static TITLE: LazyLock<Letters> =
+    LazyLock::new(|| Letters::read(include_bytes!("../../assets/letters/title.png")));
+
+/// The picture of all letters of a size: cells in rows, in the order of their codes.
+struct Letters {
+    /// Pixels of a row of the picture.
+    width: usize,
+    /// Pixels of a cell.
+    cell: [usize; 2],
+    /// How much of each pixel is ink, of 255.
+    cover: Vec<u8>,
+}
+
+impl Letters {
+    fn read(png: &'static [u8]) -> Self {
+        let mut decoder = png::Decoder::new(Cursor::new(png));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().expect("the letters are a PNG file");
+        let mut cover = vec![0; reader.output_buffer_size().expect("it fits into memory")];
+        let frame = reader.next_frame(&mut cover).expect("it is whole");
+        let [width, height] = [frame.width as usize, frame.height as usize];
+        let cell = [width / COLUMNS, height / CHARACTERS.len().div_ceil(COLUMNS)];
+        Letters { width, cell, cover }
+    }
+}
+
+/// The place of a character among all.
+fn place(character: char) -> Option<usize> {
+    CHARACTERS.binary_search_by_key(&character, |&(code, _)| code).ok()
+}
+
+impl Size {
+    fn letters(self) -> &'static Letters {
+        match self {
+            Size::Text => &TEXT,
+            Size::Title => &TITLE,
+        }
+    }
+
+    /// Pixels from the top of a line, accents included, to its lowest descender, and to the top of the next line.
+    pub(super) fn height(self) -> usize {
+        self.letters().cell[1]
+    }
+
+    /// Pixels from a character to the next. Of no other does it cover any.
+    ///
+    /// # Panics
+    /// If there is no such letter: texts are made [`drawable`] first.
+    #[track_caller]
+    pub(super) fn advance(self, character: char) -> usize {
+        let place = place(character).unwrap_or_else(|| panic!("no letter for {character:?}"));
+        CHARACTERS[place].1[self as usize]
+    }
+
+    /// How much of a pixel of a character is ink, of 255; `x` and `y` are below its advance and the height of a line.
+    pub(super) fn cover(self, character: char, [x, y]: [usize; 2]) -> u8 {
+        assert!(x < self.advance(character) && y < self.height(), "pixel {x}, {y} of {character:?}");
+        let letters = self.letters();
+        let place = place(character).expect("it has an advance");
+        let corner = [place % COLUMNS * letters.cell[0], place / COLUMNS * letters.cell[1]];
+        letters.cover[(corner[1] + y) * letters.width + corner[0] + x]
+    }
+}
+
+/// A text in characters that there are letters for: accents in one with what they stand on, and the code of any other in ‹›. Blanks stay.
+pub(super) fn drawable(text: &str) -> String {
+    let mut drawable = String::with_capacity(text.len());
+    for character in composed(text).chars() {
+        match character.is_whitespace() || place(character).is_some() {
+            true => drawable.push(character),
+            false => drawable += &format!("‹{:04X}›", u32::from(character)),
+        }
+    }
+    drawable
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The rows of dots of a character as numbers, the leftmost of the five dots worth 16.
-    fn rows(character: char) -> [u8; HEIGHT] {
-        std::array::from_fn(|row| {
-            (0..5).fold(0, |bits, column| bits << 1 | u8::from(dot(character, row, column)))
-        })
+    const SIZES: [Size; 2] = [Size::Text, Size::Title];
+
+    /// The pixels of a character, a line a row: `#` more than half ink, `.` less.
+    fn drawn(size: Size, character: char) -> Vec<String> {
+        let ink = |x, y| if size.cover(character, [x, y]) > 127 { '#' } else { '.' };
+        (0..size.height()).map(|y| (0..size.advance(character)).map(|x| ink(x, y)).collect()).collect()
     }
 
     #[test]
-    fn the_chart_is_complete() {
-        for band in CHART {
-            for line in band {
-                assert_eq!(line.len(), BAND * ADVANCE - 1);
-                assert!(line.bytes().all(|dot| b"#. ".contains(&dot)), "{line}");
-                assert!(line.bytes().skip(5).step_by(ADVANCE).all(|dot| dot == b' '), "{line}");
+    fn letters_are_what_their_codes_say() {
+        let bar = drawn(Size::Text, '|');
+        assert!(bar.iter().filter(|row| row.contains('#')).count() >= 15, "{bar:#?}");
+        let [el, minus] = [drawn(Size::Text, 'L'), drawn(Size::Text, '-')];
+        assert_eq!(el.iter().rposition(|row| row.contains("######")), Some(17), "{el:#?}");
+        assert_eq!(el.iter().position(|row| row.contains('#')), Some(6));
+        assert_eq!(minus.iter().filter(|row| row.contains("####")).count(), 2, "{minus:#?}");
+        // An a with a tilde is an a below a tilde; the last letters are in their places too.
+        assert_eq!(drawn(Size::Text, 'ã')[9..], drawn(Size::Text, 'a')[9..]);
+        assert!(drawn(Size::Text, 'ã')[..9].concat().contains('#'));
+        assert_eq!(drawn(Size::Title, 'Α'), drawn(Size::Title, 'A'), "capital alpha and A");
+        assert_ne!(drawn(Size::Title, '♂'), drawn(Size::Title, '♀'));
+    }
+
+    /// No letter but the blanks is empty, and none is cut off: beyond its advance its cell has no ink.
+    #[test]
+    fn every_letter_lies_within_its_advance() {
+        for (number, size) in SIZES.into_iter().enumerate() {
+            for (place, &(character, advances)) in CHARACTERS.iter().enumerate() {
+                let advance = advances[number];
+                let letters = size.letters();
+                let corner = [place % COLUMNS * letters.cell[0], place / COLUMNS * letters.cell[1]];
+                let row = |y: usize| {
+                    &letters.cover[(corner[1] + y) * letters.width + corner[0]..][..letters.cell[0]]
+                };
+                let rows: Vec<&[u8]> = (0..letters.cell[1]).map(row).collect();
+                assert!(rows.iter().all(|row| row[advance..].iter().all(|&cover| cover == 0)), "{character}");
+                let has_ink = rows.iter().any(|row| row.iter().any(|&cover| cover > 0));
+                assert_eq!(has_ink, character != ' ', "{character:?}");
             }
         }
     }
 
-    /// One character of each band, in the codes of the character generator of the HD44780 display controller.
     #[test]
-    fn characters_stand_in_their_places() {
-        assert_eq!(rows('%'), [0x18, 0x19, 0x02, 0x04, 0x08, 0x13, 0x03, 0, 0]);
-        assert_eq!(rows('7'), [0x1f, 0x01, 0x02, 0x04, 0x08, 0x08, 0x08, 0, 0]);
-        assert_eq!(rows('L'), [0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x1f, 0, 0]);
-        assert_eq!(rows('T'), [0x1f, 0x04, 0x04, 0x04, 0x04, 0x04, 0x04, 0, 0]);
-        assert_eq!(rows('h'), [0x10, 0x10, 0x16, 0x19, 0x11, 0x11, 0x11, 0, 0]);
-        assert_eq!(rows('z'), [0x00, 0x00, 0x1f, 0x02, 0x04, 0x08, 0x1f, 0, 0]);
-        assert_eq!(rows('°'), [0x06, 0x09, 0x09, 0x06, 0, 0, 0, 0, 0]);
-        assert_eq!(rows(' '), [0; HEIGHT]);
-    }
-
-    #[test]
-    fn no_two_characters_look_the_same_and_the_unknown_are_boxes() {
-        let mut all: Vec<_> = (' '..='~').chain(['°', 'é']).map(rows).collect();
-        assert_eq!(all[96], [0x1f, 0x11, 0x11, 0x11, 0x11, 0x11, 0x1f, 0, 0]);
-        assert_eq!(rows('\u{1f600}'), rows('é'));
-        assert_eq!(rows('\u{7f}'), rows('é'));
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), 97);
+    fn names_in_other_scripts_are_written_in_codes() {
+        assert_eq!(drawable("São Tomé 75° α ≤ β"), "São Tomé 75° α ≤ β");
+        assert_eq!(drawable("Sa\u{303}o"), "São");
+        assert_eq!(drawable("中 a\u{200b}b 🙂"), "‹4E2D› a‹200B›b ‹1F642›");
+        for character in drawable("‹›\u{0}\n日本\t").chars().filter(|c| !c.is_whitespace()) {
+            assert!(Size::Text.advance(character) > 0);
+        }
     }
 }

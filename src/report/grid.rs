@@ -5,6 +5,7 @@
 //! higher and the whole picture larger where a label needs it; the images stay whole multiples of their size.
 
 use super::canvas::{Align, Canvas};
+use super::font::Size;
 use super::palette::{FAINT, GREY, INK};
 use super::picture::Picture;
 use super::text::{self, GAP, LETTER, MARGIN, Paragraph, with_gap};
@@ -12,8 +13,8 @@ use super::text::{self, GAP, LETTER, MARGIN, Paragraph, with_gap};
 /// Pixels of the lines between cells and around them all.
 const SEPARATOR: usize = 2;
 
-/// Labels of rows are broken into lines of so many letters.
-const ROW_LETTERS: usize = 16;
+/// Labels of rows are broken into lines of so many pixels.
+const ROW: usize = 170;
 
 /// A table of images under construction.
 ///
@@ -165,7 +166,7 @@ impl Grid {
         );
 
         // one letter of blank keeps the names of neighbouring columns apart
-        let room = |label: &String| with_gap(text::longest_word(label), LETTER);
+        let room = |label: &String| with_gap(text::longest_word(label, Size::Text), LETTER);
         let widths: Vec<usize> = match self.columns.as_slice() {
             [] => vec![image[0]; count],
             labels => labels.iter().map(|label| image[0].max(room(label))).collect(),
@@ -176,8 +177,7 @@ impl Grid {
             .zip(&widths)
             .map(|(label, &width)| Paragraph::new(label, width - LETTER.min(width)))
             .collect();
-        let rows: Vec<_> =
-            self.rows.iter().map(|(label, _)| Paragraph::new(label, text::width(ROW_LETTERS))).collect();
+        let rows: Vec<_> = self.rows.iter().map(|(label, _)| Paragraph::new(label, ROW)).collect();
         let [row_width, row_height] = [
             rows.iter().map(Paragraph::width).max().unwrap_or(0),
             rows.iter().map(Paragraph::height).max().unwrap_or(0),
@@ -190,11 +190,13 @@ impl Grid {
         ];
 
         let body = with_gap(row_width, GAP) + lattice[0];
-        let width = body.max(text::longest_word(&self.title)).max(text::longest_word(&self.note));
-        let [title, note] = [&self.title, &self.note].map(|text| Paragraph::new(text, width));
+        let width = body
+            .max(text::longest_word(&self.title, Size::Title))
+            .max(text::longest_word(&self.note, Size::Text));
+        let [title, note] = [Paragraph::title(&self.title, width), Paragraph::new(&self.note, width)];
         let corner = [
             MARGIN + with_gap(row_width, GAP),
-            MARGIN + with_gap(title.height(), 2 * GAP) + with_gap(header, GAP),
+            MARGIN + with_gap(title.height(), GAP) + with_gap(header, GAP),
         ];
         let size = [2 * MARGIN + width, corner[1] + lattice[1] + with_gap(note.height(), GAP) + MARGIN];
         GridLayout { title, note, columns, rows, image, widths, height, lattice, corner, size }
@@ -225,7 +227,7 @@ impl GridLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::canvas::tests::find;
+    use crate::report::canvas::tests::{find, find_title};
     use crate::report::palette::WHITE;
     use proptest::prelude::*;
 
@@ -245,41 +247,45 @@ mod tests {
             .scale(3)
     }
 
-    /// Margins of 16, a label of 14 letters of 12 (less the last blank dot of 2), gaps of 10, ten cells of 3 * 28
-    /// with lines of 2 around; a line of text is 18 high, two are 18 + 22.
+    /// Pixels of a line of text.
+    fn wide(line: &str) -> usize {
+        text::width(line, Size::Text)
+    }
+
+    /// Margins of 16, the longest label, gaps of 10, ten cells of 3 * 28 with lines of 2 around; a line of text is 22 high.
     #[test]
     fn the_size_follows_from_the_contents() {
         let size = |grid: &Grid| {
             let picture = grid.render();
             [picture.width, picture.height]
         };
-        let width = 16 + (14 * 12 - 2) + 10 + 10 * (84 + 2) + 2 + 16;
-        let height = 16 + 18 + 10 + 2 * (84 + 2) + 2 + 16;
+        let width = 16 + wide("reconstruction") + 10 + 10 * (84 + 2) + 2 + 16;
+        let height = 16 + 22 + 10 + 2 * (84 + 2) + 2 + 16;
         assert_eq!(size(&digits()), [width, height]);
-        assert_eq!(size(&digits().note("why")), [width, height + 10 + 18]);
+        assert_eq!(size(&digits().note("why")), [width, height + 10 + 22]);
         let titled = Grid { title: "DIVA ".repeat(20), ..digits() };
-        assert_eq!(size(&titled), [width, height + 18 + 22 + 20]);
+        assert_eq!(size(&titled), [width, height + 2 * 29 + 10]);
         assert_eq!(
             size(&Grid::new("").row("", vec![some(3, 5)])),
             [16 + 2 + 5 + 2 + 16, 16 + 2 + 3 + 2 + 16]
         );
-        // words of 5 and 7 letters and a letter of blank are wider than the images, and the 0 goes below its word; a
-        // title is still wider
+        // words and a letter of blank are wider than the images, and the 0 goes below its word; a title is still wider
         let named = Grid::new("").columns(["class 0", "another"]).row("", vec![some(9, 9), None]);
-        assert_eq!(size(&named), [16 + 72 + 96 + 2 + 16, 16 + (18 + 22 + 10) + 2 + 9 + 2 + 16]);
+        let columns = wide("class") + 12 + wide("another") + 12;
+        assert_eq!(size(&named), [16 + columns + 2 + 16, 16 + (2 * 22 + 10) + 2 + 9 + 2 + 16]);
         let titled = Grid { title: "a".repeat(60), ..named };
-        assert_eq!(size(&titled)[0], 16 + 60 * 12 - 2 + 16);
+        assert_eq!(size(&titled)[0], 16 + text::width(&"a".repeat(60), Size::Title) + 16);
     }
 
     #[test]
     fn labels_stand_beside_what_they_name() {
         let grid = Grid { title: "Digits".into(), ..digits() }.note("(75°)").render();
-        let [left, top] = [16 + 166 + 10, 16 + 38 + 28];
-        assert_eq!(find(&grid, "Digits", INK), [[16, 16]]);
-        assert_eq!(find(&grid, "reconstruction", INK), [[16, top + 2 + 84 + 2 + (84 - 18) / 2]]);
-        assert_eq!(find(&grid, "input", INK), [[left - 10 - 58, top + 2 + (84 - 18) / 2]]);
+        let [left, top] = [16 + wide("reconstruction") + 10, 16 + 39 + 32];
+        assert_eq!(find_title(&grid, "Digits", INK), [[16, 16]]);
+        assert_eq!(find(&grid, "reconstruction", INK), [[16, top + 2 + 84 + 2 + (84 - 22) / 2]]);
+        assert_eq!(find(&grid, "input", INK), [[left - 10 - wide("input"), top + 2 + (84 - 22) / 2]]);
         for class in 0..10 {
-            let place = [left + 2 + class * 86 + (84 - 10) / 2, top - 10 - 18];
+            let place = [left + 2 + class * 86 + (84 - 11) / 2, top - 10 - 22];
             assert_eq!(find(&grid, &class.to_string(), INK), [place]);
         }
         assert_eq!(find(&grid, "(75°)", GREY), [[16, top + 2 * 86 + 2 + 10]]);
@@ -322,10 +328,11 @@ mod tests {
     fn an_image_smaller_than_its_cell_is_in_the_middle() {
         let dark = Picture::new(4, 6, 1, vec![0; 24]);
         let drawn = Grid::new("").columns(["wide"]).row("", vec![Some(dark)]).render();
-        // the cell is 4 * 12 - 2 + 12 = 58 wide
-        let row: Vec<_> = (0..drawn.width).map(|x| drawn.colour(16 + 28 + 2 + 1, x)).collect();
+        let [cell, top] = [wide("wide") + LETTER, 16 + 32 + 2];
+        let row: Vec<_> = (0..drawn.width).map(|x| drawn.colour(top + 1, x)).collect();
         let black: Vec<_> = (0..row.len()).filter(|&x| row[x] == [0; 3]).collect();
-        assert_eq!(black, (16 + 2 + 26..16 + 2 + 32).collect::<Vec<_>>());
+        let left = 16 + 2 + (cell - 6) / 2;
+        assert_eq!(black, (left..left + 6).collect::<Vec<_>>());
     }
 
     #[test]
@@ -376,11 +383,14 @@ mod tests {
                 grid = grid.row(label.clone(), vec![some(7, 9); columns.len()]);
             }
             let drawn = grid.render();
-            let labels: Vec<_> = rows.iter().chain(&columns).chain([&title]).collect();
+            let labels: Vec<_> = rows.iter().chain(&columns).collect();
             let words: Vec<_> = labels.iter().flat_map(|label| label.split_whitespace()).collect();
             for word in &words {
                 let times = words.iter().filter(|other| *other == word).count();
                 prop_assert!(find(&drawn, word, INK).len() >= times, "{word:?}, {times} times");
+            }
+            for word in title.split_whitespace() {
+                prop_assert!(!find_title(&drawn, word, INK).is_empty(), "{word:?}");
             }
             for word in note.split_whitespace() {
                 prop_assert!(!find(&drawn, word, GREY).is_empty(), "{word:?}");

@@ -6,9 +6,10 @@
 use super::axis::Axis;
 use super::canvas::{Align, Canvas};
 use super::chart::{Chart, visible};
+use super::font::Size;
 use super::palette::{Colour, FAINT, GREY, INK};
 use super::picture::Picture;
-use super::text::{self, DOT, GAP, HEIGHT, LETTER, MARGIN, Paragraph, with_gap};
+use super::text::{self, GAP, LETTER, MARGIN, MIDDLE, Paragraph, with_gap};
 
 /// Pixels between the first and the last tick, across and down; a long legend makes the plot higher.
 const PLOT: [usize; 2] = [640, 360];
@@ -28,8 +29,8 @@ const DISC: f64 = 3.5;
 /// Pixels of the piece of line before a name in the legend.
 const SAMPLE: [usize; 2] = [28, 3];
 
-/// Names in the legend are broken into lines of so many letters.
-const NAME_LETTERS: usize = 20;
+/// Names in the legend are broken into lines of so many pixels.
+const NAME: usize = 200;
 
 /// Where everything goes, in pixels, and the ticks across and down.
 struct PlotLayout {
@@ -49,7 +50,7 @@ impl Chart {
     pub fn render(&self) -> Picture {
         let layout = self.layout();
         let mut canvas = Canvas::new(layout.size[0], layout.size[1]);
-        let upwards = [MARGIN, MARGIN + with_gap(layout.title.height(), 2 * GAP)];
+        let upwards = [MARGIN, MARGIN + with_gap(layout.title.height(), GAP)];
         canvas.write([MARGIN, MARGIN], &layout.title, Align::Left, INK);
         canvas.write(upwards, &layout.labels[1], Align::Left, GREY);
         layout.upwards(&mut canvas);
@@ -75,11 +76,11 @@ impl Chart {
     fn layout(&self) -> PlotLayout {
         let mut legend = Vec::new();
         for series in self.series.iter().filter(|series| !series.name.is_empty()) {
-            legend.push((Paragraph::new(&series.name, text::width(NAME_LETTERS)), series.colour));
+            legend.push((Paragraph::new(&series.name, NAME), series.colour));
         }
         let names = [
             legend.iter().map(|(name, _)| name.width()).max().unwrap_or(0),
-            legend.iter().map(|(name, _)| name.height() + GAP).sum(),
+            legend.iter().map(|(name, _)| name.height() + GAP / 2).sum(),
         ];
         let height = if self.is_of_shares { PLOT[0] } else { PLOT[1] };
         let plot = [PLOT[0], height.max(names[1])];
@@ -90,12 +91,14 @@ impl Chart {
         let label = Paragraph::new(&self.labels[0], plot[0]);
         let beside = if names[0] > 0 { SAMPLE[0] + 3 * GAP + names[0] } else { across.div_ceil(2) };
         let right = left + (plot[0] + 1 + beside).max(label.width());
-        let words = [&self.title, &self.labels[1]].map(|text| MARGIN + text::longest_word(text));
-        let right = right.max(words[0]).max(words[1]);
-        let [title, above] = [&self.title, &self.labels[1]].map(|text| Paragraph::new(text, right - MARGIN));
-        let top = MARGIN + with_gap(title.height(), 2 * GAP) + with_gap(above.height(), 2 * GAP);
-        let numbers = top + plot[1] + 1 + 2 * MARK + HEIGHT;
-        let below = if label.height() > 0 { GAP + label.height() } else { 0 };
+        let right = right
+            .max(MARGIN + text::longest_word(&self.title, Size::Title))
+            .max(MARGIN + text::longest_word(&self.labels[1], Size::Text));
+        let title = Paragraph::title(&self.title, right - MARGIN);
+        let above = Paragraph::new(&self.labels[1], right - MARGIN);
+        let top = MARGIN + with_gap(title.height(), GAP) + with_gap(above.height(), 2 * GAP);
+        let below = if label.height() > 0 { GAP / 2 + label.height() } else { 0 };
+        let numbers = top + plot[1] + 1 + 2 * MARK + Size::Text.height();
         let size = [right + MARGIN, numbers + below + MARGIN];
         PlotLayout { title, labels: [label, above], legend, axes, corner: [left, top], plot, size }
     }
@@ -109,7 +112,7 @@ fn spaced(axis: impl Fn(usize) -> Axis) -> Axis {
 
 /// Pixels of the longest number at an axis.
 fn widest(axis: &Axis) -> usize {
-    axis.labels().iter().map(|label| text::width(label.len())).max().unwrap_or(0)
+    axis.labels().iter().map(|label| text::width(label, Size::Text)).max().unwrap_or(0)
 }
 
 impl PlotLayout {
@@ -142,7 +145,7 @@ impl PlotLayout {
         }
         let label = &self.labels[0];
         let indent = self.plot[0].saturating_sub(label.width()) / 2;
-        let below = bottom + 1 + 2 * MARK + HEIGHT + GAP;
+        let below = bottom + 1 + 2 * MARK + Size::Text.height() + GAP / 2;
         canvas.write([left + indent, below], label, Align::Centre, GREY);
     }
 
@@ -151,8 +154,7 @@ impl PlotLayout {
         let [left, bottom] = [self.corner[0], self.corner[1] + self.plot[1]];
         for (place, number) in self.ticks(1) {
             canvas.fill([left, bottom - place], [self.plot[0] + 1, 1], FAINT);
-            // capitals and digits, 7 dots high, are centred at the line
-            let corner = [left - 2 * MARK - number.width(), bottom - place - 7 * DOT / 2];
+            let corner = [left - 2 * MARK - number.width(), bottom - place - MIDDLE];
             canvas.write(corner, &number, Align::Left, GREY);
         }
     }
@@ -161,10 +163,10 @@ impl PlotLayout {
     fn legend(&self, canvas: &mut Canvas) {
         let [left, mut top] = [self.corner[0] + self.plot[0] + 1 + 2 * GAP, self.corner[1]];
         for (name, colour) in &self.legend {
-            let middle = top + 7 * DOT / 2 - SAMPLE[1] / 2;
+            let middle = top + MIDDLE - SAMPLE[1] / 2;
             canvas.fill([left, middle], SAMPLE, *colour);
             canvas.write([left + SAMPLE[0] + GAP, top], name, Align::Left, INK);
-            top += name.height() + GAP;
+            top += name.height() + GAP / 2;
         }
     }
 }
@@ -172,7 +174,7 @@ impl PlotLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::canvas::tests::find;
+    use crate::report::canvas::tests::{find, find_title};
     use crate::report::palette::{WHITE, series};
     use proptest::prelude::*;
 
@@ -184,9 +186,14 @@ mod tests {
             .series("constant", series(1), vec![[0.0, 0.5], [40.0, 0.5]])
     }
 
-    /// The corner of the plot: a margin of 16, the numbers (3 letters of 12, less a dot of 2), 2 * 6 for marks;
-    /// downwards a margin, and title and label of 18 with gaps of 20.
-    const CORNER: [usize; 2] = [16 + 34 + 12, 16 + 38 + 38];
+    /// Pixels of a line of text.
+    fn wide(line: &str) -> usize {
+        text::width(line, Size::Text)
+    }
+
+    /// The corner of the plot: a margin of 16, the numbers (11 for a digit and 5 for a point, twice 6 for marks); downwards a margin,
+    /// and a title of 29 and a label of 22 with gaps of 10 and 20.
+    const CORNER: [usize; 2] = [16 + 27 + 12, 16 + 39 + 42];
 
     #[test]
     fn the_size_follows_from_the_contents() {
@@ -194,34 +201,35 @@ mod tests {
             let picture = plot.render();
             [picture.width, picture.height]
         };
-        // to the right the gap, the sample and the name of 8 letters; below numbers and label
-        let right = 20 + 28 + 10 + (8 * 12 - 2) + 16;
-        let below = 12 + 18 + 10 + 18 + 16;
+        // to the right the gap, the sample and the longest name; below numbers and label
+        let right = 20 + 28 + 10 + wide("constant") + 16;
+        let below = 12 + 22 + 5 + 22 + 16;
         assert_eq!(size(&plot()), [CORNER[0] + 641 + right, CORNER[1] + 361 + below]);
-        // 30 names of 18 with gaps of 10 are higher than 360
+        // 30 names of 22 with gaps of 5 are higher than 360
         let long = (0..28).fold(plot(), |plot, _| plot.series("x", WHITE, vec![]));
-        assert_eq!(size(&long)[1], CORNER[1] + 30 * 28 + 1 + below);
+        assert_eq!(size(&long)[1], CORNER[1] + 30 * 27 + 1 + below);
         // nothing but axes with the numbers 0.0 to 1.0: half of the last number goes beyond the plot
-        assert_eq!(size(&Chart::new("")), [CORNER[0] + 641 + 17 + 16, 16 + 361 + 12 + 18 + 16]);
+        assert_eq!(size(&Chart::new("")), [CORNER[0] + 641 + 14 + 16, 16 + 361 + 12 + 22 + 16]);
     }
 
     #[test]
     fn text_stands_where_it_belongs() {
         let drawn = plot().render();
         let [left, top] = CORNER;
-        assert_eq!(find(&drawn, "Accuracy", INK), [[16, 16]]);
-        assert_eq!(find(&drawn, "share right", GREY), [[16, 16 + 38]]);
-        assert_eq!(find(&drawn, "epoch", GREY), [[left + (640 - 58) / 2, top + 361 + 12 + 18 + 10]]);
+        assert_eq!(find_title(&drawn, "Accuracy", INK), [[16, 16]]);
+        assert_eq!(find(&drawn, "share right", GREY), [[16, 16 + 39]]);
+        let middle = left + (640 - wide("epoch")) / 2;
+        assert_eq!(find(&drawn, "epoch", GREY), [[middle, top + 361 + 12 + 22 + 5]]);
         assert_eq!(find(&drawn, "falling", INK), [[left + 641 + 20 + 38, top]]);
-        assert_eq!(find(&drawn, "constant", INK), [[left + 641 + 20 + 38, top + 28]]);
+        assert_eq!(find(&drawn, "constant", INK), [[left + 641 + 20 + 38, top + 27]]);
         for (tick, label) in ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"].iter().enumerate() {
-            assert_eq!(find(&drawn, label, GREY), [[16, top + 360 - 72 * tick - 7]]);
+            assert_eq!(find(&drawn, label, GREY), [[16, top + 360 - 72 * tick - 12]]);
         }
         for (tick, label) in ["15", "20", "25", "30", "35", "40"].iter().enumerate() {
             assert_eq!(find(&drawn, label, GREY), [[left + 80 * (tick + 3) - 11, top + 361 + 12]]);
         }
-        assert_eq!(drawn.colour(top + 6, left + 641 + 20), series(0));
-        assert_eq!(drawn.colour(top + 28 + 7, left + 641 + 20 + 27), series(1));
+        assert_eq!(drawn.colour(top + 12, left + 641 + 20), series(0));
+        assert_eq!(drawn.colour(top + 27 + 12, left + 641 + 20 + 27), series(1));
     }
 
     #[test]
@@ -266,9 +274,12 @@ mod tests {
         for points in [vec![], vec![[f64::NAN, 1.0]], vec![[1.0, f64::NEG_INFINITY]; 3]] {
             assert_eq!(Chart::new("").series("", series(0), points).render(), empty);
         }
-        assert!(
-            empty.pixels.chunks(3).all(|pixel| [WHITE, GREY, FAINT].iter().any(|colour| pixel == colour))
-        );
+        let mut colours: Vec<&[u8]> = empty.pixels.chunks(3).collect();
+        colours.sort_unstable();
+        colours.dedup();
+        // Axes and numbers are grey: nothing is coloured but what is drawn of series.
+        assert!(colours.contains(&&GREY[..]) && colours.contains(&&FAINT[..]), "{colours:?}");
+        assert!(colours.iter().all(|colour| colour[0] == colour[1] && colour[1] == colour[2]), "{colours:?}");
     }
 
     #[test]
@@ -298,10 +309,11 @@ mod tests {
                 plot = plot.series(name.clone(), super::super::palette::series(number), points.clone());
             }
             let drawn = plot.render();
-            for text in series.iter().map(|(name, _)| name).chain([&title]) {
-                for word in text.split_whitespace() {
-                    prop_assert!(!find(&drawn, word, INK).is_empty(), "{word:?}");
-                }
+            for word in series.iter().flat_map(|(name, _)| name.split_whitespace()) {
+                prop_assert!(!find(&drawn, word, INK).is_empty(), "{word:?}");
+            }
+            for word in title.split_whitespace() {
+                prop_assert!(!find_title(&drawn, word, INK).is_empty(), "{word:?}");
             }
             let numbers: Vec<_> = plot.layout().axes.iter().flat_map(Axis::labels).collect();
             for text in labels.iter().chain(&numbers) {

@@ -3,19 +3,13 @@
 //! Layout asks a [`Paragraph`] how large it is and makes room for it; the paragraph in turn is broken at spaces to
 //! fit the room, but never within a word: a word that is too long makes the room larger.
 
-use super::font;
+use super::font::{Size, drawable};
 
-/// Pixels to a dot of the font, across and down: letters 14 pixels high, readable on today's screens.
-pub(super) const DOT: usize = 2;
+/// Pixels of a letter of middling width.
+pub(super) const LETTER: usize = 10;
 
-/// Pixels from one letter to the next.
-pub(super) const LETTER: usize = font::ADVANCE * DOT;
-
-/// Pixels from the top of a letter to the lowest descender.
-pub(super) const HEIGHT: usize = font::HEIGHT * DOT;
-
-/// Pixels from the top of a line to the top of the next.
-pub(super) const PITCH: usize = HEIGHT + 2 * DOT;
+/// Pixels from the top of a line of text to the middle of its capitals and digits.
+pub(super) const MIDDLE: usize = 12;
 
 /// Pixels of blank around a picture.
 pub(super) const MARGIN: usize = 16;
@@ -28,14 +22,14 @@ pub(super) fn with_gap(room: usize, gap: usize) -> usize {
     if room > 0 { room + gap } else { 0 }
 }
 
-/// Pixels of a line of so many letters, without the blank column after the last.
-pub(super) fn width(letters: usize) -> usize {
-    (letters * LETTER).saturating_sub(DOT)
+/// Pixels of a line of letters.
+pub(super) fn width(line: &str, size: Size) -> usize {
+    line.chars().map(|character| size.advance(character)).sum()
 }
 
 /// Pixels of the longest word of a text.
-pub(super) fn longest_word(text: &str) -> usize {
-    width(text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0))
+pub(super) fn longest_word(text: &str, size: Size) -> usize {
+    drawable(text).split_whitespace().map(|word| width(word, size)).max().unwrap_or(0)
 }
 
 /// The name of a domain as people write it: an angle gets the sign of degrees.
@@ -73,35 +67,46 @@ pub(super) fn cells(texts: &[&str]) -> Vec<String> {
 /// A text broken into lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Paragraph {
-    /// The lines, none empty, words separated by one space.
+    /// The lines, none empty, words separated by one space, of characters that there are letters for.
     pub(super) lines: Vec<String>,
+    /// How large its letters are.
+    pub(super) size: Size,
 }
 
 impl Paragraph {
     /// The text in lines of at most `room` pixels, or as wide as its longest word if that is more.
     pub(super) fn new(text: &str, room: usize) -> Self {
-        let room = room.max(longest_word(text));
+        Paragraph::of_size(Size::Text, text, room)
+    }
+
+    /// The same in large letters.
+    pub(super) fn title(text: &str, room: usize) -> Self {
+        Paragraph::of_size(Size::Title, text, room)
+    }
+
+    fn of_size(size: Size, text: &str, room: usize) -> Self {
+        let room = room.max(longest_word(text, size));
         let mut lines: Vec<String> = Vec::new();
-        for word in text.split_whitespace() {
+        for word in drawable(text).split_whitespace() {
             match lines.last_mut() {
-                Some(line) if width(line.chars().count() + 1 + word.chars().count()) <= room => {
+                Some(line) if width(line, size) + size.advance(' ') + width(word, size) <= room => {
                     line.push(' ');
                     line.push_str(word);
                 }
                 _ => lines.push(word.to_string()),
             }
         }
-        Paragraph { lines }
+        Paragraph { lines, size }
     }
 
     /// Pixels of the longest line; 0 without text.
     pub(super) fn width(&self) -> usize {
-        width(self.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0))
+        self.lines.iter().map(|line| width(line, self.size)).max().unwrap_or(0)
     }
 
     /// Pixels from the top of the first line to the descenders of the last; 0 without text.
     pub(super) fn height(&self) -> usize {
-        (self.lines.len() * PITCH).saturating_sub(PITCH - HEIGHT)
+        self.lines.len() * self.size.height()
     }
 }
 
@@ -114,18 +119,23 @@ mod tests {
     fn lines_break_at_spaces_only() {
         let text = " mean  over\n10 seeds ";
         let lines = |room| Paragraph::new(text, room).lines;
+        let of = |line| width(line, Size::Text);
         assert_eq!(lines(1000), ["mean over 10 seeds"]);
-        assert_eq!(lines(18 * 12 - 2), ["mean over 10 seeds"]);
-        assert_eq!(lines(18 * 12 - 3), ["mean over 10", "seeds"]);
+        assert_eq!(lines(of("mean over 10 seeds")), ["mean over 10 seeds"]);
+        assert_eq!(lines(of("mean over 10 seeds") - 1), ["mean over 10", "seeds"]);
         assert_eq!(lines(0), ["mean", "over", "10", "seeds"]);
-        assert_eq!(Paragraph::new("", 100), Paragraph { lines: vec![] });
+        assert_eq!(Paragraph::new("", 100).lines, Vec::<String>::new());
     }
 
     #[test]
-    fn measures_count_letters_not_bytes() {
+    fn measures_are_those_of_the_letters() {
+        // The digits of DejaVu Sans are 0.636 em wide, an em being 17 and 22 pixels.
+        assert_eq!([width("75", Size::Text), width("75", Size::Title)], [2 * 11, 2 * 14]);
         let paragraph = Paragraph::new("75° or 60°", 0);
-        assert_eq!([paragraph.width(), paragraph.height()], [3 * 12 - 2, 2 * 22 + 18]);
+        assert_eq!([paragraph.width(), paragraph.height()], [width("75°", Size::Text), 3 * 22]);
+        assert_eq!(Paragraph::title("75° or 60°", 0).height(), 3 * 29);
         assert_eq!([Paragraph::new(" ", 9).width(), Paragraph::new(" ", 9).height()], [0, 0]);
+        assert_eq!(Paragraph::new("中", 0).lines, ["‹4E2D›"]);
     }
 
     #[test]
@@ -138,9 +148,10 @@ mod tests {
         #[test]
         fn no_word_is_lost_and_no_line_too_long(text in ".{0,60}", room in 0_usize..400) {
             let paragraph = Paragraph::new(&text, room);
-            let words: Vec<&str> = text.split_whitespace().collect();
+            let drawable = drawable(&text);
+            let words: Vec<&str> = drawable.split_whitespace().collect();
             prop_assert_eq!(paragraph.lines.join(" "), words.join(" "));
-            prop_assert!(paragraph.width() <= room.max(longest_word(&text)));
+            prop_assert!(paragraph.width() <= room.max(longest_word(&text, Size::Text)));
         }
     }
 }

@@ -47,7 +47,7 @@ fn in_columns(found: &[Option<usize>], pictures: impl IntoIterator<Item = Pictur
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Cells, digits, drawn, likeliest};
+    use super::super::tests::{Cells, digits, drawn, likeliest, wide};
     use super::super::{Dataset, Kind, Params, Split, Tape};
     use super::*;
     use crate::autograd::Engine;
@@ -58,7 +58,7 @@ mod tests {
 
     /// "reconstruction" is the longest label of a row.
     fn cells(all: &(Model, Params, Split)) -> Cells {
-        Cells::new(drawn(Kind::Reconstructions, all), 14, 1, vec![56; 10])
+        Cells::new(drawn(Kind::Reconstructions, all), "reconstruction", 1, vec![56; 10])
     }
 
     #[test]
@@ -67,18 +67,18 @@ mod tests {
         let cells = cells(&all);
         let (Cells { picture: drawn, corner, .. }, (trained, params, split)) = (&cells, &all);
         let model = trained.latent_variables().unwrap();
-        // 6 rows of 56 with separators of 2, below them a gap of 10 and three lines of note
+        // 6 rows of 56 with separators of 2, below them a gap of 10 and two lines of note
         let lattice = [10 * 58 + 2, 6 * 58 + 2];
-        let expected = [corner[0] + lattice[0] + 16, corner[1] + lattice[1] + 10 + (2 * 22 + 18) + 16];
+        let expected = [corner[0] + lattice[0] + 16, corner[1] + lattice[1] + 10 + 2 * 22 + 16];
         assert_eq!([drawn.width, drawn.height], expected);
 
         for (row, label) in ["original, 0°", "original, 15°", "original, 75°"].into_iter().enumerate() {
-            let left = corner[0] - 10 - (label.chars().count() * 12 - 2);
-            let lines = if row == 2 { 22 + 18 } else { 18 };
+            let left = corner[0] - 10 - wide(label);
+            let lines = if row == 2 { 44 } else { 22 };
             let top = corner[1] + 2 + 2 * row * 58 + (56 - lines) / 2;
             assert_eq!(find(drawn, label, INK), [[left, top]]);
         }
-        let [left, top] = [corner[0] - 10 - (6 * 12 - 2), corner[1] + 2 + 4 * 58 + 8 + 22];
+        let [left, top] = [corner[0] - 10 - wide("unseen"), corner[1] + 2 + 4 * 58 + 6 + 22];
         assert_eq!(find(drawn, "unseen", INK), [[left, top]]);
 
         // drawn for seed 0 by another implementation of Philox and Fisher-Yates, in Python

@@ -5,8 +5,10 @@ use super::*;
 use crate::autograd::Builder;
 use crate::config::Config;
 use crate::parallel;
-use crate::report::canvas::tests::find;
+use crate::report::canvas::tests::{find, find_title};
+use crate::report::font::Size;
 use crate::report::palette::INK;
+use crate::report::text::{self, LETTER};
 use crate::rng::Stream;
 use crate::tensor::Tensor;
 use std::collections::BTreeSet;
@@ -46,12 +48,12 @@ pub(super) struct Cells {
 }
 
 impl Cells {
-    /// Below a margin of 16, the title of 18 with a gap of 20 and names of columns of 18 a line, 22 from line to line,
-    /// with a gap of 10; to the right of a margin of 16 and the longest line of the rows' labels with a gap of 10.
-    pub(super) fn new(picture: Picture, letters: usize, lines: usize, widths: Vec<usize>) -> Self {
-        let names = if lines > 0 { 22 * lines - 4 + 10 } else { 0 };
-        let label = if letters > 0 { 12 * letters - 2 + 10 } else { 0 };
-        Cells { picture, corner: [16 + label, 16 + 38 + names], widths }
+    /// Below a margin of 16, the title of 29 with a gap of 10 and names of columns of 22 a line with a gap of 10; to the right of
+    /// a margin of 16 and the longest line of the rows' labels with a gap of 10.
+    pub(super) fn new(picture: Picture, label: &str, lines: usize, widths: Vec<usize>) -> Self {
+        let names = if lines > 0 { 22 * lines + 10 } else { 0 };
+        let label = if label.is_empty() { 0 } else { wide(label) + 10 };
+        Cells { picture, corner: [16 + label, 16 + 39 + names], widths }
     }
 
     /// The image in a cell, of which each pixel is drawn as 2 x 2.
@@ -75,7 +77,7 @@ impl Cells {
         let right: usize = self.corner[0] + self.widths.iter().map(|width| width + 2).sum::<usize>() + 2;
         let below = self.corner[1] + 58 * rows + 2;
         assert_eq!(self.picture.width, right + 16);
-        let note = (self.picture.height - below - 10 - 16 + 4) as f64 / 22.0;
+        let note = (self.picture.height - below - 10 - 16) as f64 / 22.0;
         assert!(note.fract() == 0.0 && (1.0..9.0).contains(&note), "{note} lines of note below {rows} rows");
     }
 }
@@ -138,13 +140,23 @@ fn chosen(split: &Split, row: usize) -> (&Dataset, usize) {
     (data, (0..data.len()).find(is).unwrap())
 }
 
-/// Columns of "original" and "reconstruction" and some more.
-fn widths(more: &[usize]) -> Vec<usize> {
-    [&[8 * 12 - 2 + 12, 14 * 12 - 2 + 12], more].concat()
+/// Pixels of a line of text.
+pub(super) fn wide(line: &str) -> usize {
+    text::width(line, Size::Text)
 }
 
-/// "class 3, 75°" is the longest line of the labels of rows; "unseen" stands below it.
-const CLASS_AND_DOMAIN: usize = 12;
+/// The width of a column of this name: that of an image, or of the name's longest word and a letter.
+fn column(name: &str) -> usize {
+    (text::longest_word(name, Size::Text) + LETTER).max(56)
+}
+
+/// Columns of "original" and "reconstruction" and some more.
+fn widths(more: &[usize]) -> Vec<usize> {
+    [&[column("original"), column("reconstruction")], more].concat()
+}
+
+/// The longest line of the labels of rows; "unseen" stands below it.
+const CLASS_AND_DOMAIN: &str = "class 3, 75°";
 
 #[test]
 fn a_changed_class_is_the_mean_of_its_prior_decoded() {
@@ -164,9 +176,9 @@ fn a_changed_class_is_the_mean_of_its_prior_decoded() {
         let different: BTreeSet<Vec<u8>> = (1..12).map(|column| cells.image(row, column)).collect();
         assert_eq!(different.len(), 11);
     }
-    let top = |row: usize, lines: usize| cells.corner[1] + 2 + row * 58 + (56 - (22 * lines - 4)) / 2;
-    assert_eq!(find(&cells.picture, "The class changed", INK), [[16, 16]]);
-    assert_eq!(find(&cells.picture, "class 3, 0°", INK), [[16 + 12, top(3, 1)]]);
+    let top = |row: usize, lines: usize| cells.corner[1] + 2 + row * 58 + (56 - 22 * lines) / 2;
+    assert_eq!(find_title(&cells.picture, "The class changed", INK), [[16, 16]]);
+    assert_eq!(find(&cells.picture, "class 3, 0°", INK), [[16 + wide("7"), top(3, 1)]]);
     assert_eq!(find(&cells.picture, "class 4, 75°", INK), [[16, top(14, 2)]]);
     assert_eq!(find(&cells.picture, "unseen", INK).len(), 10);
 }
@@ -190,8 +202,8 @@ fn a_changed_domain_is_the_mean_of_its_prior_decoded() {
     }
     for (column, domain) in [(2, "0°"), (3, "15°")] {
         let before: usize = cells.widths[..column].iter().map(|width| width + 2).sum();
-        let left = cells.corner[0] + 2 + before + (56 - (12 * domain.chars().count() - 2)) / 2;
-        assert!(find(&cells.picture, domain, INK).contains(&[left, cells.corner[1] - 10 - 18]), "{domain}");
+        let left = cells.corner[0] + 2 + before + (56 - wide(domain)) / 2;
+        assert!(find(&cells.picture, domain, INK).contains(&[left, cells.corner[1] - 10 - 22]), "{domain}");
     }
 }
 
@@ -203,9 +215,8 @@ fn one_latent_is_decoded_with_the_others_zero() {
         ("diva-no-zx", &[Latent::Domain, Latent::Class]),
     ] {
         let all = digits(&[&format!("model.kind={kind}")]);
-        // "only" is wider than an image
-        let cells =
-            Cells::new(drawn(Kind::Latents, &all), CLASS_AND_DOMAIN, 2, widths(&vec![58; kept.len()]));
+        let columns = widths(&vec![column("only"); kept.len()]);
+        let cells = Cells::new(drawn(Kind::Latents, &all), CLASS_AND_DOMAIN, 2, columns);
         for row in [5, 11] {
             let (data, index) = chosen(&all.2, row);
             let means = means(&all, data, index);
@@ -226,9 +237,8 @@ fn one_latent_is_decoded_with_the_others_zero() {
 fn one_latent_moves_from_an_image_to_another() {
     let all = digits(&[]);
     let split = &all.2;
-    // The names of columns and images are as wide: 4 letters and a blank are 58.
-    let columns: Vec<usize> = [58].into_iter().chain([56; 10]).chain([56]).collect();
-    let cells = Cells::new(drawn(Kind::Interpolations, &all), "zd, class 0 to 1".len(), 1, columns);
+    let columns = [vec![column("from")], vec![56; 10], vec![column("to")]].concat();
+    let cells = Cells::new(drawn(Kind::Interpolations, &all), "zd, class 0 to 1", 1, columns);
     cells.assert_size(15);
     for (pair, place, latent) in [(0, 2, Latent::Class), (2, 0, Latent::Domain), (4, 1, Latent::Residual)] {
         let (row, [from, to]) =
@@ -263,8 +273,8 @@ fn samples_are_drawn_from_the_priors() {
         (latent, mean.iter().zip(&sd).zip(noise).map(|((mean, sd), noise)| mean + sd * noise).collect())
     };
     let all = digits(&[]);
-    // "sample 1 at 15°", three rows for each of two domains
-    let cells = Cells::new(drawn(Kind::Samples, &all), 15, 1, vec![56; 10]);
+    // three rows for each of two domains
+    let cells = Cells::new(drawn(Kind::Samples, &all), "sample 1 at 15°", 1, vec![56; 10]);
     cells.assert_size(6);
     for (row, domain) in [(0, 0), (2, 0), (3, 1)] {
         for class in [0, 6, 9] {
@@ -282,7 +292,7 @@ fn samples_are_drawn_from_the_priors() {
 
     // Without labels to draw for, neither columns nor rows have names.
     let vae = digits(&["model.kind=vae"]);
-    let cells = Cells::new(drawn(Kind::Samples, &vae), 0, 0, vec![56; 10]);
+    let cells = Cells::new(drawn(Kind::Samples, &vae), "", 0, vec![56; 10]);
     cells.assert_size(6);
     let noise = noise(Latent::Single, 5, 12);
     let values = vec![(Latent::Single, noise[12 * 8..][..12].to_vec())];
@@ -301,7 +311,7 @@ fn a_decoder_blind_to_zy_shows_no_change_of_the_class() {
     weights[8 * outputs..].fill(0.0);
     let classes = Cells::new(drawn(Kind::Classes, &all), CLASS_AND_DOMAIN, 1, widths(&[56; 10]));
     let domains = Cells::new(drawn(Kind::Domains, &all), CLASS_AND_DOMAIN, 1, widths(&[56; 2]));
-    let latents = Cells::new(drawn(Kind::Latents, &all), CLASS_AND_DOMAIN, 2, widths(&[58; 3]));
+    let latents = Cells::new(drawn(Kind::Latents, &all), CLASS_AND_DOMAIN, 2, widths(&[column("only"); 3]));
     for column in 2..12 {
         assert_eq!(classes.image(6, column), classes.image(6, 1), "column {column}");
     }
@@ -346,7 +356,12 @@ fn missing_classes_have_no_row_and_unlabelled_domains_a_column() {
     assert_eq!(find(&drawn(Kind::Reconstructions, &all), "unlabelled", INK).len(), 1);
 
     // From class 0 to class 4, and from class 4 to none.
-    let between = Cells::new(drawn(Kind::Interpolations, &all), 16, 1, [vec![58], vec![56; 11]].concat());
+    let between = Cells::new(
+        drawn(Kind::Interpolations, &all),
+        "zd, class 0 to 4",
+        1,
+        [vec![column("from")], vec![56; 11]].concat(),
+    );
     between.assert_size(3);
     assert_eq!(between.image(0, 0), [20; 784]);
     assert_eq!(between.image(0, 11), [50; 784]);
