@@ -49,6 +49,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "rng",
             "tensor",
             "autograd",
+            "nn", // networks as they are written out for the page
             "prob",
             "config",
             "store",
