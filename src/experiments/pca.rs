@@ -229,6 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn all_components_are_orthonormal_and_carry_the_whole_variance() {
+        let (points, _) = points();
+        let all = Components::of(&points, 100);
+        assert_eq!(all.axes.len(), points.shape().columns());
+        for (i, a) in all.axes.iter().enumerate() {
+            for (j, b) in all.axes.iter().enumerate() {
+                let product: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+                assert!((product - f64::from(u8::from(i == j))).abs() < 1e-12, "axes {i}, {j}: {product}");
+            }
+        }
+        assert!(all.variances.is_sorted_by(|a, b| a >= b));
+        assert!((all.variances.iter().sum::<f64>() - all.total_variance).abs() < 1e-9);
+        let plane = Plane::of(&points);
+        assert_eq!((&plane.axes[..], &plane.variances[..]), (&all.axes[..2], &all.variances[..2]));
+    }
+
+    #[test]
     fn points_of_one_dimension_lie_on_a_line_and_equal_ones_at_its_middle() {
         let line = Tensor::new([3, 1], &[1.0, 2.0, 6.0]);
         let plane = Plane::of(&line);

@@ -121,7 +121,9 @@ impl<'a> Writer<'a> {
             Stage::LinearNormActivate(linear, norm, activation) => {
                 self.linear(linear, Some((norm, *activation)));
             }
-            Stage::Activate(activation) => self.push(Written::Rectify { slope: slope(*activation) }, self.image),
+            Stage::Activate(activation) => {
+                self.push(Written::Rectify { slope: slope(*activation) }, self.image)
+            }
         }
     }
 
@@ -174,9 +176,9 @@ impl<'a> Writer<'a> {
         let Residual { branch: [(conv1, norm1), (conv2, norm2)], skip, times, activation } = block;
         let first = write(self, self.image, conv1, Some((norm1, *activation)));
         let second = write(self, first.output, conv2, Some((norm2, Activation::Identity)));
-        let skip = skip.as_ref().map(|(conv, norm)| {
-            Box::new(write(self, self.image, conv, Some((norm, Activation::Identity))))
-        });
+        let skip = skip
+            .as_ref()
+            .map(|(conv, norm)| Box::new(write(self, self.image, conv, Some((norm, Activation::Identity)))));
         let output = second.output;
         let branch = Box::new([first, second]);
         self.push(Written::Residual { branch, skip, times: *times, slope: slope(*activation) }, output);

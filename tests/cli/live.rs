@@ -10,6 +10,7 @@ use diva::tensor::Tensor;
 use diva::train::run::read_config;
 use diva::train::saved_run::SavedRun;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -77,14 +78,21 @@ fn the_page_of_one_run_has_a_live_part_and_says_its_size() {
     };
     assert!((stated - whole.len() as f64).abs() < room, "{size} of {}", whole.len());
     // The same bytes whatever the threads and instructions are.
-    for (variable, value) in [("RAYON_NUM_THREADS", "1"), ("RAYON_NUM_THREADS", "3"), ("DIVA_ISA", "portable")] {
-        let output = here.diva(&["report", "run", "--out", "again.html"]).env(variable, value).output().unwrap();
+    for (variable, value) in
+        [("RAYON_NUM_THREADS", "1"), ("RAYON_NUM_THREADS", "3"), ("DIVA_ISA", "portable")]
+    {
+        let output =
+            here.diva(&["report", "run", "--out", "again.html"]).env(variable, value).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(here.read("again.html") == whole.as_bytes(), "{variable}={value}");
     }
 
     let (without, data) = page(&here, &["run", "--no-live"]);
-    assert!(data.is_none() && without.len() < whole.len() / 2 && !without.contains("Try what"), "{}", without.len());
+    assert!(
+        data.is_none() && without.len() + 100_000 < whole.len() && !without.contains("Try what"),
+        "{}",
+        without.len()
+    );
     assert!(without.contains("What each latent knows"));
     // Of several runs there is none.
     here.with_a_run("other");
@@ -106,7 +114,10 @@ fn where_there_is_nothing_to_try_the_page_says_why() {
         fs::rename(here.join("run").join(name), here.join(name)).unwrap();
     }
     let (said, data) = page(&here, &["run"]);
-    assert!(data.is_none() && said.contains("There is nothing to try here: no epoch of its training is recorded."));
+    assert!(
+        data.is_none()
+            && said.contains("There is nothing to try here: no epoch of its training is recorded.")
+    );
     for name in ["metrics.jsonl", "best.safetensors"] {
         fs::rename(here.join(name), here.join("run").join(name)).unwrap();
     }
@@ -155,7 +166,9 @@ fn names_in_the_live_part_are_data() {
     // Scripts are known by their fingerprints: there are three, and no other runs.
     assert_eq!(whole.matches(" 'sha256-").count(), 3);
     assert_eq!(whole.matches("<script id=\"").count(), 4); // and the data
-    assert!(whole.contains("default-src 'none'; img-src data:; style-src 'unsafe-inline'; worker-src blob:; script-src 'sha256-"));
+    assert!(whole.contains(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; worker-src blob:; script-src 'sha256-"
+    ));
 }
 
 /// What the page `page.html` of `run` says after a reader has used all of it; nothing, and a line that says so, where there is
@@ -172,11 +185,15 @@ fn driven(here: &Folder, run: &str) -> Option<Value> {
     let rest = rest.split_once('"').unwrap().1;
     let script = include_str!("live_page.js");
     let with = format!("{before}script-src 'unsafe-inline'\"{rest}");
-    fs::write(here.join("driven.html"), with.replace("</body>", &format!("<script>{script}</script></body>"))).unwrap();
+    fs::write(
+        here.join("driven.html"),
+        with.replace("</body>", &format!("<script>{script}</script></body>")),
+    )
+    .unwrap();
     let mut browser = Command::new("chromium");
     browser
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=600000"])
-        .args(["--enable-logging=stderr", "--window-size=390,800", "--dump-dom"])
+        .args(["--enable-logging=stderr", "--window-size=500,800", "--dump-dom"])
         .arg(format!("--user-data-dir={}", here.join("profile").display()))
         .arg(format!("file://{}", here.join("driven.html").display()));
     let output = match browser.stdin(Stdio::null()).output() {
@@ -194,11 +211,17 @@ fn driven(here: &Folder, run: &str) -> Option<Value> {
     };
     let report: Value = serde_json::from_slice(&bytes_of(result)).unwrap();
     assert_eq!((&report["error"], &report["isDone"]), (&Value::Null, &Value::Bool(true)));
-    for (what, expected) in [("refused", "[]"), ("unnamed", "[]"), ("bold", "0"), ("isBroken", "false"), ("isEmployed", "true")] {
+    for (what, expected) in
+        [("refused", "[]"), ("unnamed", "[]"), ("bold", "0"), ("isBroken", "false"), ("isEmployed", "true")]
+    {
         assert_eq!(report[what].to_string(), expected, "{what}");
     }
     assert_eq!(report["picked"], report["chosen"]);
-    assert!(report["width"].as_f64() <= Some(0.0), "the page is wider than a phone by {}", report["width"]);
+    assert!(
+        report["width"].as_f64() <= Some(0.0),
+        "the page is wider than a narrow window by {}",
+        report["width"]
+    );
     // Dragged to the middle, which is the mean; then a tenth of a standard deviation to the right.
     for (what, expected) in [("dragged", 0.0), ("moved", 0.1)] {
         let place = report[what][0].as_f64().unwrap();
@@ -234,7 +257,9 @@ fn mean(probabilities: &[f32]) -> f32 {
 fn difference(found: &[f32], expected: &[f32]) -> (f32, usize) {
     assert_eq!(found.len(), expected.len());
     let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
-    let first = |(most, at), (place, off): (usize, f32)| if off > most || off.is_nan() { (off, place) } else { (most, at) };
+    let first = |(most, at), (place, off): (usize, f32)| {
+        if off > most || off.is_nan() { (off, place) } else { (most, at) }
+    };
     differences.enumerate().fold((0.0, 0), first)
 }
 
@@ -249,8 +274,13 @@ fn check(here: &Folder, run: &str, are_halves: bool) {
     let engine = Engine::new();
     let steps = report["steps"].as_array().unwrap();
     let names: Vec<&str> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
-    assert_eq!(names.iter().filter(|name| name.starts_with("slider")).count(), report["sliders"].as_u64().unwrap() as usize);
+    assert_eq!(
+        names.iter().filter(|name| name.starts_with("slider")).count(),
+        report["sliders"].as_u64().unwrap() as usize
+    );
     assert!(steps.iter().filter(|step| step.get("output").is_some()).count() >= 4, "{names:?}");
+    let pictures: BTreeSet<&str> = steps.iter().filter_map(|step| step["shown"].as_str()).collect();
+    assert!(pictures.len() * 2 > steps.len(), "only {} pictures in {} steps", pictures.len(), steps.len());
     for step in steps {
         let name = step["name"].as_str().unwrap();
         let (latents, shown) = (numbers(&step["latents"]), numbers(&step["shown"]));
@@ -269,9 +299,18 @@ fn check(here: &Folder, run: &str, are_halves: bool) {
             assert!(most <= 1.0, "{name}: pixel {pixel} is {}, expected {}", shown[pixel], levels[pixel]);
         }
         if let Some(theirs) = step.get("output").map(numbers) {
+            let is_likely = |p: f32| f64::from(p) > 1e-30;
+            if is_grey && !are_halves {
+                let logarithms = |p: &[f32]| {
+                    p.iter().map(|&p| if is_likely(p) { p.ln() } else { 0.0 }).collect::<Vec<_>>()
+                };
+                let (most, place) = difference(&logarithms(&theirs), &logarithms(&ours));
+                assert!(most < 1e-3, "{name}: the logarithm of number {place} differs by {most}");
+            }
             let (most, place) = match are_halves {
                 true => {
-                    let [theirs, ours] = [&theirs, &ours].map(|p| p.chunks_exact(256).map(mean).collect::<Vec<_>>());
+                    let [theirs, ours] =
+                        [&theirs, &ours].map(|p| p.chunks_exact(256).map(mean).collect::<Vec<_>>());
                     difference(&theirs, &ours)
                 }
                 false => difference(&theirs, &ours),
@@ -307,8 +346,10 @@ fn a_browser_decodes_the_published_layout_of_a_single_latent() {
 #[test]
 fn a_browser_decodes_weights_of_16_bits_to_within_half_a_level() {
     let here = Folder::new();
-    let wide = ["--set", "model.encoder_width=0.1", "--set", "model.decoder_width=0.5"];
-    here.succeed(&train("run", &wide));
+    let narrow = super::TINY.into_iter().filter(|setting| !setting.starts_with("model.width"));
+    let settings = narrow.chain(["model.encoder_width=0.1", "model.decoder_width=0.5"]);
+    let settings = settings.flat_map(|setting| ["--set", setting]);
+    here.succeed(&["train", "--out", "run"].into_iter().chain(settings).collect::<Vec<_>>());
     assert!(page(&here, &["run"]).0.contains("Weights are stored with 16 bits: "));
     check(&here, "run", true);
 }

@@ -44,7 +44,7 @@
   };
   const pointer = (canvas, type, [x, y]) => {
     const box = canvas.getBoundingClientRect();
-    canvas.dispatchEvent(new PointerEvent(type, { clientX: box.left + x, clientY: box.top + y, pointerId: 1, bubbles: true }));
+    canvas.dispatchEvent(new PointerEvent(type, { clientX: box.left + canvas.clientLeft + x, clientY: box.top + canvas.clientTop + y, pointerId: 1, bubbles: true }));
   };
   try {
     await step("first", true);

@@ -6,7 +6,8 @@
 use super::{Trunk, scaled};
 use crate::autograd::{Builder, Params, Var};
 use crate::nn::{
-    Bias, BlockConvolution, Conv, ConvTranspose, Features, PointwiseConv, Residual, Size, Stage, Writer, Written,
+    Bias, BlockConvolution, Conv, ConvTranspose, Features, PointwiseConv, Residual, Size, Stage, Writer,
+    Written,
 };
 use crate::ops::Activation::LeakyRelu;
 use crate::ops::Conv2d;

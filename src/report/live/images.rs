@@ -86,7 +86,10 @@ mod tests {
         assert_eq!([count((&0, &0)), count((&1, &1)), count((&2, &1))], [MOST - 4, 3, 1]);
         assert!(found.domains.is_sorted());
         let turned = chosen(&split(data(train.into_iter().rev()), data(test.into_iter().rev())));
-        assert_eq!((turned.pixels, turned.classes, turned.domains), (found.pixels, found.classes, found.domains));
+        assert_eq!(
+            (turned.pixels, turned.classes, turned.domains),
+            (found.pixels, found.classes, found.domains)
+        );
     }
 
     #[test]

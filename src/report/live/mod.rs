@@ -8,6 +8,8 @@ mod half;
 mod images;
 mod numbers;
 mod section;
+#[cfg(test)]
+mod tests;
 
 pub use section::{LINK, section};
 
@@ -15,14 +17,14 @@ use super::Picture;
 use super::html::{base64, name};
 use super::palette::label;
 use super::text::degrees;
-use crate::autograd::{Engine, Params, Tape};
+use crate::autograd::{Engine, Params, Tape, Var};
 use crate::config::LogitLayout;
 use crate::data::{Split, class_in_words};
 use crate::experiments::latents::{self, Latent as Encoded};
 use crate::experiments::pca::Components;
 use crate::models::networks::Decoder;
 use crate::models::{Latent, LatentVariableModel, Model};
-use crate::nn::Writer;
+use crate::nn::{Writer, Written};
 use crate::tensor::Tensor;
 use half::{half, widened};
 use numbers::{Layer, Numbers};
@@ -101,7 +103,9 @@ pub fn live(model: &Model, params: &Params, split: &Split) -> Result<Live, Strin
     let size = |params: &Params| numbers::weights(&decoder(variables, params));
     let of_decoder = size(params).ok_or("a number of the decoder is not finite")?;
     if of_decoder > MOST_WEIGHTS {
-        return Err(format!("the decoder has {of_decoder} weights, and the page has room for {MOST_WEIGHTS}"));
+        return Err(format!(
+            "the decoder has {of_decoder} weights, and the page has room for {MOST_WEIGHTS}"
+        ));
     }
     let mut notes = Vec::new();
     let of_classifier = numbers::weights(&classifier(variables, params));
@@ -156,7 +160,7 @@ pub fn live(model: &Model, params: &Params, split: &Split) -> Result<Live, Strin
 }
 
 /// The decoder, layer by layer.
-fn decoder(model: &dyn LatentVariableModel, params: &Params) -> Vec<crate::nn::Written> {
+fn decoder(model: &dyn LatentVariableModel, params: &Params) -> Vec<Written> {
     let settings = model.settings();
     let each = match model.latents()[..] {
         [Latent::Single] => settings.single_latent(),
@@ -166,7 +170,7 @@ fn decoder(model: &dyn LatentVariableModel, params: &Params) -> Vec<crate::nn::W
 }
 
 /// From an image to the logits of its class, layer by layer.
-fn classifier(model: &dyn LatentVariableModel, params: &Params) -> Vec<crate::nn::Written> {
+fn classifier(model: &dyn LatentVariableModel, params: &Params) -> Vec<Written> {
     let mut writer = Writer::new(model.settings().image, params);
     model.class_stages().iter().for_each(|stage| writer.stage(stage));
     writer.finish()
@@ -211,7 +215,7 @@ fn difference(model: &dyn LatentVariableModel, params: [&Params; 2], encoded: &[
 }
 
 /// The expected level of each pixel, or that of the mean of its likeliest component.
-fn levels(decoder: &Decoder, z: crate::autograd::Var<'_>) -> Vec<f64> {
+fn levels(decoder: &Decoder, z: Var<'_>) -> Vec<f64> {
     match decoder {
         Decoder::Lenet(decoder, layout) => {
             let logarithms = decoder.pixel_logits(z, *layout).log_softmax();
@@ -279,9 +283,11 @@ fn directions(means: &Tensor, most: usize) -> Components {
     if columns <= 2 {
         let column = |i: usize| means.data().iter().skip(i).step_by(columns).map(|&mean| f64::from(mean));
         let divisor = (means.shape().rows() - 1) as f64;
-        let variance = |i: usize| column(i).map(|x| (x - found.mean[i]) * (x - found.mean[i])).sum::<f64>() / divisor;
+        let variance =
+            |i: usize| column(i).map(|x| (x - found.mean[i]) * (x - found.mean[i])).sum::<f64>() / divisor;
         found.variances = (0..columns).map(variance).collect();
-        found.axes = (0..columns).map(|i| (0..columns).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+        found.axes =
+            (0..columns).map(|i| (0..columns).map(|j| f64::from(u8::from(i == j))).collect()).collect();
     }
     // The square of a number that f32 holds, with room.
     let mut variances = found.variances.iter();

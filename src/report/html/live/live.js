@@ -85,7 +85,7 @@
 
   function paint(canvas, levels) {
     [canvas.width, canvas.height] = [width, height];
-    const context = canvas.getContext("2d"), image = context.createImageData(width, height);
+    const context = canvas.getContext("2d", { willReadFrequently: true }), image = context.createImageData(width, height);
     for (let pixel = 0; pixel < width * height; pixel++) {
       for (let c = 0; c < 3; c++) image.data[4 * pixel + c] = levels[pixel * channels + (channels === 3 ? c : 0)];
       image.data[4 * pixel + 3] = 255;
@@ -121,9 +121,10 @@
   /* A drawing of a latent with its sliders. */
   const views = model.latents.map((latent) => {
     const places = latent.means.map((mean) => along(latent, mean)), ofPriors = latent.priors.map((mean) => along(latent, mean));
+    /* As far as the images, and the priors where these are not much further away. */
     const ends = latent.axes.map((_, k) => {
-      const most = [...places, ...ofPriors].reduce((most, place) => Math.max(most, Math.abs(place[k])), 3);
-      return Math.ceil(10.6 * most) / 10;
+      const most = (list) => list.reduce((most, place) => Math.max(most, Math.abs(place[k])), 3);
+      return Math.ceil(10.6 * Math.min(most([...places, ...ofPriors]), 2 * most(places))) / 10;
     });
     const block = create("div"), canvas = create("canvas", "", { tabIndex: 0 });
     block.append(create("h4", `${latent.name}: ${MEANING[latent.name]}`), canvas);
@@ -217,10 +218,7 @@
   /* Touching a point picks it; moving from there, or touching what is none, decodes the place. */
   function listen(view) {
     const { canvas, latent, places } = view;
-    const at = (event) => {
-      const box = canvas.getBoundingClientRect(), scale = canvas.width / box.width;
-      return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
-    };
+    const at = (event) => [event.offsetX, event.offsetY].map((pixels) => (pixels * canvas.width) / canvas.clientWidth);
     const go = (x, y) => {
       const end = (value, k) => Math.min(view.ends[k], Math.max(-view.ends[k], value));
       toPlace(view, x, y).forEach((place, k) => move(latent, k, end(place, k)));
