@@ -172,7 +172,7 @@ function classified(model, levels) {
 }
 
 /* The answer to a request of the page. */
-function answered(model, { number, latents, rule }) {
+function answered(model, { latents, rule }) {
   const begun = performance.now(), levels = levelsOf(model, decoded(model, latents), rule);
-  return { number, levels, classes: classified(model, levels), milliseconds: performance.now() - begun };
+  return { levels, classes: classified(model, levels), milliseconds: performance.now() - begun };
 }

@@ -45,23 +45,23 @@
   }
 
   /* The picture of the latest latents. */
-  let worker = null, wanted = null, isBusy = false, number = 0, waiting = [];
-  const shown = { latents: null, levels: null, number: 0 };
+  let worker = null, wanted = null, isBusy = false, shown = null;
+  const waiting = [];
   function ask() {
-    wanted = { number: ++number, latents: sideBySide(), rule: byId("rule").value };
+    wanted = { latents: sideBySide(), rule: byId("rule").value };
+    if (!shown) byId("message").textContent = "decoding ...";
     if (!isBusy) send();
   }
   function send() {
     if (!wanted) return;
     const request = wanted;
-    [isBusy, wanted, shown.asked] = [true, null, request.latents];
+    [isBusy, wanted] = [true, null];
     if (worker) worker.postMessage(request);
     else setTimeout(() => take(answered(model, request)), 0);
   }
   function take(answer) {
     isBusy = false;
-    shown.latents = shown.asked;
-    shown.levels = answer.levels;
+    shown = answer.levels;
     paint(byId("picture"), answer.levels);
     tellClasses(answer.classes);
     byId("message").textContent = `decoded in ${answer.milliseconds.toFixed(0)} ms`;
@@ -130,7 +130,8 @@
     block.append(create("h4", `${latent.name}: ${MEANING[latent.name]}`), canvas);
     const what = latent.dimensions ? "dimension" : "direction";
     canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-label", `${latent.name} of the images, ${what}s 1 and 2: touch a point to pick it, drag or use the arrow keys to decode another place`);
+    canvas.setAttribute("aria-label", `${latent.name} of the images, ${what}s 1 and 2: touch a point to pick it, `
+      + "drag or use the arrow keys to decode another place");
     const sliders = latent.axes.map((_, k) => {
       const label = create("label", `${latent.name}, ${what} ${k + 1} `, { className: "slider" }), output = create("output");
       const input = create("input", "", { type: "range", min: -ends[k], max: ends[k], step: 0.05 });
@@ -148,7 +149,9 @@
     const share = k < ends.length ? (place[k] / ends[k] + 1) / 2 : 0.5;
     return (k === 0 ? share : 1 - share) * canvas.width;
   });
-  const toPlace = ({ ends, canvas }, x, y) => ends.slice(0, 2).map((end, k) => end * (2 * (k === 0 ? x : canvas.height - y) / canvas.width - 1));
+  const toPlace = ({ ends, canvas }, x, y) => ends.slice(0, 2).map((end, k) => {
+    return end * ((2 * (k === 0 ? x : canvas.height - y)) / canvas.width - 1);
+  });
 
   function drawView(view) {
     const { canvas, places, ofPriors, latent } = view, ratio = window.devicePixelRatio || 1, style = getComputedStyle(canvas);
@@ -171,7 +174,8 @@
     ofPriors.forEach((place, label) => {
       const [x, y] = toPixels(view, place), side = 10 * ratio;
       const isShown = byId("colours").value === `${latent.label}Of`;
-      [context.lineWidth, context.strokeStyle, context.fillStyle] = [2 * ratio, ink, isShown ? colour(label) : style.getPropertyValue("--back")];
+      [context.lineWidth, context.strokeStyle] = [2 * ratio, ink];
+      context.fillStyle = isShown ? colour(label) : style.getPropertyValue("--back");
       context.fillRect(x - side / 2, y - side / 2, side, side);
       context.strokeRect(x - side / 2, y - side / 2, side, side);
     });
@@ -258,12 +262,13 @@
   function tellColours() {
     const isDomain = byId("colours").value === "domainOf", names = isDomain ? page.domains : page.classes;
     const labels = model[byId("colours").value];
-    byId("legend").replaceChildren(...names.map((name, label) => [name, label]).filter(([, label]) => labels.includes(label)).map(([name, label]) => {
+    const items = names.map((name, label) => {
       const item = create("li"), dot = create("i");
       dot.style.background = colour(label);
       item.append(dot, name);
       return item;
-    }));
+    });
+    byId("legend").replaceChildren(...items.filter((_, label) => labels.includes(label)));
   }
 
   function fill() {
@@ -325,11 +330,13 @@
     levels: (output, rule = byId("rule").value) => levelsOf(model, output, rule),
     classify: (levels) => classified(model, levels),
     latents: sideBySide,
-    shown,
     model,
     along: (name, numbers) => along(model.latents.find((latent) => latent.name === name), numbers),
     /* Where the images are in the drawing of a latent, in pixels of the page from its corner. */
-    points: (number) => views[number].places.map((place) => toPixels(views[number], place).map((pixel) => (pixel * views[number].canvas.clientWidth) / views[number].canvas.width)),
+    points: (number) => {
+      const view = views[number], scale = view.canvas.clientWidth / view.canvas.width;
+      return view.places.map((place) => toPixels(view, place).map((pixel) => pixel * scale));
+    },
     isEmployed: () => worker !== null,
     settled: () => new Promise((resolve) => { if (isBusy || wanted) waiting.push(resolve); else resolve(); }),
   };
