@@ -93,6 +93,7 @@ const MATHEMATICS_ALLOWED: &[(&str, &[&str])] = &[
     ("nn/", &["exp"]),
     ("prob/", &["exp"]),
     ("models/", &["exp", "ln"]),
+    ("report/live/mod.rs", &["exp"]),
 ];
 
 /// A token and where it stands. Literals have no text.

@@ -279,8 +279,8 @@ fn check(here: &Folder, run: &str, are_halves: bool) {
         report["sliders"].as_u64().unwrap() as usize
     );
     assert!(steps.iter().filter(|step| step.get("output").is_some()).count() >= 4, "{names:?}");
-    let pictures: BTreeSet<&str> = steps.iter().filter_map(|step| step["shown"].as_str()).collect();
-    assert!(pictures.len() * 2 > steps.len(), "only {} pictures in {} steps", pictures.len(), steps.len());
+    let outputs: BTreeSet<&str> = steps.iter().filter_map(|step| step["output"].as_str()).collect();
+    assert!(outputs.len() >= 3, "the page decodes but {} things", outputs.len());
     for step in steps {
         let name = step["name"].as_str().unwrap();
         let (latents, shown) = (numbers(&step["latents"]), numbers(&step["shown"]));

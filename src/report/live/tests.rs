@@ -128,7 +128,7 @@ fn names_close_no_element() {
     let found = live(&made.0, &made.1, &made.2).unwrap();
     assert!(!found.data.contains('<') && !found.data.contains('\u{2028}'));
     let data: Value = serde_json::from_str(&found.data).unwrap();
-    let shown = "</script><b>&\\u{202e}\\u{2028}\"";
+    let shown = "\u{2068}</script><b>&\\u{202e}\\u{2028}\"\u{2069}";
     assert_eq!(
         (&data["classes"][3], &data["domains"][2]),
         (&shown.into(), &format!("{shown}, unseen").into())
