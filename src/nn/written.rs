@@ -122,7 +122,7 @@ impl<'a> Writer<'a> {
                 self.linear(linear, Some((norm, *activation)));
             }
             Stage::Activate(activation) => {
-                self.push(Written::Rectify { slope: slope(*activation) }, self.image)
+                self.push(Written::Rectify { slope: slope(*activation) }, self.image);
             }
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn know(page: &mut Page, knowledge: &[KnowledgeRow], unseen: &str) {
 }
 
 /// The images as points in each latent. Of `domains` the last is the unseen one.
-pub(super) fn view(page: &mut Page, views: &Views, classes: &[String], domains: Vec<String>) {
+pub(super) fn view(page: &mut Page, views: &Views, classes: &[String], domains: &[String]) {
     let id = format!("sheet-{}", sha256_hex(&views.sheet));
     page.heading(3, "Where images lie in each latent");
     page.paragraph(
@@ -75,7 +75,7 @@ pub(super) fn view(page: &mut Page, views: &Views, classes: &[String], domains: 
     page.html(&format!(
         "<div class=\"gallery\"><div>classes {}</div><div>domains {}</div></div>",
         legend(&classes, &views.classes),
-        legend(&domains, &views.domains)
+        legend(domains, &views.domains)
     ));
     for (name, points) in &views.planes {
         let plot = |what: &str, labels: &[usize]| {

@@ -182,7 +182,7 @@ fn describe(page: &mut Page, run: &RunReport) {
         latents::know(page, &run.knowledge, &unseen);
     }
     if let Some(views) = &run.views {
-        latents::view(page, views, &run.classes, run.names_of_domains());
+        latents::view(page, views, &run.classes, &run.names_of_domains());
     }
     for (title, png) in &run.pictures {
         page.heading(3, title);
