@@ -49,6 +49,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "rng",
             "tensor",
             "autograd",
+            "nn", // networks as they are written out for the page
             "prob",
             "config",
             "store",
@@ -92,6 +93,7 @@ const MATHEMATICS_ALLOWED: &[(&str, &[&str])] = &[
     ("nn/", &["exp"]),
     ("prob/", &["exp"]),
     ("models/", &["exp", "ln"]),
+    ("report/live/mod.rs", &["exp"]),
 ];
 
 /// A token and where it stands. Literals have no text.

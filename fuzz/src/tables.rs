@@ -4,7 +4,8 @@ use diva::config::{Config, DomainName};
 use diva::experiments::sweep::render;
 use diva::experiments::sweep::table::{Cell, Collection, Missing, OfSeed, Row, Table, Unit};
 use diva::names::is_plain;
-use diva::report::run_report::{self, KnowledgeRow, RunReport, Views};
+use diva::report::latents::{KnowledgeRow, Views};
+use diva::report::run_report::{self, RunReport};
 use diva::scores::{Answer, ChosenThreshold, Predictions};
 use diva::tables::{csv_line, markdown_line};
 use diva::train::evaluate::Unseen;
@@ -156,5 +157,6 @@ fn report(name: &dyn Fn(usize) -> String) -> RunReport {
             planes: vec![("zy by PCA".into(), vec![[0.0, 0.0], [1.0, 1.0], [0.5, 0.25]])],
         }),
         pictures: vec![],
+        live: Some(Err(name(7))),
     }
 }

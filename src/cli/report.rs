@@ -14,6 +14,8 @@ use std::path::PathBuf;
 /// One page about a run, or about several and how they compare.
 ///
 /// The page is a single HTML file that needs no server and no network. A run that is not finished is shown as such.
+/// The page of one run holds its decoder: its reader picks an image, changes its domain and class and moves its latents, and the
+/// page decodes them. The page says how large it is.
 #[derive(Args, Debug)]
 pub(super) struct Report {
     /// The folders of the runs.
@@ -22,6 +24,9 @@ pub(super) struct Report {
     /// The file to write; report.html in the folder of the first run by default.
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
+    /// Leave out what a reader can try; the page of several runs has nothing of it.
+    #[arg(long)]
+    no_live: bool,
     #[command(flatten)]
     elsewhere: Elsewhere,
 }
@@ -33,7 +38,8 @@ impl Report {
         refuse_taken(&out)?;
         let report = |folder: &PathBuf| {
             let files = RunFolder::new(folder);
-            let report = gather(&files, self.elsewhere.config("report", &files)?)?;
+            let live = self.runs.len() == 1 && !self.no_live;
+            let report = gather(&files, self.elsewhere.config("report", &files)?, live)?;
             report.not_asked.iter().for_each(|why| note(why));
             Ok(report)
         };

@@ -1,4 +1,4 @@
-//! The first two principal components: the plane in which points differ most.
+//! Principal components: the directions in which points differ most, and the plane of the first two.
 //!
 //! They are the eigenvectors of the covariance with the two largest eigenvalues, found by the cyclic method of Jacobi
 //! (Golub & Van Loan, Matrix Computations, section 8.5): it is short, always converges, and takes no random start. An
@@ -23,13 +23,26 @@ pub struct Plane {
     pub total_variance: f64,
 }
 
-impl Plane {
-    /// The plane in which the rows of `points` (points, dimensions) differ most.
+/// The first principal components.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Components {
+    /// The mean of the points.
+    pub mean: Vec<f64>,
+    /// The directions, of length 1 and orthogonal; no more than there are dimensions.
+    pub axes: Vec<Vec<f64>>,
+    /// The variance along each (with the number of points less 1 as divisor), the largest first.
+    pub variances: Vec<f64>,
+    /// The variance along all directions together.
+    pub total_variance: f64,
+}
+
+impl Components {
+    /// The `most` directions in which the rows of `points` (points, dimensions) differ most.
     ///
     /// # Panics
     /// If there are fewer than two points, or a coordinate is not finite.
     #[track_caller]
-    pub fn of(points: &Tensor) -> Self {
+    pub fn of(points: &Tensor, most: usize) -> Self {
         assert_finite(points);
         let [rows, columns] = [points.shape().rows(), points.shape().columns()];
         assert!(rows >= 2, "the principal components of {rows} points");
@@ -46,12 +59,28 @@ impl Plane {
         let mut order: Vec<usize> = (0..columns).collect();
         let value = |i: usize| covariance[i * columns + i];
         order.sort_by(|&a, &b| value(b).total_cmp(&value(a)));
-        let axis = |place: usize| match order.get(place) {
-            Some(&i) => (with_fixed_sign(&vectors[i * columns..][..columns]), value(i)),
-            None => (vec![0.0; columns], 0.0),
-        };
-        let ((first, largest), (second, next)) = (axis(0), axis(1));
-        Plane { mean, axes: [first, second], variances: [largest, next], total_variance }
+        order.truncate(most);
+        Components {
+            mean,
+            axes: order.iter().map(|&i| with_fixed_sign(&vectors[i * columns..][..columns])).collect(),
+            variances: order.iter().map(|&i| value(i)).collect(),
+            total_variance,
+        }
+    }
+}
+
+impl Plane {
+    /// The plane in which the rows of `points` (points, dimensions) differ most.
+    ///
+    /// # Panics
+    /// If there are fewer than two points, or a coordinate is not finite.
+    #[track_caller]
+    pub fn of(points: &Tensor) -> Self {
+        let Components { mean, mut axes, mut variances, total_variance } = Components::of(points, 2);
+        axes.resize(2, vec![0.0; mean.len()]);
+        variances.resize(2, 0.0);
+        let [first, second] = [0, 1].map(|place| axes[place].clone());
+        Plane { mean, axes: [first, second], variances: [variances[0], variances[1]], total_variance }
     }
 
     /// Where the rows of `points` (points, dimensions) lie in the plane.
@@ -197,6 +226,23 @@ mod tests {
                 assert!((entry - matrix[i * size + j]).abs() < 1e-12, "entry {i}, {j}: {entry}");
             }
         }
+    }
+
+    #[test]
+    fn all_components_are_orthonormal_and_carry_the_whole_variance() {
+        let (points, _) = points();
+        let all = Components::of(&points, 100);
+        assert_eq!(all.axes.len(), points.shape().columns());
+        for (i, a) in all.axes.iter().enumerate() {
+            for (j, b) in all.axes.iter().enumerate() {
+                let product: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+                assert!((product - f64::from(u8::from(i == j))).abs() < 1e-12, "axes {i}, {j}: {product}");
+            }
+        }
+        assert!(all.variances.is_sorted_by(|a, b| a >= b));
+        assert!((all.variances.iter().sum::<f64>() - all.total_variance).abs() < 1e-9);
+        let plane = Plane::of(&points);
+        assert_eq!((&plane.axes[..], &plane.variances[..]), (&all.axes[..2], &all.variances[..2]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use super::Settings;
 use super::networks::Decoder;
 use crate::autograd::{Tape, Var};
+use crate::nn::Stage;
 use crate::prob::Normal;
 use std::sync::Arc;
 
@@ -98,6 +99,9 @@ pub trait LatentVariableModel {
 
     /// p(x|z)
     fn decoder(&self) -> &Decoder;
+
+    /// From an image to the logits of its class, by the mean of a latent.
+    fn class_stages(&self) -> Vec<Stage>;
 
     /// What the decoder makes of latents: the likeliest levels 0..=255, (images, height, width, channels).
     ///

@@ -9,6 +9,7 @@
 use super::networks::{AuxiliaryClassifier, Decoder, Encoder};
 use super::{Batch, LabelPredictor, Latent, LatentVariableModel, Loss, Settings, Weights, divergence};
 use crate::autograd::{Builder, Params, Tape, Var};
+use crate::nn::Stage;
 use crate::prob::Normal;
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -97,5 +98,9 @@ impl LatentVariableModel for Vae {
 
     fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+
+    fn class_stages(&self) -> Vec<Stage> {
+        [&self.encoder.stages_to_mean(), self.classify_class.stages()].concat()
     }
 }

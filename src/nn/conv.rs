@@ -111,8 +111,8 @@ impl Conv {
 /// A 1x1 convolution with a bias: a linear layer on every pixel.
 #[derive(Clone, Copy, Debug)]
 pub struct PointwiseConv {
-    weight: Param,
-    bias: Param,
+    pub(super) weight: Param,
+    pub(super) bias: Param,
 }
 
 impl PointwiseConv {
@@ -154,7 +154,7 @@ fn as_rows(x: Var<'_>) -> Var<'_> {
 /// Nearest up-sampling to twice the size, then a transposed convolution, without bias.
 #[derive(Clone, Copy, Debug)]
 pub struct UpsampledConvTranspose {
-    weight: Param,
+    pub(super) weight: Param,
 }
 
 impl UpsampledConvTranspose {

@@ -2,7 +2,9 @@
 
 use super::Picture;
 use super::generated::{self, Kind, NoPicture};
-use super::run_report::{KnowledgeRow, RunReport, Views};
+use super::latents::{KnowledgeRow, Views};
+use super::live;
+use super::run_report::RunReport;
 use crate::autograd::Params;
 use crate::config::Config;
 use crate::data::{Dataset, Split};
@@ -19,11 +21,12 @@ use crate::train::evaluate::{Evaluation, Unseen, WANTED_SENSITIVITY};
 use crate::train::saved_run::{SavedRun, refuse_other_classes};
 use crate::train::{metrics, recorded, seals};
 
-/// All that a report says of the run in a folder, whose images are where `config` says.
+/// All that a report says of the run in a folder, whose images are where `config` says; with what a reader can try if the
+/// page is to be `live`.
 ///
 /// # Errors
 /// If a file of the run cannot be read, is damaged or another's. That its images are not there is no error.
-pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
+pub fn gather(files: &RunFolder, config: Config, live: bool) -> Result<RunReport> {
     // A run that goes on may select another epoch while it is read.
     const ATTEMPTS: usize = 3;
     let mut report = RunReport {
@@ -39,6 +42,7 @@ pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
         knowledge: Vec::new(),
         views: None,
         pictures: Vec::new(),
+        live: live.then(|| Err("no epoch of its training is recorded".into())),
         config,
     };
     read_progress(&mut report, files)?;
@@ -48,6 +52,7 @@ pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
             report.notices.push(why.clone());
             report.not_asked = Some(why);
         }
+        without_model(&mut report);
         return Ok(report);
     }
     let split = match recorded::read(&format!("report {}", files.path().display()), &report.config, files) {
@@ -61,6 +66,7 @@ pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
             );
             report.notices.push(why.clone());
             report.not_asked = Some(why);
+            without_model(&mut report);
             return Ok(report);
         }
     };
@@ -83,7 +89,17 @@ pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
         report.evaluation = Some(Evaluation::of(&predictor, &split, WANTED_SENSITIVITY)?);
     }
     look_inside(&mut report, &selected, &split);
+    if let Some(live) = &mut report.live {
+        *live = live::live(&selected.0, &selected.1, &split);
+    }
     Ok(report)
+}
+
+/// There is nothing to try of a model that could not be asked.
+fn without_model(report: &mut RunReport) {
+    if let (Some(live), Some(_)) = (&mut report.live, &report.not_asked) {
+        *live = Err("the model could not be asked".into());
+    }
 }
 
 /// How far the run is.

@@ -7,7 +7,7 @@
 //! In reading order: [`palette`] (the colours), `font` (the letters), `text` (lines and their measures), `canvas`
 //! (drawing), [`Picture`] (what comes out), [`Grid`], [`Chart`] (with `axis`, its ticks, and `plot`, which draws it); then
 //! what they show of a run: [`generated`], [`curves`], and [`run_pictures`], all that a finished run has in its folder;
-//! [`html`] (pages by hand, charts in them) and [`run_report`], the page about runs; [`tensorboard`], files for that program.
+//! [`html`] (pages by hand, charts in them), [`live`] (what its reader can try) and [`run_report`], the page about runs; [`tensorboard`], files for that program.
 
 mod answer;
 mod axis;
@@ -19,6 +19,8 @@ pub mod gather;
 pub mod generated;
 mod grid;
 pub mod html;
+pub mod latents;
+pub mod live;
 pub mod palette;
 mod picture;
 mod plot;

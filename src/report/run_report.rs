@@ -3,15 +3,16 @@
 use super::answer;
 use super::chart::Chart;
 use super::curves::{HELD_BACK, LOSS, OTHER_DIGITS, TERMS, TOGETHER};
-use super::html::chart::{legend, scatter, svg};
+use super::html::chart::svg;
 use super::html::{self, Page, name};
-use super::palette::{Colour, LABELS, label, series};
+use super::latents::{self, KnowledgeRow, Views};
+use super::live::{self, Live};
+use super::palette::{Colour, label, series};
 use super::probabilities;
-use super::text::{MISSING, cells, degrees, or_dash, percent, without_empty_columns};
+use super::text::{MISSING, cells, degrees, percent, without_empty_columns};
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
 use crate::names::{printable, printable_toml};
 use crate::scores::{Answer, ChosenThreshold, interval_in_per_cent};
-use crate::store::digest::sha256_hex;
 use crate::train::evaluate::{Evaluation, Unseen};
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
 
@@ -44,36 +45,8 @@ pub struct RunReport {
     pub views: Option<Views>,
     /// Titles and PNG files of what the selected model generates.
     pub pictures: Vec<(String, Vec<u8>)>,
-}
-
-/// How well linear classifiers do on one latent, 0..1.
-#[derive(Clone, Debug)]
-pub struct KnowledgeRow {
-    /// zd, zx, zy or z.
-    pub latent: &'static str,
-    /// The class, in the training domains.
-    pub class: Option<f64>,
-    /// The domain.
-    pub domain: Option<f64>,
-    /// The class, in the unseen domain.
-    pub unseen_class: Option<f64>,
-}
-
-/// Images as points in two dimensions.
-#[derive(Clone, Debug)]
-pub struct Views {
-    /// The images side by side in rows, as a PNG file.
-    pub sheet: Vec<u8>,
-    /// Images in a row of the sheet.
-    pub columns: usize,
-    /// Pixels of a side of an image.
-    pub side: usize,
-    /// The class of each image; the number of classes where it is not known.
-    pub classes: Vec<usize>,
-    /// The domain of each image, with a class or without: the training domains, then the unseen one.
-    pub domains: Vec<usize>,
-    /// The latent, the method and the points.
-    pub planes: Vec<(String, Vec<[f64; 2]>)>,
+    /// What a reader can try, or why there is nothing to be tried; nothing if it was not asked for.
+    pub live: Option<Result<Live, String>>,
 }
 
 /// The page of one run, or of several with a comparison before them.
@@ -114,6 +87,12 @@ fn kind(kind: ModelKind) -> &'static str {
 impl RunReport {
     fn unseen_domain(&self) -> String {
         name(&degrees(&self.config.data.test_domain.to_string()))
+    }
+
+    /// The training domains and the unseen one, as points are labelled.
+    fn names_of_domains(&self) -> Vec<String> {
+        let trained = self.domains.iter().map(|name| degrees(name));
+        trained.chain([format!("{}, unseen", self.unseen_domain())]).collect()
     }
 
     /// The epoch that is selected, or would be now.
@@ -182,9 +161,15 @@ fn describe(page: &mut Page, run: &RunReport) {
         ));
     }
     run.notices.iter().for_each(|notice| page.notice(notice));
+    if let Some(Ok(_)) = &run.live {
+        page.html(live::LINK);
+    }
     match run.selected() {
         Some(selected) => train(page, run, selected),
         None => page.paragraph("No epoch of its training is recorded."),
+    }
+    if let Some(live) = &run.live {
+        live::section(page, live);
     }
     if let Some(answered) = &run.unseen {
         page.heading(3, &format!("What is mistaken for what, in the unseen domain {unseen}"));
@@ -194,10 +179,10 @@ fn describe(page: &mut Page, run: &RunReport) {
         probabilities::describe(page, evaluation, &run.classes);
     }
     if !run.knowledge.is_empty() {
-        know(page, run);
+        latents::know(page, &run.knowledge, &unseen);
     }
     if let Some(views) = &run.views {
-        view(page, run, views);
+        latents::view(page, views, &run.classes, &run.names_of_domains());
     }
     for (title, png) in &run.pictures {
         page.heading(3, title);
@@ -278,57 +263,6 @@ fn trained_on(run: &RunReport) -> String {
     match (*subsets, images) {
         (1.., UnlabelledImages::Used) => format!("{names}, and on {subsets} times as many without a class,"),
         _ => names,
-    }
-}
-
-fn know(page: &mut Page, run: &RunReport) {
-    page.heading(3, "What each latent knows");
-    page.paragraph(
-        "How often a linear classifier is right that was trained on the means of one latent alone, on images held out from \
-         its training. A latent that has nothing to do with a label leaves it to chance: the share of the commonest class.",
-    );
-    let unseen = run.unseen_domain();
-    let mut rows = vec![cells(&["latent", "class", "domain", &format!("class, at {unseen}")])];
-    for row in &run.knowledge {
-        let share = |share: Option<f64>| or_dash(share, percent);
-        rows.push(vec![row.latent.into(), share(row.class), share(row.domain), share(row.unseen_class)]);
-    }
-    page.table(&rows);
-}
-
-fn view(page: &mut Page, run: &RunReport, views: &Views) {
-    let id = format!("sheet-{}", sha256_hex(&views.sheet));
-    page.heading(3, "Where images lie in each latent");
-    page.paragraph(
-        "Each point is an image; touch one to see it. Left, the colours are the classes, right, the domains. PCA shows the \
-         two directions in which the means differ most; t-SNE keeps neighbours together, and its distances mean little.",
-    );
-    let mut classes = run.classes.clone();
-    classes.push("not known".into());
-    let mut domains: Vec<String> = run.domains.iter().map(|name| degrees(name)).collect();
-    domains.push(format!("{}, unseen", run.unseen_domain()));
-    page.html(&format!(
-        "<img id=\"{id}\" hidden alt=\"\" data-columns=\"{}\" data-side=\"{}\" src=\"{}\">",
-        views.columns,
-        views.side,
-        html::data_address(&views.sheet)
-    ));
-    // An unlabelled domain that was left out has no points.
-    let legend = |names: &[String], labels: &[usize]| {
-        let shown = names.iter().enumerate().filter(|(number, _)| labels.contains(number));
-        let shown: Vec<_> = shown.map(|(number, text)| (name(text), label(number))).collect();
-        legend(shown.iter().map(|(name, colour)| (name.as_str(), *colour)))
-    };
-    page.html(&format!(
-        "<div class=\"gallery\"><div>classes {}</div><div>domains {}</div></div>",
-        legend(&classes, &views.classes),
-        legend(&domains, &views.domains)
-    ));
-    for (name, points) in &views.planes {
-        let plot = |what: &str, labels: &[usize]| {
-            scatter(&format!("{name}, by {what}"), points, labels, &LABELS, Some(&id))
-        };
-        page.gallery(&[plot("class", &views.classes), plot("domain", &views.domains)]);
     }
 }
 

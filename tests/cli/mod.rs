@@ -18,6 +18,7 @@ mod full_disk;
 mod inputs;
 mod interruption;
 mod lists;
+mod live;
 mod locks;
 mod names;
 #[cfg(unix)]

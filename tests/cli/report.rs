@@ -44,8 +44,8 @@ fn a_finished_run_has_everything_on_its_page() {
     assert!(!found.contains("not finished"));
     // Digits are of more than two classes.
     assert!(!found.contains("How good the probabilities are") && !found.contains("ROC curve"));
-    // Six pictures and the sheet of the points' images; two methods and two colourings of each latent.
-    assert_eq!(found.matches("data:image/png;base64,").count(), 7);
+    // Six pictures, the sheet of the points' images and that of the live part; two methods and two colourings of each latent.
+    assert_eq!(found.matches("data:image/png;base64,").count(), 8);
     assert_eq!(found.matches("data-sheet=").count(), 12);
     // 80 training images and 40 of the unseen domain in each.
     assert_eq!(found.matches("<circle").count() - found.matches("r=\"5\"").count(), 12 * 120);

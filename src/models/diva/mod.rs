@@ -20,6 +20,7 @@ pub use elbo::Noise;
 use super::networks::{AuxiliaryClassifier, ConditionalPrior, Decoder, Encoder};
 use super::{LabelPredictor, Latent, LatentVariableModel, ModelKind, Settings};
 use crate::autograd::{Builder, Params, Tape, Var};
+use crate::nn::Stage;
 use crate::prob::Normal;
 use std::sync::Arc;
 
@@ -150,5 +151,9 @@ impl LatentVariableModel for Diva {
 
     fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+
+    fn class_stages(&self) -> Vec<Stage> {
+        [&self.class.encoder.stages_to_mean(), self.class.classifier.stages()].concat()
     }
 }

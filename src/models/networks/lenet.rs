@@ -2,9 +2,9 @@
 //! categorical over 256 grey levels for every pixel.
 
 use super::{Trunk, argmax, scaled};
-use crate::autograd::{Builder, Var};
+use crate::autograd::{Builder, Params, Var};
 use crate::config::LogitLayout;
-use crate::nn::{BatchNorm, Features, PointwiseConv, Stage, UpsampledConvTranspose};
+use crate::nn::{BatchNorm, Features, PointwiseConv, Stage, UpsampledConvTranspose, Writer, Written};
 use crate::ops::Activation::Relu;
 use std::sync::Arc;
 
@@ -90,6 +90,17 @@ impl Decoder {
             LogitLayout::PerPixel => self.logits.cross_entropy(&self.norm2, self.features(z), levels),
             LogitLayout::Published => self.pixel_logits(z, layout).cross_entropy(levels.clone()).sum(),
         }
+    }
+
+    /// From z to the logits, with their present numbers.
+    pub fn written(&self, latents: usize, params: &Params) -> Vec<Written> {
+        let mut writer = Writer::new([1, 1, latents], params);
+        writer.stage(&self.first);
+        writer.reshape([4, 4, self.channels]);
+        writer.upsampled(&self.conv1, &self.norm1, Relu);
+        writer.upsampled(&self.conv2, &self.norm2, Relu);
+        writer.pointwise(&self.logits);
+        writer.finish()
     }
 
     /// What the last normalisation sees: (batch, 28, 28, channels).

@@ -7,11 +7,13 @@
 
 pub mod lenet;
 pub mod resnet;
+#[cfg(test)]
+mod written_tests;
 
 use super::{Batch, Settings};
-use crate::autograd::{Builder, Tape, Var};
+use crate::autograd::{Builder, Params, Tape, Var};
 use crate::config::{LogitLayout, Networks};
-use crate::nn::{self, BatchNorm, Bias, Features, Linear, Stage};
+use crate::nn::{self, BatchNorm, Bias, Features, Linear, Stage, Written};
 use crate::ops::Activation;
 use crate::prob::Normal;
 use std::sync::Arc;
@@ -155,6 +157,14 @@ impl Decoder {
         match self {
             Decoder::Lenet(decoder, layout) => decoder.likeliest(z, *layout),
             Decoder::Resnet(decoder) => decoder.likeliest(z),
+        }
+    }
+
+    /// From `latents` numbers to the parameters of p(x|z) of each pixel, layer by layer.
+    pub fn written(&self, latents: usize, params: &Params) -> Vec<Written> {
+        match self {
+            Decoder::Lenet(decoder, _) => decoder.written(latents, params),
+            Decoder::Resnet(decoder) => decoder.written(latents, params),
         }
     }
 

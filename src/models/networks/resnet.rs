@@ -4,9 +4,10 @@
 //! Sides are divided by 16 on the way to the latents, and multiplied by 16 on the way back.
 
 use super::{Trunk, scaled};
-use crate::autograd::{Builder, Var};
+use crate::autograd::{Builder, Params, Var};
 use crate::nn::{
-    Bias, BlockConvolution, Conv, ConvTranspose, Features, PointwiseConv, Residual, Size, Stage,
+    Bias, BlockConvolution, Conv, ConvTranspose, Features, PointwiseConv, Residual, Size, Stage, Writer,
+    Written,
 };
 use crate::ops::Activation::LeakyRelu;
 use crate::ops::Conv2d;
@@ -131,6 +132,17 @@ impl Decoder {
     pub fn mixtures<'t>(&self, z: Var<'t>) -> LogisticMixture<'t> {
         let parameters = self.conv.forward_through(&self.parameters, self.last(z));
         LogisticMixture { parameters, channels: self.channels }
+    }
+
+    /// From z to the parameters of the mixtures, with their present numbers.
+    pub fn written(&self, latents: usize, params: &Params) -> Vec<Written> {
+        let mut writer = Writer::new([1, 1, latents], params);
+        writer.stage(&self.first);
+        writer.reshape(self.small);
+        self.blocks.iter().for_each(|block| writer.transposed_block(block));
+        writer.conv(&self.conv);
+        writer.pointwise(&self.parameters);
+        writer.finish()
     }
 
     /// What the last block makes of z: (batch, height, width, channels).

@@ -7,6 +7,7 @@
 pub mod chart;
 
 use crate::names::{is_plain, printable_name};
+use crate::store::digest::sha256;
 use std::fmt::Write;
 
 /// A page that grows section by section.
@@ -14,6 +15,9 @@ use std::fmt::Write;
 pub struct Page {
     title: String,
     body: String,
+    styles: Vec<&'static str>,
+    /// Their identifiers, and the scripts.
+    scripts: Vec<(&'static str, &'static str)>,
 }
 
 /// How everything looks, on screens from a phone's on and on paper.
@@ -25,7 +29,12 @@ const SCRIPT: &str = include_str!("hover.js");
 impl Page {
     /// A page with nothing but its title.
     pub fn new(title: &str) -> Self {
-        Page { title: title.into(), body: format!("<h1>{}</h1>\n", escape(title)) }
+        Page {
+            title: title.into(),
+            body: format!("<h1>{}</h1>\n", escape(title)),
+            styles: vec![STYLE],
+            scripts: vec![("hover", SCRIPT)],
+        }
     }
 
     /// A heading of the given level, 2 to 4.
@@ -83,6 +92,16 @@ impl Page {
         self.body.push('\n');
     }
 
+    /// A style sheet of the page.
+    pub fn style(&mut self, style: &'static str) {
+        self.styles.push(style);
+    }
+
+    /// A script of the page, run after all that stands in it.
+    pub fn script(&mut self, id: &'static str, script: &'static str) {
+        self.scripts.push((id, script));
+    }
+
     /// Small figures side by side, as many as the screen has room for.
     pub fn gallery(&mut self, contents: &[String]) {
         let cells: String = contents.iter().map(|content| format!("<div>{content}</div>\n")).collect();
@@ -104,15 +123,37 @@ impl Page {
         let _ = writeln!(self.body, "<pre>{}</pre>", escape(text));
     }
 
-    /// The whole file.
+    /// The whole file. Its browser is told to ask nobody for anything, and to run these scripts and no other.
     pub fn finish(self) -> String {
-        format!(
+        // What a browser takes the fingerprint of is all between the tags.
+        let fingerprint = |(_, script): &(&str, &str)| {
+            format!(" 'sha256-{}'", base64(&sha256(format!("\n{script}").as_bytes())))
+        };
+        let element = |(id, script): &(&str, &str)| format!("<script id=\"{id}\">\n{script}</script>\n");
+        let fingerprints: String = self.scripts.iter().map(fingerprint).collect();
+        let scripts: String = self.scripts.iter().map(element).collect();
+        let head = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
+             style-src 'unsafe-inline'; worker-src blob:; script-src{fingerprints}\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
-             <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+             <style>\n{}</style>\n</head>\n<body>\n<main>\n",
             escape_plain(&self.title),
+            self.styles.concat()
+        );
+        let size = in_words(head.len() + self.body.len() + scripts.len());
+        format!(
+            "{head}{}<footer>This page is one file of {size}.</footer>\n</main>\n{scripts}</body>\n</html>\n",
             self.body
         )
+    }
+}
+
+/// A number of bytes, rounded.
+pub fn in_words(bytes: usize) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
     }
 }
 
@@ -184,7 +225,7 @@ pub fn data_address(png: &[u8]) -> String {
 }
 
 /// RFC 4648, section 4, with padding.
-fn base64(bytes: &[u8]) -> String {
+pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
