@@ -4,6 +4,7 @@ use super::elsewhere::Elsewhere;
 use super::outputs::refuse_taken;
 use super::{note, say};
 use crate::error::Result;
+use crate::models::networks::PixelValue;
 use crate::report::gather::gather;
 use crate::report::run_report::{RunReport, page};
 use crate::store::durable;
@@ -22,6 +23,10 @@ pub(super) struct Report {
     /// The file to write; report.html in the folder of the first run by default.
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
+    /// What the pictures show of each pixel, of which the decoder gives a distribution: by default the median of grey levels, the
+    /// mean of mixtures, which are drawn as mean or sample alone.
+    #[arg(long, value_name = "VALUE")]
+    pixel: Option<PixelValue>,
     #[command(flatten)]
     elsewhere: Elsewhere,
 }
@@ -33,7 +38,7 @@ impl Report {
         refuse_taken(&out)?;
         let report = |folder: &PathBuf| {
             let files = RunFolder::new(folder);
-            let report = gather(&files, self.elsewhere.config("report", &files)?)?;
+            let report = gather(&files, self.elsewhere.config("report", &files)?, self.pixel)?;
             report.not_asked.iter().for_each(|why| note(why));
             Ok(report)
         };

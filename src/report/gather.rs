@@ -2,7 +2,7 @@
 
 use super::Picture;
 use super::generated::{self, Kind, NoPicture};
-use super::run_report::{KnowledgeRow, RunReport, Views};
+use super::run_report::{KnowledgeRow, ModelPicture, RunReport, Views};
 use crate::autograd::Params;
 use crate::config::Config;
 use crate::data::{Dataset, Split};
@@ -12,6 +12,7 @@ use crate::experiments::latents::{self, Latent};
 use crate::experiments::pca::Plane;
 use crate::experiments::tsne;
 use crate::models::Model;
+use crate::models::networks::PixelValue;
 use crate::names::shown;
 use crate::store::run_folder::RunFolder;
 use crate::tensor::Tensor;
@@ -19,11 +20,15 @@ use crate::train::evaluate::{Evaluation, Unseen, WANTED_SENSITIVITY};
 use crate::train::saved_run::{SavedRun, refuse_other_classes};
 use crate::train::{metrics, recorded, seals};
 
-/// All that a report says of the run in a folder, whose images are where `config` says.
+/// All that a report says of the run in a folder, whose images are where `config` says. Its pictures show `pixel` of each pixel,
+/// or what such a model draws where nobody says.
 ///
 /// # Errors
-/// If a file of the run cannot be read, is damaged or another's. That its images are not there is no error.
-pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
+/// If a file of the run cannot be read, is damaged or another's, or a model with such networks does not draw such pixels. That
+/// its images are not there is no error.
+pub fn gather(files: &RunFolder, config: Config, pixel: Option<PixelValue>) -> Result<RunReport> {
+    let pixel = PixelValue::chosen(pixel, config.model.networks)
+        .map_err(|why| Error::request(format!("cannot report {}: {why}", files.path().display())))?;
     // A run that goes on may select another epoch while it is read.
     const ATTEMPTS: usize = 3;
     let mut report = RunReport {
@@ -82,7 +87,7 @@ pub fn gather(files: &RunFolder, config: Config) -> Result<RunReport> {
         let predictor = model.class_predictor(params);
         report.evaluation = Some(Evaluation::of(&predictor, &split, WANTED_SENSITIVITY)?);
     }
-    look_inside(&mut report, &selected, &split);
+    look_inside(&mut report, &selected, &split, pixel);
     Ok(report)
 }
 
@@ -115,10 +120,14 @@ fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Resu
 }
 
 /// What the selected model generates, and what its latents know.
-fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split: &Split) {
+fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split: &Split, pixel: PixelValue) {
     for kind in Kind::ALL {
-        match generated::draw(kind, model, params, split, report.config.seed) {
-            Ok(png) => report.pictures.push((heading(kind).into(), png)),
+        match generated::draw(kind, (model, params), split, pixel, report.config.seed) {
+            Ok(png) => report.pictures.push(ModelPicture {
+                title: heading(kind).into(),
+                caption: generated::caption(kind, pixel, report.config.model.networks),
+                png,
+            }),
             Err(NoPicture::Lack(_)) => {}
             Err(cause) => report.notices.push(format!("\"{}\" is left out: {cause}.", heading(kind))),
         }

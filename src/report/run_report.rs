@@ -42,8 +42,19 @@ pub struct RunReport {
     pub knowledge: Vec<KnowledgeRow>,
     /// The latents of some images, seen in two dimensions; nothing if the model has none.
     pub views: Option<Views>,
-    /// Titles and PNG files of what the selected model generates.
-    pub pictures: Vec<(String, Vec<u8>)>,
+    /// What the selected model generates.
+    pub pictures: Vec<ModelPicture>,
+}
+
+/// A picture of what a model generates.
+#[derive(Clone, Debug)]
+pub struct ModelPicture {
+    /// What stands above it.
+    pub title: String,
+    /// What stands below it.
+    pub caption: String,
+    /// The bytes of a PNG file.
+    pub png: Vec<u8>,
 }
 
 /// How well linear classifiers do on one latent, 0..1.
@@ -199,9 +210,9 @@ fn describe(page: &mut Page, run: &RunReport) {
     if let Some(views) = &run.views {
         view(page, run, views);
     }
-    for (title, png) in &run.pictures {
+    for ModelPicture { title, caption, png } in &run.pictures {
         page.heading(3, title);
-        page.figure(&html::image(png, title), "");
+        page.figure(&html::image(png, title), caption);
     }
     repeat(page, run);
 }
