@@ -20,6 +20,7 @@ use diva::config::{Config, Protocol};
 use diva::error::Result;
 use diva::experiments::knowledge::{self, Score};
 use diva::experiments::latents;
+use diva::models::networks::PixelValue;
 use diva::report::generated::{self, Kind};
 use diva::train::dataset;
 use diva::train::trainer::Trainer;
@@ -116,7 +117,8 @@ fn teach(folder: &Path) -> Result<()> {
         "image becomes that digit; zd by that of each angle, and it leans over, if only by a hint after so short a training."
     );
     for (kind, name) in [(Kind::Domains, "05_angle_changed.png"), (Kind::Classes, "05_class_changed.png")] {
-        let png = generated::draw(kind, model, params, split, 0).expect("DIVA has a decoder, zd and zy");
+        let png = generated::draw(kind, (model, params), split, PixelValue::Median, 0)
+            .expect("DIVA has a decoder, zd and zy");
         pictures::save(folder, name, &png)?;
     }
     Ok(())

@@ -45,6 +45,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "report",
         &[
             "names",
+            "elementary",
             "error",
             "rng",
             "tensor",

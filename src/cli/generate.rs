@@ -4,6 +4,7 @@ use super::elsewhere::{Elsewhere, images};
 use super::outputs::is_same;
 use super::say;
 use crate::error::{Error, Result};
+use crate::models::networks::PixelValue;
 use crate::report::generated::{self, Kind, NoPicture};
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
@@ -27,6 +28,10 @@ pub(super) struct Generate {
     /// Where to put the pictures, instead of the run's folder; made if it is not there. Not the folder of another run.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// What to draw of each pixel, of which the decoder gives a distribution: by default the median of grey levels, the mean of
+    /// mixtures, which are drawn as mean or sample alone.
+    #[arg(long, value_name = "VALUE")]
+    pixel: Option<PixelValue>,
     #[command(flatten)]
     elsewhere: Elsewhere,
 }
@@ -51,12 +56,13 @@ impl Generate {
             )));
         }
         let saved = self.elsewhere.load(&self.run)?;
+        let pixel = PixelValue::chosen(self.pixel, saved.config.model.networks).map_err(|why| {
+            Error::request(format!("cannot generate {} from {}: {why}", self.kind, self.run.display()))
+        })?;
         let split = images(&saved, "draw from", &self.run)?.split;
-        let seed = saved.config.seed;
-        let drawn: Vec<_> = kinds
-            .into_iter()
-            .map(|kind| (kind, generated::draw(kind, &saved.model, &saved.params, &split, seed)))
-            .collect();
+        let (model, seed) = ((&saved.model, &saved.params), saved.config.seed);
+        let drawn: Vec<_> =
+            kinds.into_iter().map(|kind| (kind, generated::draw(kind, model, &split, pixel, seed))).collect();
         let not_finite = |(kind, png): &(Kind, std::result::Result<Vec<u8>, NoPicture>)| match png {
             Err(cause @ NoPicture::NotFinite(_)) => Some((*kind, cause.to_string())),
             _ => None,

@@ -16,6 +16,7 @@ mod generate;
 mod gradients;
 mod init;
 mod outputs;
+mod pixel;
 mod predict;
 mod report;
 mod sweep;

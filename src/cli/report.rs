@@ -4,6 +4,7 @@ use super::elsewhere::Elsewhere;
 use super::outputs::refuse_taken;
 use super::{note, say};
 use crate::error::Result;
+use crate::models::networks::PixelValue;
 use crate::report::gather::gather;
 use crate::report::run_report::{RunReport, page};
 use crate::store::durable;
@@ -27,6 +28,10 @@ pub(super) struct Report {
     /// Leave out what a reader can try; the page of several runs has nothing of it.
     #[arg(long)]
     no_live: bool,
+    /// What the pictures show of each pixel, of which the decoder gives a distribution: by default the median of grey levels, the
+    /// mean of mixtures, which are drawn as mean or sample alone.
+    #[arg(long, value_name = "VALUE")]
+    pixel: Option<PixelValue>,
     #[command(flatten)]
     elsewhere: Elsewhere,
 }
@@ -39,7 +44,8 @@ impl Report {
         let report = |folder: &PathBuf| {
             let files = RunFolder::new(folder);
             let live = self.runs.len() == 1 && !self.no_live;
-            let report = gather(&files, self.elsewhere.config("report", &files)?, live)?;
+            let config = self.elsewhere.config("report", &files)?;
+            let report = gather(&files, config, live, self.pixel)?;
             report.not_asked.iter().for_each(|why| note(why));
             Ok(report)
         };

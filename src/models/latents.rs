@@ -5,10 +5,11 @@
 //! means with zy replaced by that of p(zy|y), decoded.
 
 use super::Settings;
-use super::networks::Decoder;
+use super::networks::{Decoder, PixelValue};
 use crate::autograd::{Tape, Var};
 use crate::nn::Stage;
 use crate::prob::Normal;
+use crate::rng::Stream;
 use std::sync::Arc;
 
 /// One of the latents that explain an image.
@@ -103,13 +104,13 @@ pub trait LatentVariableModel {
     /// From an image to the logits of its class, by the mean of a latent.
     fn class_stages(&self) -> Vec<Stage>;
 
-    /// What the decoder makes of latents: the likeliest levels 0..=255, (images, height, width, channels).
+    /// What the decoder makes of latents: levels 0..=255, (images, height, width, channels), as [`Decoder::levels`] has them.
     ///
     /// # Panics
-    /// If these are not the latents of the model.
+    /// If these are not the latents of the model, or its decoder does not draw such a value.
     #[track_caller]
-    fn likeliest(&self, latents: &Latents<'_>) -> Vec<u8> {
-        self.decoder().likeliest(latents.side_by_side())
+    fn levels(&self, latents: &Latents<'_>, value: PixelValue, noise: Stream) -> Vec<u8> {
+        self.decoder().levels(latents.side_by_side(), value, noise)
     }
 }
 
@@ -118,7 +119,6 @@ mod tests {
     use super::*;
     use crate::autograd::{Builder, Engine, Params};
     use crate::models::{Kl, LogitLayout, Model, ModelKind, Networks, SIDE, Settings};
-    use crate::rng::Stream;
     use crate::tensor::Tensor;
 
     const LATENT: usize = 5;

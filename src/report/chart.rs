@@ -1,6 +1,6 @@
 //! A chart: what is to be drawn, as pixels (`plot`) or in a page ([`html::chart`](super::html::chart)).
 
-use super::axis::{Axis, drawable};
+use super::axis::{Axis, drawable, drawable_by_logarithm};
 use super::palette::Colour;
 
 /// Several series over one pair of axes, with a title and a legend.
@@ -21,6 +21,9 @@ pub struct Chart {
     pub(super) labels: [String; 2],
     pub(super) series: Vec<Series>,
     pub(super) is_of_shares: bool,
+    is_logarithmic: bool,
+    /// Where a line stands from the bottom to the top, and what the legend calls it.
+    pub(super) upright: Option<(f64, String)>,
 }
 
 /// One line of a chart.
@@ -39,7 +42,14 @@ impl Chart {
     /// A chart without series; an empty title takes no room.
     pub fn new(title: impl Into<String>) -> Self {
         let labels = [String::new(), String::new()];
-        Chart { title: title.into(), labels, series: Vec::new(), is_of_shares: false }
+        Chart {
+            title: title.into(),
+            labels,
+            series: Vec::new(),
+            is_of_shares: false,
+            is_logarithmic: false,
+            upright: None,
+        }
     }
 
     /// What the axes across and upwards show, with units, as "accuracy (%)".
@@ -53,6 +63,21 @@ impl Chart {
     #[must_use]
     pub fn of_shares(mut self) -> Self {
         self.is_of_shares = true;
+        self
+    }
+
+    /// The axis upwards is logarithmic: what is small stays in sight beside what is large. Points that are not above 0 are not
+    /// drawn.
+    #[must_use]
+    pub fn logarithmic(mut self) -> Self {
+        self.is_logarithmic = true;
+        self
+    }
+
+    /// Marks one place on the axis across by a dashed line behind all series, which the legend names.
+    #[must_use]
+    pub fn at(mut self, place: f64, name: impl Into<String>) -> Self {
+        self.upright = Some((place, name.into()));
         self
     }
 
@@ -81,11 +106,16 @@ impl Chart {
             return Axis::of_shares();
         }
         let points = self.series.iter().flat_map(|series| &series.points);
-        Axis::covering(points.filter(|&&point| visible(point)).map(|point| point[axis]), intervals)
+        let values = points.filter(|&&point| self.shows(point)).map(|point| point[axis]);
+        match axis {
+            0 => Axis::covering(values.chain(self.upright.iter().map(|(place, _)| *place)), intervals),
+            _ if self.is_logarithmic => Axis::logarithmic(values),
+            _ => Axis::covering(values, intervals),
+        }
     }
-}
 
-/// Whether a point can be drawn.
-pub(super) fn visible([x, y]: [f64; 2]) -> bool {
-    drawable(x) && drawable(y)
+    /// Whether a point can be drawn.
+    pub(super) fn shows(&self, [x, y]: [f64; 2]) -> bool {
+        drawable(x) && if self.is_logarithmic { drawable_by_logarithm(y) } else { drawable(y) }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Chart;
 use super::palette::{Colour, GREY, INK, label, series};
-use super::text::degrees;
+use super::text::{degrees, percent};
 use crate::config::TrainConfig;
 use crate::train::metrics::{EpochMetrics, selected};
 
@@ -14,59 +14,110 @@ pub const OTHER_DIGITS: Colour = GREY;
 
 /// A PNG file of the accuracies after each epoch: on the training domains, of which there are `domains`, on the unseen one
 /// and, if the run has them, on digits of the unseen domain that training has seen at no angle, or on images held back from
-/// training. A dot on each line marks the selected epoch.
+/// training. A dashed line, and a dot on each line, mark the selected epoch.
 pub fn accuracy(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Vec<u8> {
-    accuracy_chart(metrics, domains, test_domain).to_png()
+    accuracy_chart(metrics, domains, &degrees(test_domain), &[]).to_png()
 }
 
-/// A PNG file of the loss of each epoch, in nats an image, and of its terms with the weights they have in it.
+/// A PNG file of the loss of each epoch, in nats an image, and of its terms with the weights they have in it, by logarithms.
 pub fn loss(metrics: &[EpochMetrics], weights: &TrainConfig) -> Vec<u8> {
     loss_chart(metrics, weights).to_png()
 }
 
-/// One of the accuracies of an epoch, 0..1.
-type Share = fn(&EpochMetrics) -> f64;
+/// A line of a chart by epochs: its name, its colour, its points, and the one of the selected epoch.
+pub(super) type Line = (String, Colour, Vec<[f64; 2]>, Option<[f64; 2]>);
 
-fn accuracy_chart(metrics: &[EpochMetrics], domains: usize, test_domain: &str) -> Chart {
-    let domain = degrees(test_domain);
-    // A figure that a run does not have is NaN, which is not drawn.
-    let lines: [(String, Colour, Share); 4] = [
-        ("training domains".into(), TOGETHER, |epoch| epoch.train_accuracy),
-        (format!("{domain}, unseen"), label(domains), |epoch| epoch.test_accuracy),
-        (format!("{domain}, other digits"), OTHER_DIGITS, |epoch| {
-            epoch.disjoint_test_accuracy.unwrap_or(f64::NAN)
-        }),
-        (HELD_BACK.into(), OTHER_DIGITS, |epoch| epoch.validation_accuracy.unwrap_or(f64::NAN)),
-    ];
-    let selected = selected(metrics);
-    let above = selected.map_or("recognised (%)".into(), |epoch| {
-        format!("recognised (%), with a dot at the selected epoch {}", epoch.epoch)
-    });
-    let mut chart = Chart::new("Images whose class is recognised").axes("epoch", above);
-    let point = |epoch: &EpochMetrics, share: f64| [epoch.epoch as f64, 100.0 * share];
-    for (name, colour, share) in lines {
-        if metrics.iter().all(|epoch| share(epoch).is_nan()) {
-            continue;
-        }
-        let points = metrics.iter().map(|epoch| point(epoch, share(epoch))).collect();
-        let dot = selected.map(|epoch| point(epoch, share(epoch)));
-        chart = chart.series(name, colour, points).marked(dot);
-    }
-    chart
+/// A figure of each epoch, as far as there is one: others are NaN.
+pub(super) fn line(
+    name: impl Into<String>,
+    colour: Colour,
+    metrics: &[EpochMetrics],
+    value: impl Fn(&EpochMetrics) -> f64,
+) -> Line {
+    let point = |epoch: &EpochMetrics| Some([epoch.epoch as f64, value(epoch)]).filter(|[_, y]| !y.is_nan());
+    (name.into(), colour, metrics.iter().filter_map(point).collect(), selected(metrics).and_then(point))
 }
 
-fn loss_chart(metrics: &[EpochMetrics], weights: &TrainConfig) -> Chart {
-    let mut chart = Chart::new("The loss in training and its terms, as weighted in it")
-        .axes("epoch", "nats an image")
-        .series("loss", LOSS, metrics.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect());
-    for (number, (name, colour)) in TERMS.into_iter().enumerate() {
-        let term = |epoch: &EpochMetrics| Some([epoch.epoch as f64, terms(epoch, weights)[number]?]);
-        let points: Vec<_> = metrics.iter().filter_map(term).collect();
-        if !points.is_empty() {
-            chart = chart.series(name, colour, points);
-        }
+/// A chart of figures by epoch, with a dot at the selected one of each; lines without a point are left out.
+pub(super) fn by_epoch(title: &str, unit: &str, lines: impl IntoIterator<Item = Line>) -> Chart {
+    let lines = lines.into_iter().filter(|(_, _, points, _)| !points.is_empty());
+    lines.fold(Chart::new(title).axes("epoch", unit), |chart, (name, colour, points, selected)| {
+        chart.series(name, colour, points).marked(selected)
+    })
+}
+
+/// The accuracies after each epoch, the unseen domain called `unseen`; also those on each of some training domains, of whose name
+/// in the metrics and on the chart there is a pair.
+pub(super) fn accuracy_chart(
+    metrics: &[EpochMetrics],
+    domains: usize,
+    unseen: &str,
+    each: &[(String, String)],
+) -> Chart {
+    let of = |name: String, colour: Colour, share: &dyn Fn(&EpochMetrics) -> f64| {
+        line(name, colour, metrics, |epoch| 100.0 * share(epoch))
+    };
+    let or_none = |share: Option<f64>| share.unwrap_or(f64::NAN);
+    let mut lines = vec![
+        of("training domains".into(), TOGETHER, &|epoch| epoch.train_accuracy),
+        of(format!("{unseen}, unseen"), label(domains), &|epoch| epoch.test_accuracy),
+        of(format!("{unseen}, other digits"), OTHER_DIGITS, &|epoch| or_none(epoch.disjoint_test_accuracy)),
+        of(HELD_BACK.into(), OTHER_DIGITS, &|epoch| or_none(epoch.validation_accuracy)),
+    ];
+    for (number, (domain, name)) in each.iter().enumerate() {
+        let share = |epoch: &EpochMetrics| or_none(epoch.domain_accuracy.get(domain).copied());
+        lines.push(of(name.clone(), label(number), &share));
     }
-    chart
+    let chart = by_epoch("Images whose class is recognised", "%", lines);
+    match selected(metrics) {
+        None => chart,
+        Some(EpochMetrics { epoch, .. }) => chart.at(*epoch as f64, format!("selected epoch {epoch}")),
+    }
+}
+
+/// The loss and its weighted terms on a logarithmic axis: the divergences are a hundredth of it.
+pub(super) fn loss_chart(metrics: &[EpochMetrics], weights: &TrainConfig) -> Chart {
+    let term = |(number, (name, colour)): (usize, (&str, Colour))| {
+        line(name, colour, metrics, |epoch| terms(epoch, weights)[number].unwrap_or(f64::NAN))
+    };
+    let lines = [line("loss", LOSS, metrics, |epoch| epoch.loss)];
+    let lines = lines.into_iter().chain(TERMS.into_iter().enumerate().map(term));
+    let lines = lines.map(|(name, colour, points, _)| (name, colour, points, None));
+    by_epoch("Loss and weighted terms", "nats an image (log)", lines).logarithmic()
+}
+
+/// A small chart of each term that the model has, without its weight in the loss, which it names.
+pub(super) fn term_charts(metrics: &[EpochMetrics], weights: &TrainConfig) -> Vec<Chart> {
+    let beta = match weights.warmup {
+        0 => "1".to_owned(),
+        warmup => format!("1, growing from 0 over {warmup} epochs"),
+    };
+    let has_likelihood = metrics.iter().any(|epoch| epoch.reconstruction.is_some());
+    let alpha = |alpha: f64| if has_likelihood { alpha.to_string() } else { "1".into() };
+    let labelled = metrics
+        .iter()
+        .find_map(|epoch| epoch.unlabelled_share)
+        .map_or_else(String::new, |share| format!(", for {} of the images", percent(1.0 - share)));
+    type Term = fn(&EpochMetrics) -> Option<f64>;
+    let all: [(&str, &str, String, Term); 8] = [
+        ("reconstruction", "-log p(x|z)", "1".into(), |epoch| epoch.reconstruction),
+        ("KL of zd", "from p(zd|d)", beta.clone(), |epoch| epoch.kl_d),
+        ("KL of zx", "from N(0, I)", beta.clone(), |epoch| epoch.kl_x),
+        ("KL of zy", "from p(zy|y)", beta.clone(), |epoch| epoch.kl_y),
+        ("KL of z", "from N(0, I)", beta, |epoch| epoch.kl),
+        ("domain", "cross-entropy", alpha(weights.alpha_d), |epoch| epoch.ce_d),
+        ("class", "cross-entropy", alpha(weights.alpha_y) + &labelled, |epoch| Some(epoch.ce_y)),
+        ("class, unlabelled", "log q(y|zy) - log p(y)", "1".into(), |epoch| epoch.entropy_y),
+    ];
+    let charts = all.into_iter().filter_map(|(name, what, weight, value)| {
+        // What images without a class say of it is the class's term too.
+        let (_, colour) =
+            TERMS.into_iter().find(|(term, _)| name.starts_with(term)).expect("a term of the loss");
+        let value = |epoch: &EpochMetrics| value(epoch).unwrap_or(f64::NAN);
+        let line = line(format!("{what}; weight {weight}"), colour, metrics, value);
+        (!line.2.is_empty()).then(|| by_epoch(name, "nats an image", [line]))
+    });
+    charts.collect()
 }
 
 /// What images of the training domains are called by which epochs are selected.
@@ -183,7 +234,7 @@ mod tests {
 
     #[test]
     fn accuracies_stand_at_their_epochs() {
-        let drawn = accuracy_chart(&three_epochs(), 2, "75").render();
+        let drawn = accuracy_chart(&three_epochs(), 2, "75°", &[]).render();
         let at = |x: usize, y: usize| drawn.colour(CORNER[1] + y, CORNER[0] + x);
         // 0 to 100 %, epochs 1 to 3
         assert_eq!([at(0, 270), at(320, 0), at(640, 0)], [TOGETHER; 3]);
@@ -195,7 +246,9 @@ mod tests {
         assert_eq!(find(&drawn, "training domains", INK), [[legend, CORNER[1]]]);
         assert_eq!(find(&drawn, "75°, unseen", INK), [[legend, CORNER[1] + 27]]);
         assert!(find(&drawn, "digits", INK).is_empty());
-        assert_eq!(find(&drawn, "dot at the selected epoch 2", GREY).len(), 1);
+        // a dashed line behind them, and its name
+        assert_eq!(find(&drawn, "selected epoch 2", INK), [[legend, CORNER[1] + 56]]);
+        assert_eq!([at(320, 300), at(320, 305), at(321, 300)], [GREY, WHITE, WHITE]);
     }
 
     #[test]
@@ -204,7 +257,7 @@ mod tests {
         for epoch in &mut metrics {
             epoch.disjoint_test_accuracy = Some(0.75);
         }
-        let drawn = accuracy_chart(&metrics, 2, "patient C").render();
+        let drawn = accuracy_chart(&metrics, 2, "patient C", &[]).render();
         for x in [1, 100, 250, 400, 639] {
             assert_eq!(drawn.colour(CORNER[1] + 90, CORNER[0] + x), OTHER_DIGITS, "{x}");
         }
@@ -228,11 +281,30 @@ mod tests {
         }
     }
 
+    /// The divergences lay flat on the axis of a loss a hundred times as large.
+    #[test]
+    fn terms_that_are_small_stand_above_the_axis() {
+        let (epoch, config) = trained("diva", "data.unlabelled.domains=[]");
+        let small = EpochMetrics { kl_x: Some(1e-4 * epoch.loss / epoch.beta), ..epoch };
+        let chart = loss_chart(std::slice::from_ref(&small), &config.train);
+        let axis = chart.axis(1, 5);
+        for (number, term) in
+            terms(&small, &config.train).into_iter().enumerate().filter_map(|(n, t)| Some((n, t?)))
+        {
+            assert!((0.0..1.0).contains(&axis.position(term)), "{} at {term}", TERMS[number].0);
+            assert!(chart.shows([1.0, term]));
+        }
+        let [kl_x, loss] = [small.beta * small.kl_x.unwrap(), small.loss].map(|value| axis.position(value));
+        // Four of at most six decades.
+        assert!((0.5..1.0).contains(&(loss - kl_x)), "{kl_x} and {loss} on {axis:?}");
+        assert_eq!(term_charts(&[small], &config.train).len(), 6);
+    }
+
     #[test]
     fn a_run_without_epochs_has_empty_axes() {
         assert_eq!(
-            accuracy_chart(&[], 5, "75").render(),
-            Chart::new("Images whose class is recognised").axes("epoch", "recognised (%)").render()
+            accuracy_chart(&[], 5, "75°", &[]).render(),
+            Chart::new("Images whose class is recognised").axes("epoch", "%").render()
         );
     }
 }

@@ -4,7 +4,7 @@ use super::Picture;
 use super::generated::{self, Kind, NoPicture};
 use super::latents::{KnowledgeRow, Views};
 use super::live;
-use super::run_report::RunReport;
+use super::run_report::{ModelPicture, RunReport};
 use crate::autograd::Params;
 use crate::config::Config;
 use crate::data::{Dataset, Split};
@@ -14,6 +14,7 @@ use crate::experiments::latents::{self, Latent};
 use crate::experiments::pca::Plane;
 use crate::experiments::tsne;
 use crate::models::Model;
+use crate::models::networks::PixelValue;
 use crate::names::shown;
 use crate::store::run_folder::RunFolder;
 use crate::tensor::Tensor;
@@ -22,11 +23,14 @@ use crate::train::saved_run::{SavedRun, refuse_other_classes};
 use crate::train::{metrics, recorded, seals};
 
 /// All that a report says of the run in a folder, whose images are where `config` says; with what a reader can try if the
-/// page is to be `live`.
+/// page is to be `live`. Its pictures show `pixel` of each pixel, or what such a model draws where nobody says.
 ///
 /// # Errors
-/// If a file of the run cannot be read, is damaged or another's. That its images are not there is no error.
-pub fn gather(files: &RunFolder, config: Config, live: bool) -> Result<RunReport> {
+/// If a file of the run cannot be read, is damaged or another's, or a model with such networks does not draw such pixels. That
+/// its images are not there is no error.
+pub fn gather(files: &RunFolder, config: Config, live: bool, pixel: Option<PixelValue>) -> Result<RunReport> {
+    let pixel = PixelValue::chosen(pixel, config.model.networks)
+        .map_err(|why| Error::request(format!("cannot report {}: {why}", files.path().display())))?;
     // A run that goes on may select another epoch while it is read.
     const ATTEMPTS: usize = 3;
     let mut report = RunReport {
@@ -88,7 +92,7 @@ pub fn gather(files: &RunFolder, config: Config, live: bool) -> Result<RunReport
         let predictor = model.class_predictor(params);
         report.evaluation = Some(Evaluation::of(&predictor, &split, WANTED_SENSITIVITY)?);
     }
-    look_inside(&mut report, &selected, &split);
+    look_inside(&mut report, &selected, &split, pixel);
     if let Some(live) = &mut report.live {
         *live = live::live(&selected.0, &selected.1, &split);
     }
@@ -131,10 +135,14 @@ fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Resu
 }
 
 /// What the selected model generates, and what its latents know.
-fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split: &Split) {
+fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split: &Split, pixel: PixelValue) {
     for kind in Kind::ALL {
-        match generated::draw(kind, model, params, split, report.config.seed) {
-            Ok(png) => report.pictures.push((heading(kind).into(), png)),
+        match generated::draw(kind, (model, params), split, pixel, report.config.seed) {
+            Ok(png) => report.pictures.push(ModelPicture {
+                title: heading(kind).into(),
+                caption: generated::caption(kind, pixel, report.config.model.networks),
+                png,
+            }),
             Err(NoPicture::Lack(_)) => {}
             Err(cause) => report.notices.push(format!("\"{}\" is left out: {cause}.", heading(kind))),
         }

@@ -5,7 +5,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Align, Canvas};
-use super::chart::{Chart, visible};
+use super::chart::Chart;
 use super::font::Size;
 use super::palette::{Colour, FAINT, GREY, INK};
 use super::picture::Picture;
@@ -26,6 +26,9 @@ const LINE: f64 = 1.25;
 /// The radius of the dot of a lone point, in pixels.
 const DISC: f64 = 3.5;
 
+/// Pixels of a dash, and of the gap behind it.
+const DASH: usize = 5;
+
 /// Pixels of the piece of line before a name in the legend.
 const SAMPLE: [usize; 2] = [28, 3];
 
@@ -36,7 +39,8 @@ const NAME: usize = 200;
 struct PlotLayout {
     title: Paragraph,
     labels: [Paragraph; 2],
-    legend: Vec<(Paragraph, Colour)>,
+    /// The names, with their colours; without one where a dashed line stands for it.
+    legend: Vec<(Paragraph, Option<Colour>)>,
     axes: [Axis; 2],
     /// Upper left corner of the plot.
     corner: [usize; 2],
@@ -56,12 +60,16 @@ impl Chart {
         layout.upwards(&mut canvas);
         layout.across(&mut canvas);
         layout.legend(&mut canvas);
+        if let Some((place, _)) = &self.upright {
+            let corner = [layout.corner[0] + layout.along(0, *place), layout.corner[1]];
+            layout.dashes(&mut canvas, corner, 1, layout.plot[1]);
+        }
         for series in &self.series {
-            for run in series.points.split(|&point| !visible(point)) {
+            for run in series.points.split(|&point| !self.shows(point)) {
                 let places: Vec<_> = run.iter().map(|&point| layout.place(point)).collect();
                 canvas.line(&places, if places.len() == 1 { DISC } else { LINE }, series.colour);
             }
-            for &mark in series.marks.iter().filter(|&&mark| visible(mark)) {
+            for &mark in series.marks.iter().filter(|&&mark| self.shows(mark)) {
                 canvas.line(&[layout.place(mark)], DISC, series.colour);
             }
         }
@@ -76,7 +84,10 @@ impl Chart {
     fn layout(&self) -> PlotLayout {
         let mut legend = Vec::new();
         for series in self.series.iter().filter(|series| !series.name.is_empty()) {
-            legend.push((Paragraph::new(&series.name, NAME), series.colour));
+            legend.push((Paragraph::new(&series.name, NAME), Some(series.colour)));
+        }
+        if let Some((_, name)) = &self.upright {
+            legend.push((Paragraph::new(name, NAME), None));
         }
         let names = [
             legend.iter().map(|(name, _)| name.width()).max().unwrap_or(0),
@@ -127,11 +138,13 @@ impl PlotLayout {
 
     /// The pixels from the first tick of an axis to each of its ticks, and their numbers.
     fn ticks(&self, axis: usize) -> Vec<(usize, Paragraph)> {
-        let ticks = self.axes[axis].labels();
-        let last = ticks.len() - 1;
-        // to the nearest pixel
-        let place = |number: usize| (2 * number * self.plot[axis] + last) / (2 * last);
-        ticks.iter().enumerate().map(|(number, label)| (place(number), Paragraph::new(label, 0))).collect()
+        let ticks = self.axes[axis].ticks().into_iter().zip(self.axes[axis].labels());
+        ticks.map(|(tick, label)| (self.along(axis, tick), Paragraph::new(&label, 0))).collect()
+    }
+
+    /// The pixels from the first tick of an axis to a value on it.
+    fn along(&self, axis: usize, value: f64) -> usize {
+        (self.axes[axis].position(value) * self.plot[axis] as f64).round() as usize
     }
 
     /// The axis across: a line, marks, numbers, the label below.
@@ -157,6 +170,18 @@ impl PlotLayout {
             let corner = [left - 2 * MARK - number.width(), bottom - place - MIDDLE];
             canvas.write(corner, &number, Align::Left, GREY);
         }
+        for value in self.axes[1].between_ticks() {
+            canvas.fill([left - MARK / 2, bottom - self.along(1, value)], [MARK / 2, 1], GREY);
+        }
+    }
+
+    /// A dashed line of `width` x `height` pixels from its upper left corner on, one of which is 1.
+    fn dashes(&self, canvas: &mut Canvas, [x, y]: [usize; 2], width: usize, height: usize) {
+        for start in (0..width.max(height)).step_by(2 * DASH) {
+            let [across, down] = if height > 1 { [0, start] } else { [start, 0] };
+            let size = [width - across, height - down].map(|rest| rest.min(DASH));
+            canvas.fill([x + across, y + down], size, GREY);
+        }
     }
 
     /// A piece of line and a name for each series, from the top down.
@@ -164,7 +189,10 @@ impl PlotLayout {
         let [left, mut top] = [self.corner[0] + self.plot[0] + 1 + 2 * GAP, self.corner[1]];
         for (name, colour) in &self.legend {
             let middle = top + MIDDLE - SAMPLE[1] / 2;
-            canvas.fill([left, middle], SAMPLE, *colour);
+            match colour {
+                Some(colour) => canvas.fill([left, middle], SAMPLE, *colour),
+                None => self.dashes(canvas, [left, middle + 1], SAMPLE[0], 1),
+            }
             canvas.write([left + SAMPLE[0] + GAP, top], name, Align::Left, INK);
             top += name.height() + GAP / 2;
         }
@@ -247,6 +275,34 @@ mod tests {
         // the ends stand on the first and the last tick; the grid line of 0.8 and the axis
         assert_eq!([at(0, 0), at(640, 360), at(0, 180), at(640, 180)], [0, 0, 1, 1].map(series));
         assert_eq!([at(500, 72), at(300, 360)], [FAINT, GREY]);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_shows_equal_shares_at_equal_heights() {
+        let points = vec![[0.0, 1.0], [1.0, 100.0], [2.0, 0.0], [3.0, 1e4], [4.0, 1e4]];
+        let drawn = Chart::new("").logarithmic().series("", series(0), points).render();
+        // "10000" has five letters; 100 is half way up, the grid lines are 90 pixels apart
+        let at = |x: usize, y: usize| drawn.colour(16 + y, 16 + 58 + 12 + x);
+        assert_eq!([at(0, 360), at(160, 180), at(560, 0)], [series(0); 3]);
+        assert_eq!([90, 180, 270].map(|y| at(600, y)), [FAINT; 3]);
+        // short marks to the left, at 2 and 3 thousand 90 lg 2 and 90 lg 3 pixels above a thousand
+        let left = |y: usize| drawn.colour(16 + y, 16 + 58 + 12 - 2);
+        assert_eq!([90 - 27, 90 - 43, 90 - 35].map(left), [GREY, GREY, WHITE]);
+        // What is not above 0 is a gap.
+        assert_eq!([at(240, 270), at(320, 359), at(400, 100)], [FAINT, WHITE, WHITE]);
+    }
+
+    #[test]
+    fn a_place_across_is_marked_by_dashes_behind_the_series() {
+        let drawn = plot().at(20.0, "half").render();
+        let [left, top] = CORNER;
+        let at = |y: usize| drawn.colour(top + y, left + 320);
+        assert_eq!([0, 4, 5, 9, 10, 350].map(at), [GREY, GREY, WHITE, WHITE, GREY, GREY]);
+        assert_eq!(at(180), series(1));
+        // Named below the series, with a dash of its own; the place is among those that the axis covers.
+        assert_eq!(find(&drawn, "half", INK), [[left + 641 + 20 + 38, top + 56]]);
+        assert_eq!([0, 4, 5].map(|x| drawn.colour(top + 56 + 7, left + 641 + 20 + x)), [GREY, GREY, WHITE]);
+        assert!(Chart::new("").at(50.0, "").axis(0, 5).ticks().contains(&50.0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::curves;
 use super::generated::{self, Kind};
 use crate::autograd::Params;
 use crate::error::Result;
+use crate::models::networks::PixelValue;
 use crate::store::durable;
 use crate::store::lock::Lock;
 use crate::store::run_folder::RunFolder;
@@ -36,8 +37,9 @@ pub fn draw(trainer: &Trainer, folder: &RunFolder, lock: &Lock, selected: &Param
         lock.still_held()?;
         durable::write_own(&folder.path().join(name), png)
     };
+    let pixel = PixelValue::of(config.model.networks)[0];
     for kind in Kind::ALL {
-        if let Ok(png) = generated::draw(kind, trainer.model(), selected, split, config.seed) {
+        if let Ok(png) = generated::draw(kind, (trainer.model(), selected), split, pixel, config.seed) {
             write(&kind.file(), &png)?;
         }
     }

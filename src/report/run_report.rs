@@ -1,13 +1,12 @@
 //! The report of runs: one page that says what was asked, what came out, and how to repeat it.
 
 use super::answer;
-use super::chart::Chart;
-use super::curves::{HELD_BACK, LOSS, OTHER_DIGITS, TERMS, TOGETHER};
+use super::curves;
 use super::html::chart::svg;
 use super::html::{self, Page, name};
 use super::latents::{self, KnowledgeRow, Views};
 use super::live::{self, Live};
-use super::palette::{Colour, label, series};
+use super::palette::series;
 use super::probabilities;
 use super::text::{MISSING, cells, degrees, percent, without_empty_columns};
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
@@ -43,10 +42,21 @@ pub struct RunReport {
     pub knowledge: Vec<KnowledgeRow>,
     /// The latents of some images, seen in two dimensions; nothing if the model has none.
     pub views: Option<Views>,
-    /// Titles and PNG files of what the selected model generates.
-    pub pictures: Vec<(String, Vec<u8>)>,
+    /// What the selected model generates.
+    pub pictures: Vec<ModelPicture>,
     /// What a reader can try, or why there is nothing to be tried; nothing if it was not asked for.
     pub live: Option<Result<Live, String>>,
+}
+
+/// A picture of what a model generates.
+#[derive(Clone, Debug)]
+pub struct ModelPicture {
+    /// What stands above it.
+    pub title: String,
+    /// What stands below it.
+    pub caption: String,
+    /// The bytes of a PNG file.
+    pub png: Vec<u8>,
 }
 
 /// The page of one run, or of several with a comparison before them.
@@ -129,11 +139,6 @@ impl RunReport {
         }
     }
 
-    /// The mean accuracy on the unseen domain over the last ten epochs, or fewer.
-    fn mean_of_last(&self) -> Option<f64> {
-        metrics::mean_of_last(self.metrics.iter().map(|epoch| epoch.test_accuracy))
-    }
-
     fn progress(&self) -> String {
         let (done, all) = (self.metrics.len(), self.config.train.epochs);
         match &self.result {
@@ -142,6 +147,26 @@ impl RunReport {
             None => format!("{done} of {all}, not finished"),
         }
     }
+}
+
+/// The mean accuracy on the unseen domain over the last ten epochs, or fewer, with what there is to know of these: nothing
+/// where they are ten after the warm-up of the divergences.
+fn mean_of_last(epochs: &[EpochMetrics]) -> Option<(f64, Option<String>)> {
+    let mean = metrics::mean_of_last(epochs.iter().map(|epoch| epoch.test_accuracy))?;
+    let last = &epochs[epochs.len().saturating_sub(LAST_EPOCHS)..];
+    // What a baseline without divergences minimises is the same in every epoch.
+    let warming = last.iter().filter(|epoch| epoch.beta < 1.0 && epoch.reconstruction.is_some()).count();
+    let within = match warming {
+        0 if last.len() == LAST_EPOCHS => return Some((mean, None)),
+        0 => String::new(),
+        _ if warming == last.len() => ", all within the warm-up".into(),
+        _ => format!(", {warming} of them within the warm-up"),
+    };
+    let which = match last {
+        [only] => format!("epoch {}", only.epoch),
+        _ => format!("epochs {} to {}", last[0].epoch, last[last.len() - 1].epoch),
+    };
+    Some((mean, Some(which + &within)))
 }
 
 fn describe(page: &mut Page, run: &RunReport) {
@@ -184,9 +209,9 @@ fn describe(page: &mut Page, run: &RunReport) {
     if let Some(views) = &run.views {
         latents::view(page, views, &run.classes, &run.names_of_domains());
     }
-    for (title, png) in &run.pictures {
+    for ModelPicture { title, caption, png } in &run.pictures {
         page.heading(3, title);
-        page.figure(&html::image(png, title), "");
+        page.figure(&html::image(png, title), caption);
     }
     repeat(page, run);
 }
@@ -212,11 +237,9 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
     if let Some(share) = selected.disjoint_test_accuracy {
         row(format!("unseen domain {unseen}, digits seen at no angle"), share);
     }
-    if let Some(share) = run.mean_of_last() {
-        row(
-            format!("unseen domain {unseen}, mean of the last {} epochs", run.metrics.len().min(LAST_EPOCHS)),
-            share,
-        );
+    if let Some((share, which)) = mean_of_last(&run.metrics) {
+        let which = which.unwrap_or(format!("the last {LAST_EPOCHS} epochs"));
+        row(format!("unseen domain {unseen}, mean of {which}"), share);
     }
     if let Some(share) = selected.validation_accuracy {
         row("training domains, images held back from training".into(), share);
@@ -240,12 +263,22 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
     });
 
     page.heading(3, "How the training went");
+    let domains: Vec<_> = run.domains.iter().map(|domain| (domain.clone(), name(&degrees(domain)))).collect();
     page.figure(
-        &accuracies(run),
-        "Images whose class is recognised after each epoch, by the means of the latents. Dots mark the selected epoch.",
+        &svg(&curves::accuracy_chart(&run.metrics, domains.len(), &unseen, &domains)),
+        &format!(
+            "Images whose class is recognised after each epoch, by the means of the latents. The dashed line and the dots mark the \
+             selected epoch, {epoch}."
+        ),
     );
-    page.figure(&whole_loss(run), "The loss that is minimised, averaged over the images of an epoch.");
-    page.gallery(&terms(run));
+    let train = &run.config.train;
+    page.figure(
+        &svg(&curves::loss_chart(&run.metrics, train)),
+        "The loss that is minimised and its terms, with the weights that they have in it, averaged over the images of an epoch. The \
+         scale is logarithmic: what is not above 0 is not drawn.",
+    );
+    page.paragraph("Each term without its weight, on a scale of its own:");
+    page.gallery(&curves::term_charts(&run.metrics, train).iter().map(svg).collect::<Vec<_>>());
 }
 
 /// The training domains in words, and which images have no class.
@@ -283,88 +316,6 @@ fn repeat(page: &mut Page, run: &RunReport) {
     }
     page.code(&format!("{commands}# diva {}", env!("CARGO_PKG_VERSION")));
     page.folded("config.toml", &printable_toml(&run.config.to_toml()));
-}
-
-/// A figure of a run: its name, its colour, its points, and the one of the selected epoch.
-type Line = (String, Colour, Vec<[f64; 2]>, Option<[f64; 2]>);
-
-fn line(
-    name: impl Into<String>,
-    colour: Colour,
-    run: &RunReport,
-    value: impl Fn(&EpochMetrics) -> Option<f64>,
-) -> Line {
-    let point = |epoch: &EpochMetrics| Some([epoch.epoch as f64, value(epoch)?]);
-    let points = run.metrics.iter().filter_map(point).collect();
-    (name.into(), colour, points, run.selected().and_then(point))
-}
-
-/// A chart of figures by epoch, with a dot at the selected one of each.
-fn by_epoch(title: &str, unit: &str, lines: impl IntoIterator<Item = Line>) -> String {
-    let chart = Chart::new(title).axes("epoch", unit);
-    let add = |chart: Chart, (name, colour, points, selected): Line| {
-        chart.series(name, colour, points).marked(selected)
-    };
-    svg(&lines.into_iter().fold(chart, add))
-}
-
-fn accuracies(run: &RunReport) -> String {
-    let share = |share: f64| Some(100.0 * share);
-    let mut lines = vec![
-        line(format!("{}, unseen", run.unseen_domain()), label(run.domains.len()), run, |epoch| {
-            share(epoch.test_accuracy)
-        }),
-        line(format!("{}, other digits", run.unseen_domain()), OTHER_DIGITS, run, |epoch| {
-            share(epoch.disjoint_test_accuracy?)
-        }),
-        line(HELD_BACK, OTHER_DIGITS, run, |epoch| share(epoch.validation_accuracy?)),
-        line("all training domains", TOGETHER, run, |epoch| share(epoch.train_accuracy)),
-    ];
-    for (number, domain) in run.domains.iter().enumerate() {
-        let of_domain = |epoch: &EpochMetrics| share(*epoch.domain_accuracy.get(domain)?);
-        lines.push(line(name(&degrees(domain)), label(number), run, of_domain));
-    }
-    lines.retain(|(_, _, points, _)| !points.is_empty());
-    by_epoch("Recognised", "%", lines)
-}
-
-fn whole_loss(run: &RunReport) -> String {
-    by_epoch("Loss", "nats an image", [line("loss", LOSS, run, |epoch| Some(epoch.loss))])
-}
-
-/// A small chart of each term that the model has, with its weight in the loss.
-fn terms(run: &RunReport) -> Vec<String> {
-    let train = &run.config.train;
-    let beta = match train.warmup {
-        0 => "1".to_owned(),
-        warmup => format!("1, growing from 0 over {warmup} epochs"),
-    };
-    let has_likelihood = run.metrics.iter().any(|epoch| epoch.reconstruction.is_some());
-    let alpha = |alpha: f64| if has_likelihood { alpha.to_string() } else { "1".into() };
-    let labelled = run
-        .metrics
-        .iter()
-        .find_map(|epoch| epoch.unlabelled_share)
-        .map_or_else(String::new, |share| format!(", for {} of the images", percent(1.0 - share)));
-    type Term = fn(&EpochMetrics) -> Option<f64>;
-    let all: [(&str, &str, String, Term); 8] = [
-        ("reconstruction", "-log p(x|z)", "1".into(), |epoch| epoch.reconstruction),
-        ("KL of zd", "from p(zd|d)", beta.clone(), |epoch| epoch.kl_d),
-        ("KL of zx", "from N(0, I)", beta.clone(), |epoch| epoch.kl_x),
-        ("KL of zy", "from p(zy|y)", beta.clone(), |epoch| epoch.kl_y),
-        ("KL of z", "from N(0, I)", beta, |epoch| epoch.kl),
-        ("domain", "cross-entropy", alpha(train.alpha_d), |epoch| epoch.ce_d),
-        ("class", "cross-entropy", alpha(train.alpha_y) + &labelled, |epoch| Some(epoch.ce_y)),
-        ("class, unlabelled", "log q(y|zy) - log p(y)", "1".into(), |epoch| epoch.entropy_y),
-    ];
-    let charts = all.into_iter().filter_map(|(name, what, weight, value)| {
-        // What images without a class say of it is the class's term too.
-        let (_, colour) =
-            TERMS.into_iter().find(|(term, _)| name.starts_with(term)).expect("a term of the loss");
-        let line = line(format!("{what}; weight {weight}"), colour, run, value);
-        (!line.2.is_empty()).then(|| by_epoch(name, "nats an image", [line]))
-    });
-    charts.collect()
 }
 
 /// For each run the settings in which the runs differ, but for those that have columns of their own.
@@ -412,7 +363,10 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
             run.commonest_class_share().map(percent),
             area.map(|area| area.to_string()),
             selected.and_then(|epoch| epoch.disjoint_test_accuracy).map(percent),
-            run.mean_of_last().map(percent),
+            mean_of_last(&run.metrics).map(|(share, which)| match which {
+                None => percent(share),
+                Some(which) => format!("{} ({which})", percent(share)),
+            }),
             selected.map(|epoch| percent(epoch.train_accuracy)),
             (!settings.is_empty()).then_some(settings),
         ]);
@@ -421,12 +375,48 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
     let shown =
         |row: Vec<Option<String>>| row.into_iter().map(|cell| cell.unwrap_or(MISSING.into())).collect();
     page.table(&rows.into_iter().map(shown).collect::<Vec<_>>());
+    let share = |epoch: &EpochMetrics| 100.0 * epoch.test_accuracy;
     let lines = runs
         .iter()
         .enumerate()
-        .map(|(number, run)| line(&run.name, series(number), run, |epoch| Some(100.0 * epoch.test_accuracy)));
+        .map(|(number, run)| curves::line(&run.name, series(number), &run.metrics, share));
     page.figure(
-        &by_epoch("Recognised in the unseen domain", "%", lines),
+        &svg(&curves::by_epoch("Recognised in the unseen domain", "%", lines)),
         "The unseen domain of each run after each epoch, with a dot at the epoch that the training domains select.",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_says_of_which_epochs_it_is() {
+        let epochs = |betas: &[f64], reconstruction: Option<f64>| -> Vec<EpochMetrics> {
+            let epoch = |(number, beta): (usize, &f64)| {
+                let line = serde_json::json!({
+                    "epoch": number, "beta": beta, "loss": 1.0, "reconstruction": reconstruction, "ce_y": 1.0,
+                    "train_accuracy": 1.0, "domain_accuracy": {}, "test_accuracy": number as f64 / 64.0,
+                    "disjoint_test_accuracy": null, "state_sha256": "", "train_seconds": 1.0,
+                    "evaluate_seconds": 1.0, "images_per_second": 1.0
+                });
+                serde_json::from_value(line).unwrap()
+            };
+            (1..).zip(betas).map(epoch).collect()
+        };
+        let which = |betas: &[f64]| mean_of_last(&epochs(betas, Some(1.0))).unwrap().1;
+        let said = |betas: &[f64]| which(betas).unwrap();
+        let warm: Vec<f64> = (1..=5).map(|epoch| f64::from(epoch) / 5.0).collect();
+        // The fifth epoch of a warm-up of five has its whole weight.
+        assert_eq!(said(&[&warm[..], &[1.0; 5]].concat()), "epochs 1 to 10, 4 of them within the warm-up");
+        assert_eq!(said(&[&warm[..], &[1.0; 8]].concat()), "epochs 4 to 13, 1 of them within the warm-up");
+        assert_eq!(which(&[&warm[..], &[1.0; 9]].concat()), None);
+        assert_eq!(said(&warm[..3]), "epochs 1 to 3, all within the warm-up");
+        assert_eq!(said(&warm[..1]), "epoch 1, all within the warm-up");
+        assert_eq!(said(&[1.0; 4]), "epochs 1 to 4");
+        assert_eq!(mean_of_last(&epochs(&[1.0; 12], Some(1.0))), Some((75.0 / 64.0 / 10.0, None))); // 3 to 12
+        // Without divergences nothing warms up.
+        assert_eq!(mean_of_last(&epochs(&[0.5; 10], None)), Some((55.0 / 64.0 / 10.0, None)));
+        assert_eq!(mean_of_last(&[]), None);
+    }
 }

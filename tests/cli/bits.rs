@@ -44,6 +44,8 @@ fn matrix(arguments: &[&str], draw: bool) {
                 run(&["generate", "run", "all", "--out", "pictures"]);
                 let pictures = left_by(&here, "pictures").into_iter();
                 left.extend(pictures.map(|(name, bytes)| (format!("generated {name}"), bytes)));
+                run(&["generate", "run", "samples", "--pixel", "sample", "--out", "pictures"]);
+                left.insert("sampled pixels".into(), here.read("pictures/samples.png"));
                 run(&["report", "run", "--out", "report.html"]);
                 left.insert("report".into(), here.read("report.html"));
                 fs::remove_dir_all(here.join("pictures")).unwrap();

@@ -27,6 +27,36 @@ pub(super) fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<
 pub(super) const TWO: &str = "train.epochs=2";
 
 #[test]
+fn pixels_of_mixtures_are_drawn_as_their_mean_or_a_sample() {
+    let here = Folder::new();
+    here.succeed(&train("run", TWO, &[]));
+    let drawn = |more: &[&str]| {
+        here.succeed(&[&["generate", "run", "samples", "--out", "pictures"], more].concat());
+        here.read("pictures/samples.png")
+    };
+    let of_run = here.read("run/samples.png");
+    assert!(drawn(&[]) == of_run && drawn(&["--pixel", "mean"]) == of_run);
+    let sample = drawn(&["--pixel", "sample", "--threads", "1"]);
+    assert!(sample != of_run && drawn(&["--pixel", "sample", "--threads", "2"]) == sample);
+    for value in ["median", "mode"] {
+        let why = format!(
+            "its pixels are mixtures of logistic distributions, of which mean and sample can be drawn, not the {value}"
+        );
+        for (command, what) in
+            [(&["generate", "run", "all"][..], "generate all from run"), (&["report", "run"], "report run")]
+        {
+            let sentence = format!("diva: cannot {what}: {why}\n");
+            here.refuse(&[command, &["--pixel", value]].concat(), 2, &[&sentence]);
+        }
+    }
+    assert!(!here.join("run/report.html").exists());
+    here.succeed(&["report", "run", "--pixel", "sample"]);
+    let page = text(&here.read("run/report.html"));
+    assert_eq!(page.matches("Each decoded pixel is drawn at random from its mixture.").count(), 6);
+    assert!(!page.contains("likeliest level instead"));
+}
+
+#[test]
 fn every_kind_trains_and_a_share_of_each_patient_chooses_the_epoch() {
     let here = Folder::new();
     for (kind, more) in [

@@ -4,7 +4,8 @@
 use super::folders::make;
 use super::{Folder, text, train};
 use diva::autograd::{Engine, Tape, Var};
-use diva::models::networks::Decoder;
+use diva::models::networks::{Decoder, PixelValue};
+use diva::rng::Stream;
 use diva::store::run_folder::RunFolder;
 use diva::tensor::Tensor;
 use diva::train::run::read_config;
@@ -292,7 +293,10 @@ fn check(here: &Folder, run: &str, are_halves: bool) {
         let is_grey = matches!(variables.decoder(), Decoder::Lenet(..));
         let levels: Vec<f32> = match is_grey {
             true => ours.chunks_exact(256).map(if name == "mean" { mean } else { median }).collect(),
-            false => variables.decoder().likeliest(z).into_iter().map(f32::from).collect(),
+            false => {
+                let noise = Stream::new(0, "unused", &[]);
+                variables.decoder().levels(z, PixelValue::Mean, noise).into_iter().map(f32::from).collect()
+            }
         };
         if name != "mode" && !are_halves {
             let (most, pixel) = difference(&shown, &levels);

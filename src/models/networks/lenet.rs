@@ -1,7 +1,7 @@
 //! The networks for grey images of 28 x 28 pixels, such as digits: 5x5 convolutions, pooling, up-sampling, and a
 //! categorical over 256 grey levels for every pixel.
 
-use super::{Trunk, argmax, scaled};
+use super::{Trunk, scaled};
 use crate::autograd::{Builder, Params, Var};
 use crate::config::LogitLayout;
 use crate::nn::{BatchNorm, Features, PointwiseConv, Stage, UpsampledConvTranspose, Writer, Written};
@@ -68,13 +68,6 @@ impl Decoder {
             // The authors' code reads the (batch, 256, 28, 28) block as rows of 256 without moving the channels last.
             LogitLayout::Published => logits.to_channels_first().reshape([rows, LEVELS]),
         }
-    }
-
-    /// The likeliest level of each pixel, the lowest of equals.
-    #[track_caller]
-    pub fn likeliest(&self, z: Var<'_>, layout: LogitLayout) -> Vec<u8> {
-        let grey = |level: u32| u8::try_from(level).expect("a pixel has 256 grey levels");
-        self.pixel_logits(z, layout).read(|logits| argmax(logits, LEVELS).map(grey).collect())
     }
 
     /// -log p(x|z) of all pixels together, for grey levels x (batch * 28 * 28): without holding the logits, unless

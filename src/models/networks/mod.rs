@@ -6,9 +6,12 @@
 //! for the activation.
 
 pub mod lenet;
+mod pixel;
 pub mod resnet;
 #[cfg(test)]
 mod written_tests;
+
+pub use pixel::PixelValue;
 
 use super::{Batch, Settings};
 use crate::autograd::{Builder, Params, Tape, Var};
@@ -16,6 +19,7 @@ use crate::config::{LogitLayout, Networks};
 use crate::nn::{self, BatchNorm, Bias, Features, Linear, Stage, Written};
 use crate::ops::Activation;
 use crate::prob::Normal;
+use crate::rng::Stream;
 use std::sync::Arc;
 
 /// Added to every standard deviation.
@@ -150,13 +154,16 @@ impl Decoder {
         }
     }
 
-    /// The likeliest levels 0..=255 of each pixel, (batch, height, width, channels): of a grey pixel the likeliest of 256, the
-    /// lowest of equals; of a mixture the mean of its likeliest component.
+    /// The levels 0..=255 that are drawn of each pixel, (batch, height, width, channels). Samples take the numbers of `noise`
+    /// from its beginning.
+    ///
+    /// # Panics
+    /// If such a decoder does not draw this ([`PixelValue::of`]).
     #[track_caller]
-    pub fn likeliest(&self, z: Var<'_>) -> Vec<u8> {
+    pub fn levels(&self, z: Var<'_>, value: PixelValue, noise: Stream) -> Vec<u8> {
         match self {
-            Decoder::Lenet(decoder, layout) => decoder.likeliest(z, *layout),
-            Decoder::Resnet(decoder) => decoder.likeliest(z),
+            Decoder::Lenet(decoder, layout) => pixel::levels(decoder.pixel_logits(z, *layout), value, noise),
+            Decoder::Resnet(decoder) => decoder.levels(z, value, noise),
         }
     }
 

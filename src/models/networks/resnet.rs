@@ -3,7 +3,7 @@
 //!
 //! Sides are divided by 16 on the way to the latents, and multiplied by 16 on the way back.
 
-use super::{Trunk, scaled};
+use super::{PixelValue, Trunk, scaled};
 use crate::autograd::{Builder, Params, Var};
 use crate::nn::{
     Bias, BlockConvolution, Conv, ConvTranspose, Features, PointwiseConv, Residual, Size, Stage, Writer,
@@ -12,6 +12,7 @@ use crate::nn::{
 use crate::ops::Activation::LeakyRelu;
 use crate::ops::Conv2d;
 use crate::prob::LogisticMixture;
+use crate::rng::Stream;
 use std::sync::Arc;
 
 /// What sides of images are divided by on the way to the latents.
@@ -120,11 +121,19 @@ impl Decoder {
         self.conv.logistic_mixture_through(&self.parameters, self.last(z), levels, self.channels)
     }
 
-    /// The likeliest levels of each pixel: the mean of the likeliest component.
+    /// The levels that are drawn of each pixel: the mean of the likeliest component, or a draw with the numbers of `noise`.
+    ///
+    /// # Panics
+    /// If anything else is to be drawn ([`PixelValue::of`]).
     #[track_caller]
-    pub fn likeliest(&self, z: Var<'_>) -> Vec<u8> {
-        let level = |&value: &f32| (value * 255.0).round() as u8;
-        self.mixtures(z).likeliest_means().data().iter().map(level).collect()
+    pub fn levels(&self, z: Var<'_>, value: PixelValue, noise: Stream) -> Vec<u8> {
+        let mixtures = self.mixtures(z);
+        let values = match value {
+            PixelValue::Mean => mixtures.likeliest_means(),
+            PixelValue::Sample => mixtures.sample(noise),
+            PixelValue::Median | PixelValue::Mode => panic!("a mixture is not drawn by its {}", value.name()),
+        };
+        values.data().iter().map(|value| (value * 255.0).round() as u8).collect()
     }
 
     /// p(x|z), a mixture for every pixel of (batch, height, width).

@@ -42,8 +42,9 @@ pub(super) fn grid(generator: &Generator<'_>, changed: Latent) -> Option<Grid> {
         .scale(SCALE)
         .note(format!(
             "Each row begins with the first image of a class in its domain. The reconstruction is decoded from the \
-             posterior means of {}. {explanation} All else is as in the reconstruction.",
-            generator.names_of_latents()
+             posterior means of {}. {explanation} All else is as in the reconstruction. {}",
+            generator.names_of_latents(),
+            generator.of_pixels()
         ));
     for image in generator.chosen() {
         let tape = generator.tape();

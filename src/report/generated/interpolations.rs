@@ -44,9 +44,10 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
         .note(format!(
             "From the first image of a class in the domain {} to the first of another class in the unseen domain {}. \
              Each row decodes one latent on the straight way between its posterior means for the two images, from 0 to \
-             1{others}.",
+             1{others}. {}",
             from.full_name(),
-            to.name
+            to.name,
+            generator.of_pixels()
         ));
     for (a, b) in pairs {
         for moving in model.latents() {

@@ -16,8 +16,9 @@ pub(super) fn grid(generator: &Generator<'_>) -> Option<Grid> {
         .note(format!(
             "Each row begins with the first image of a class in its domain. The reconstruction is decoded from the \
              posterior means of {}. Then one of these is kept and the others are zero, which need not be likely \
-             under their priors.",
-            generator.names_of_latents()
+             under their priors. {}",
+            generator.names_of_latents(),
+            generator.of_pixels()
         ));
     for image in generator.chosen() {
         let tape = generator.tape();

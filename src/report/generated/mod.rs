@@ -1,8 +1,8 @@
 //! What a model generates, as labelled pictures, one file for each [`Kind`].
 //!
 //! The latents of an image are the means of its posteriors, so nothing is drawn at random but the samples from the
-//! priors, whose numbers are a function of the run's seed. Each pixel shows the likeliest of its 256 grey
-//! levels, or the mean of the likeliest component of its mixture.
+//! priors and, if these are asked for, those of the pixels; their numbers are a function of the run's seed. What a pixel shows
+//! of its distribution is a [`PixelValue`].
 //! Normalisation is that of inference, by running statistics: a picture is the same whatever stands beside it.
 
 mod changed;
@@ -16,10 +16,13 @@ mod tests;
 use super::text::degrees;
 use super::{Grid, Picture};
 use crate::autograd::{Anomaly, Engine, Params, Tape};
+use crate::config::Networks;
 use crate::data::{Dataset, Split, class_in_words};
-use crate::models::networks::Decoder;
+use crate::models::networks::PixelValue;
 use crate::models::{Latent, LatentVariableModel, Latents, Model};
+use crate::rng::Stream;
 use crate::train::dataset;
+use std::cell::Cell;
 use std::fmt;
 
 /// Pixels of a picture for a pixel of an image.
@@ -71,23 +74,23 @@ impl Kind {
     }
 }
 
-/// The bytes of a PNG file: a picture of what `model` generates with `params`, from images of `split`. Samples follow
-/// from `seed`.
+/// The bytes of a PNG file: a picture of what `model` generates with `params`, from images of `split`, of whose pixels it shows
+/// `pixel`. Samples follow from `seed`.
 ///
 /// # Errors
 /// Why there is none, such as "the model has no decoder".
 ///
 /// # Panics
-/// If the split has no image, or the model is not for images of its size.
+/// If the split has no image, the model is not for images of its size, or its decoder does not draw such pixels.
 pub fn draw(
     kind: Kind,
-    model: &Model,
-    params: &Params,
+    (model, params): (&Model, &Params),
     split: &Split,
+    pixel: PixelValue,
     seed: u64,
 ) -> Result<Vec<u8>, NoPicture> {
     let model = model.latent_variables().ok_or(NoPicture::Lack("the model has no decoder"))?;
-    let generator = Generator { model, params, split, seed, engine: Engine::new() };
+    let generator = Generator::new((model, params), split, pixel, seed);
     generator.engine.detect_anomalies(true);
     let grid = generator.grid(kind).map_err(NoPicture::Lack)?;
     match generator.engine.take_anomaly() {
@@ -121,8 +124,11 @@ struct Generator<'a> {
     model: &'a dyn LatentVariableModel,
     params: &'a Params,
     split: &'a Split,
+    pixel: PixelValue,
     seed: u64,
     engine: Engine,
+    /// How often the decoder was asked: pixels are drawn with other random numbers each time.
+    asked: Cell<u64>,
 }
 
 /// A domain with its images, among those of others.
@@ -166,6 +172,15 @@ impl Example<'_> {
 }
 
 impl<'a> Generator<'a> {
+    fn new(
+        (model, params): (&'a dyn LatentVariableModel, &'a Params),
+        split: &'a Split,
+        pixel: PixelValue,
+        seed: u64,
+    ) -> Self {
+        Generator { model, params, split, pixel, seed, engine: Engine::new(), asked: Cell::new(0) }
+    }
+
     fn grid(&self, kind: Kind) -> Result<Grid, &'static str> {
         match kind {
             Kind::Reconstructions => Ok(reconstructions::grid(self)),
@@ -222,16 +237,20 @@ impl<'a> Generator<'a> {
 
     /// What the decoder makes of each row of the latents.
     fn decode(&self, latents: &Latents<'_>) -> Vec<Picture> {
-        let (levels, data) = (self.model.likeliest(latents), &self.split.train);
+        self.decode_as(self.pixel, latents)
+    }
+
+    /// The same with another value of each pixel.
+    fn decode_as(&self, pixel: PixelValue, latents: &Latents<'_>) -> Vec<Picture> {
+        let noise = Stream::new(self.seed, "pixels", &[self.asked.get()]);
+        self.asked.set(self.asked.get() + 1);
+        let (levels, data) = (self.model.levels(latents, pixel, noise), &self.split.train);
         levels.chunks_exact(data.values()).map(|image| picture(data, image.to_vec())).collect()
     }
 
-    /// What a decoded pixel is, as the end of a sentence on the pixel.
-    fn of_pixel(&self) -> &'static str {
-        match self.model.decoder() {
-            Decoder::Lenet(..) => "its likeliest grey level",
-            Decoder::Resnet(_) => "the mean of its likeliest component",
-        }
+    /// A sentence on the pixels of what was decoded.
+    fn of_pixels(&self) -> String {
+        of_pixels(self.pixel, self.model.settings().networks)
     }
 
     /// The latents of the model, as in "zd, zx and zy".
@@ -243,6 +262,40 @@ impl<'a> Generator<'a> {
         }
     }
 }
+
+/// A sentence on the pixels of pictures that such networks draw.
+fn of_pixels(pixel: PixelValue, networks: Networks) -> String {
+    let what = match (pixel, networks) {
+        (PixelValue::Median, _) => "the median of its distribution over 256 grey levels",
+        (PixelValue::Mean, Networks::Lenet) => "the mean of its distribution over 256 grey levels",
+        (PixelValue::Mean, Networks::Resnet) => "the mean of the likeliest component of its mixture",
+        (PixelValue::Mode, _) => "the likeliest of 256 grey levels",
+        (PixelValue::Sample, Networks::Lenet) => "drawn at random from its distribution over 256 grey levels",
+        (PixelValue::Sample, Networks::Resnet) => "drawn at random from its mixture",
+    };
+    format!("Each decoded pixel is {what}.")
+}
+
+/// Whether reconstructions are also drawn as the authors of the model drew them: of grey levels, by another value than theirs.
+fn is_beside_the_mode(pixel: PixelValue, networks: Networks) -> bool {
+    pixel != PixelValue::Mode && PixelValue::of(networks).contains(&PixelValue::Mode)
+}
+
+/// What is to be known of the pixels of a picture, for a text beside it.
+pub fn caption(kind: Kind, pixel: PixelValue, networks: Networks) -> String {
+    let of_pixels = of_pixels(pixel, networks);
+    match kind {
+        Kind::Reconstructions if is_beside_the_mode(pixel, networks) => {
+            format!("{of_pixels} {BESIDE_THE_MODE}")
+        }
+        _ => of_pixels,
+    }
+}
+
+/// How the last row of the reconstructions differs.
+const BESIDE_THE_MODE: &str = "The last row shows the likeliest level instead, as the authors' published code does: where a \
+    stroke may lie, its many greys share the probability, while black has all of its own at one level and can be the likeliest, so \
+    that strokes break or are lost.";
 
 /// A row of a grid in which no cell is blank: first the image itself.
 fn row(image: &Example<'_>, decoded: impl IntoIterator<Item = Picture>) -> Vec<Option<Picture>> {

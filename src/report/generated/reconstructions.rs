@@ -3,38 +3,44 @@
 //! A reconstruction is what the decoder gives for the means of all latents. Where the digits of the test domain are those
 //! trained on, a column shows one digit at every angle.
 
-use super::{Generator, SCALE, picture};
+use super::{Generator, SCALE, is_beside_the_mode, picture};
+use crate::models::networks::PixelValue;
 use crate::report::{Grid, Picture};
 use crate::train::dataset;
 
 /// The first image of each class, as it is and reconstructed, for each training domain and the unseen one. A class that
-/// a domain does not have leaves its cells blank.
+/// a domain does not have leaves its cells blank. Below the unseen one, once, the likeliest levels.
 pub(super) fn grid(generator: &Generator<'_>) -> Grid {
     let classes = generator.split.classes;
+    let is_beside_the_mode = is_beside_the_mode(generator.pixel, generator.model.settings().networks);
     let mut grid = Grid::new("Images and their reconstructions")
         .columns(generator.split.class_names.iter().cloned())
         .scale(SCALE)
         .note(format!(
-            "The first image of each class, decoded from its posterior means of {}. Each pixel of a reconstruction is \
-             {}.",
+            "The first image of each class, decoded from its posterior means of {}. {}{}",
             generator.names_of_latents(),
-            generator.of_pixel()
+            generator.of_pixels(),
+            if is_beside_the_mode { " In the last row it is the likeliest level instead." } else { "" },
         ));
     for domain in generator.trained_domains().into_iter().chain([generator.unseen_domain()]) {
         let (data, found) = (domain.data, domain.first_of_each_class(classes));
         let indices: Vec<usize> = found.iter().copied().flatten().collect();
         let originals = indices.iter().map(|&i| picture(data, data.image(i).to_vec()));
-        let reconstructed = match indices.as_slice() {
-            [] => Vec::new(),
-            indices => {
-                let tape = generator.tape();
-                let images = tape.input(&dataset::images(data, indices));
-                generator.decode(&generator.model.posterior_means(images))
-            }
-        };
-        grid = grid
-            .row(format!("original, {}", domain.full_name()), in_columns(&found, originals))
-            .row("reconstruction", in_columns(&found, reconstructed));
+        grid = grid.row(format!("original, {}", domain.full_name()), in_columns(&found, originals));
+        // The unseen domain is the last one.
+        let is_unseen = domain.label as usize == generator.split.domain_names.len();
+        let mode = (is_beside_the_mode && is_unseen).then_some(("likeliest levels", PixelValue::Mode));
+        for (name, pixel) in [("reconstruction", generator.pixel)].into_iter().chain(mode) {
+            let decoded = match indices.as_slice() {
+                [] => Vec::new(),
+                indices => {
+                    let tape = generator.tape();
+                    let images = tape.input(&dataset::images(data, indices));
+                    generator.decode_as(pixel, &generator.model.posterior_means(images))
+                }
+            };
+            grid = grid.row(name, in_columns(&found, decoded));
+        }
     }
     grid
 }
@@ -95,6 +101,25 @@ mod tests {
                 likeliest(trained, &means),
                 "class {class} at 75 degrees, reconstructed"
             );
+        }
+    }
+
+    #[test]
+    fn the_likeliest_levels_are_drawn_once_beside_what_is_chosen() {
+        let all = digits(&[]);
+        let (model, params, split) = &all;
+        let grid = |pixel| {
+            let model = model.latent_variables().unwrap();
+            Generator::new((model, params), split, pixel, 7).grid(Kind::Reconstructions).unwrap().render()
+        };
+        let cells = |pixel, label| Cells::new(grid(pixel), label, 1, vec![56; 10]);
+        let mode = cells(PixelValue::Mode, "reconstruction");
+        assert!(find(&mode.picture, "likeliest levels", INK).is_empty());
+        for pixel in [PixelValue::Median, PixelValue::Mean, PixelValue::Sample] {
+            let cells = cells(pixel, "likeliest levels");
+            assert_eq!(find(&cells.picture, "likeliest levels", INK).len(), 1, "{}", pixel.name());
+            assert_eq!(cells.image(6, 3), mode.image(5, 3), "{}", pixel.name());
+            assert_ne!(cells.image(5, 3), mode.image(5, 3), "{}", pixel.name());
         }
     }
 

@@ -50,9 +50,11 @@ pub(super) fn grid(generator: &Generator<'_>) -> Grid {
         Latent::Single => "z from N(0, I)",
     };
     let drawn: Vec<&str> = model.latents().into_iter().map(from).collect();
-    let mut grid = Grid::new("Samples from the priors")
-        .scale(SCALE)
-        .note(format!("Each image is decoded from latents drawn at random: {}.", drawn.join(", ")));
+    let mut grid = Grid::new("Samples from the priors").scale(SCALE).note(format!(
+        "Each image is decoded from latents drawn at random: {}. {}",
+        drawn.join(", "),
+        generator.of_pixels()
+    ));
     if classes.is_some() {
         grid = grid.columns(generator.split.class_names.iter().cloned());
     }

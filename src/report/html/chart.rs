@@ -4,8 +4,9 @@
 //! the pictures ([`palette`](crate::report::palette)).
 
 use super::{escape, escape_plain};
-use crate::report::chart::{Chart, Series, visible};
-use crate::report::palette::Colour;
+use crate::report::axis::Axis;
+use crate::report::chart::{Chart, Series};
+use crate::report::palette::{Colour, GREY};
 use std::fmt::Write;
 
 const WIDTH: f64 = 640.0;
@@ -16,7 +17,7 @@ const MARGINS: [f64; 4] = [72.0, 28.0, 34.0, 52.0];
 
 /// A line chart with its legend.
 pub fn svg(chart: &Chart) -> String {
-    let Chart { title, labels: [x, y], series, is_of_shares } = chart;
+    let Chart { title, series, is_of_shares, upright, .. } = chart;
     let [left, right, top, bottom] = MARGINS;
     let (class, height) = match is_of_shares {
         true => ("chart shares", WIDTH - left - right + top + bottom),
@@ -30,9 +31,54 @@ pub fn svg(chart: &Chart) -> String {
     };
     let mut svg = opening(class, WIDTH, height, title);
     let _ = writeln!(svg, "<text class=\"title\" x=\"{left}\" y=\"22\">{}</text>", escape_plain(title));
-    let [x0, y0] = [across.ticks()[0], up.ticks()[0]];
+    svg += &axes(chart, [&across, &up], height);
+    if let Some((at, name)) = upright {
+        let at = left + across.position(*at) * (WIDTH - left - right);
+        let _ = writeln!(
+            svg,
+            "<line stroke=\"{}\" stroke-dasharray=\"5 5\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{top}\" y2=\"{:.1}\">\
+             <title>{}</title></line>",
+            hexadecimal(GREY),
+            height - bottom,
+            escape_plain(name)
+        );
+    }
+    for Series { name, colour, points, marks } in series {
+        let colour = hexadecimal(*colour);
+        let path: Vec<String> = points
+            .iter()
+            .filter(|&&point| chart.shows(point))
+            .map(|&point| {
+                let (x, y) = place(point);
+                format!("{x:.1},{y:.1}")
+            })
+            .collect();
+        let _ = writeln!(
+            svg,
+            "<polyline class=\"line\" stroke=\"{colour}\" points=\"{}\"><title>{}</title></polyline>",
+            path.join(" "),
+            escape_plain(name)
+        );
+        for &point in marks.iter().filter(|&&mark| chart.shows(mark)) {
+            let (x, y) = place(point);
+            let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{colour}\"/>");
+        }
+    }
+    svg += "</svg>\n";
+    let names = series.iter().map(|series| (series.name.as_str(), series.colour));
+    let dashed = upright.as_ref().map(|(_, name)| format!("dashed: {name}"));
+    svg + &legend(names.chain(dashed.iter().map(|name| (name.as_str(), GREY))))
+}
+
+/// Guides, numbers and labels of the axes across and upwards of a chart so many units high.
+fn axes(chart: &Chart, [across, up]: [&Axis; 2], height: f64) -> String {
+    let [x, y] = &chart.labels;
+    let [left, right, top, bottom] = MARGINS;
+    let across_at = |value: f64| left + across.position(value) * (WIDTH - left - right);
+    let up_at = |value: f64| height - bottom - up.position(value) * (height - top - bottom);
+    let mut svg = String::new();
     for (value, label) in up.ticks().into_iter().zip(up.labels()) {
-        let (_, at) = place([x0, value]);
+        let at = up_at(value);
         let _ = writeln!(
             svg,
             "<line class=\"guide\" x1=\"{left}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
@@ -42,8 +88,17 @@ pub fn svg(chart: &Chart) -> String {
             at + 5.0
         );
     }
+    for value in up.between_ticks() {
+        let at = up_at(value);
+        let _ = writeln!(
+            svg,
+            "<line stroke=\"{}\" x1=\"{:.1}\" x2=\"{left}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
+            hexadecimal(GREY),
+            left - 4.0
+        );
+    }
     for (value, label) in across.ticks().into_iter().zip(across.labels()) {
-        let (at, _) = place([value, y0]);
+        let at = across_at(value);
         let _ = writeln!(
             svg,
             "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
@@ -59,29 +114,7 @@ pub fn svg(chart: &Chart) -> String {
         WIDTH - right,
         escape_plain(y)
     );
-    for Series { name, colour, points, marks } in series {
-        let colour = hexadecimal(*colour);
-        let path: Vec<String> = points
-            .iter()
-            .filter(|&&point| visible(point))
-            .map(|&point| {
-                let (x, y) = place(point);
-                format!("{x:.1},{y:.1}")
-            })
-            .collect();
-        let _ = writeln!(
-            svg,
-            "<polyline class=\"line\" stroke=\"{colour}\" points=\"{}\"><title>{}</title></polyline>",
-            path.join(" "),
-            escape_plain(name)
-        );
-        for &point in marks.iter().filter(|&&mark| visible(mark)) {
-            let (x, y) = place(point);
-            let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{colour}\"/>");
-        }
-    }
-    svg += "</svg>\n";
-    svg + &legend(series.iter().map(|series| (series.name.as_str(), series.colour)))
+    svg
 }
 
 /// A scatter plot of points with labels: square, without axes, as the directions of such a plot have no unit. `sheet` is
@@ -159,6 +192,16 @@ mod tests {
         assert!(svg.contains("points=\"72.0,248.0 342.0,141.0 612.0,34.0\""), "{svg}");
         assert!(svg.contains("<circle cx=\"342.0\" cy=\"141.0\" r=\"5\" fill=\"#0072b2\"/>"), "{svg}");
         assert!(svg.contains("a &lt;b&gt;") && !svg.contains("<b>"), "{svg}");
+    }
+
+    #[test]
+    fn a_logarithmic_axis_and_a_marked_place_are_drawn() {
+        let svg = svg(&chart(vec![[1.0, 1.0], [2.0, 0.0], [3.0, 100.0]]).logarithmic().at(2.0, "<here>"));
+        // 1 to 100 upwards; 10 half way; what is not above 0 is left out
+        assert!(svg.contains("points=\"72.0,248.0 612.0,34.0\"") && svg.contains(">20</text>"), "{svg}");
+        let dashes = "<line stroke=\"#606060\" stroke-dasharray=\"5 5\" x1=\"342.0\" x2=\"342.0\" y1=\"34\" y2=\"248.0\">";
+        assert!(svg.contains(dashes) && svg.contains("dashed: &lt;here&gt;"), "{svg}");
+        assert!(!svg.contains("<here>"));
     }
 
     #[test]
