@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(find(&drawn, "75°, unseen", INK), [[legend, CORNER[1] + 27]]);
         assert!(find(&drawn, "digits", INK).is_empty());
         // a dashed line behind them, and its name
-        assert_eq!(find(&drawn, "selected epoch 2", INK), [[legend, CORNER[1] + 56]]);
+        assert_eq!(find(&drawn, "selected epoch 2", INK), [[legend, CORNER[1] + 54]]);
         assert_eq!([at(320, 300), at(320, 305), at(321, 300)], [GREY, WHITE, WHITE]);
     }
 

@@ -281,12 +281,12 @@ mod tests {
     fn a_logarithmic_axis_shows_equal_shares_at_equal_heights() {
         let points = vec![[0.0, 1.0], [1.0, 100.0], [2.0, 0.0], [3.0, 1e4], [4.0, 1e4]];
         let drawn = Chart::new("").logarithmic().series("", series(0), points).render();
-        // "10000" has five letters; 100 is half way up, the grid lines are 90 pixels apart
-        let at = |x: usize, y: usize| drawn.colour(16 + y, 16 + 58 + 12 + x);
+        // "10000" has five digits of 11; 100 is half way up, the grid lines are 90 pixels apart
+        let at = |x: usize, y: usize| drawn.colour(16 + y, 16 + 55 + 12 + x);
         assert_eq!([at(0, 360), at(160, 180), at(560, 0)], [series(0); 3]);
         assert_eq!([90, 180, 270].map(|y| at(600, y)), [FAINT; 3]);
         // short marks to the left, at 2 and 3 thousand 90 lg 2 and 90 lg 3 pixels above a thousand
-        let left = |y: usize| drawn.colour(16 + y, 16 + 58 + 12 - 2);
+        let left = |y: usize| drawn.colour(16 + y, 16 + 55 + 12 - 2);
         assert_eq!([90 - 27, 90 - 43, 90 - 35].map(left), [GREY, GREY, WHITE]);
         // What is not above 0 is a gap.
         assert_eq!([at(240, 270), at(320, 359), at(400, 100)], [FAINT, WHITE, WHITE]);
@@ -300,8 +300,8 @@ mod tests {
         assert_eq!([0, 4, 5, 9, 10, 350].map(at), [GREY, GREY, WHITE, WHITE, GREY, GREY]);
         assert_eq!(at(180), series(1));
         // Named below the series, with a dash of its own; the place is among those that the axis covers.
-        assert_eq!(find(&drawn, "half", INK), [[left + 641 + 20 + 38, top + 56]]);
-        assert_eq!([0, 4, 5].map(|x| drawn.colour(top + 56 + 7, left + 641 + 20 + x)), [GREY, GREY, WHITE]);
+        assert_eq!(find(&drawn, "half", INK), [[left + 641 + 20 + 38, top + 54]]);
+        assert_eq!([0, 4, 5].map(|x| drawn.colour(top + 54 + 12, left + 641 + 20 + x)), [GREY, GREY, WHITE]);
         assert!(Chart::new("").at(50.0, "").axis(0, 5).ticks().contains(&50.0));
     }
 

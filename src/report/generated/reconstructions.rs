@@ -112,11 +112,11 @@ mod tests {
             let model = model.latent_variables().unwrap();
             Generator::new((model, params), split, pixel, 7).grid(Kind::Reconstructions).unwrap().render()
         };
-        let cells = |pixel, label| Cells::new(grid(pixel), label, 1, vec![56; 10]);
-        let mode = cells(PixelValue::Mode, "reconstruction");
+        let cells = |pixel| Cells::new(grid(pixel), "reconstruction", 1, vec![56; 10]);
+        let mode = cells(PixelValue::Mode);
         assert!(find(&mode.picture, "likeliest levels", INK).is_empty());
         for pixel in [PixelValue::Median, PixelValue::Mean, PixelValue::Sample] {
-            let cells = cells(pixel, "likeliest levels");
+            let cells = cells(pixel);
             assert_eq!(find(&cells.picture, "likeliest levels", INK).len(), 1, "{}", pixel.name());
             assert_eq!(cells.image(6, 3), mode.image(5, 3), "{}", pixel.name());
             assert_ne!(cells.image(5, 3), mode.image(5, 3), "{}", pixel.name());
