@@ -4,8 +4,9 @@ use diva::config::{Config, DomainName};
 use diva::experiments::sweep::render;
 use diva::experiments::sweep::table::{Cell, Collection, Missing, OfSeed, Row, Table, Unit};
 use diva::names::is_plain;
+use diva::report::compare;
 use diva::report::latents::{KnowledgeRow, Views};
-use diva::report::run_report::{self, RunReport};
+use diva::report::run_report::RunReport;
 use diva::scores::{Answer, ChosenThreshold, Predictions};
 use diva::tables::{csv_line, markdown_line};
 use diva::train::evaluate::Unseen;
@@ -106,7 +107,7 @@ pub fn page(bytes: &[u8]) -> bool {
     if names.contains(&"–") {
         return false;
     }
-    let page = |name: &dyn Fn(usize) -> String| run_report::page(&[report(name), report(name)]);
+    let page = |name: &dyn Fn(usize) -> String| compare::page(&[report(name), report(name)]);
     let found = page(&|place| names[place % names.len()].to_owned());
     assert_plain(&found, &['\u{2068}', '\u{2069}']);
     let counts =

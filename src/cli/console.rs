@@ -131,7 +131,7 @@ impl Console {
     pub(super) fn new(tensorboard: bool, claimed: Claimed) -> Self {
         Console {
             ear: Ear::new(claimed, "while the images were read; nothing was begun"),
-            bar: bar(),
+            bar: bar("{prefix} [{wide_bar}] {msg}, {eta} left"),
             tensorboard,
             events: None,
         }
@@ -161,15 +161,14 @@ impl Console {
     }
 }
 
-/// A bar on standard output, if that is a terminal on which one can be drawn. On others, whose TERM is missing, empty or dumb, it
+/// A bar of this style on standard output, if that is a terminal on which one can be drawn. On others, whose TERM is missing, empty or dumb, it
 /// would swallow every line that is to stand above it.
-fn bar() -> Option<ProgressBar> {
+pub(super) fn bar(style: &str) -> Option<ProgressBar> {
     let is_nameless = std::env::var_os("TERM").is_some_and(|name| name.is_empty());
     if !io::stdout().is_terminal() || is_nameless {
         return None;
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-    let style = "{prefix} [{wide_bar}] {msg}, {eta} left";
     bar.set_style(ProgressStyle::with_template(style).expect("a fixed template").progress_chars("=> "));
     Some(bar).filter(|bar| !bar.is_hidden())
 }

@@ -20,8 +20,8 @@ use std::path::PathBuf;
 /// area stands with its 95 % interval, of images that are drawn independently.
 ///
 /// Below stands the answer for the unseen domain: accuracy and area with their intervals, of images and, where they are known, of
-/// groups such as patients; the commonest class and the balanced accuracy; by how much probabilities differ from frequencies. Of
-/// two classes also a threshold for a wanted sensitivity, chosen on the images of the training domains that are held back, and the
+/// groups such as patients; the commonest class and the balanced accuracy; by how much probabilities differ from frequencies, also
+/// after temperature scaling, which is fitted on the held-back images of the training domains where it can be. Of two classes also a threshold for a wanted sensitivity, chosen on the images of the training domains that are held back, and the
 /// sensitivity and the specificity that it gives on the unseen domain.
 #[derive(Args, Debug)]
 pub(super) struct Evaluate {
@@ -85,7 +85,11 @@ impl Evaluate {
         }
         say("")?;
         say(&format!("unseen domain {}:", printable_name(&split.test_domain)))?;
-        say_answer(&evaluation.answer, evaluation.operating_point.as_ref())
+        say_answer(&evaluation.answer, evaluation.operating_point.as_ref())?;
+        match &evaluation.tempered {
+            Some(tempered) => say(&tempered.in_words()),
+            None => Ok(()),
+        }
     }
 }
 

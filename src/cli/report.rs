@@ -1,15 +1,19 @@
 //! `diva report`
 
+use super::console::bar;
 use super::elsewhere::Elsewhere;
 use super::outputs::refuse_taken;
 use super::{note, say};
 use crate::error::Result;
 use crate::models::networks::PixelValue;
-use crate::report::gather::gather;
-use crate::report::run_report::{RunReport, page};
+use crate::names::shown;
+use crate::report::compare::page;
+use crate::report::gather::{STEPS, gather};
+use crate::report::run_report::RunReport;
 use crate::store::durable;
 use crate::store::run_folder::RunFolder;
 use clap::Args;
+use indicatif::ProgressBar;
 use std::path::PathBuf;
 
 /// One page about a run, or about several and how they compare.
@@ -41,15 +45,30 @@ impl Report {
         let default = || self.runs[0].join("report.html");
         let out = self.out.clone().unwrap_or_else(default);
         refuse_taken(&out)?;
-        let report = |folder: &PathBuf| {
+        let bar = bar("{prefix} [{bar:20}] {wide_msg}");
+        let report = |(number, folder): (usize, &PathBuf)| {
             let files = RunFolder::new(folder);
             let live = self.runs.len() == 1 && !self.no_live;
             let config = self.elsewhere.config("report", &files)?;
-            let report = gather(&files, config, live, self.pixel)?;
+            let mut step = number * STEPS;
+            if let Some(bar) = &bar {
+                bar.set_length((self.runs.len() * STEPS) as u64);
+                bar.set_prefix(shown(folder));
+            }
+            let mut progress = |what: &str| {
+                if let Some(bar) = &bar {
+                    bar.set_position(step as u64);
+                    bar.set_message(what.to_owned());
+                }
+                step += 1;
+            };
+            let report = gather(&files, config, live, self.pixel, &mut progress);
+            bar.iter().for_each(ProgressBar::finish_and_clear);
+            let report = report?;
             report.not_asked.iter().for_each(|why| note(why));
             Ok(report)
         };
-        let reports: Vec<RunReport> = self.runs.iter().map(report).collect::<Result<_>>()?;
+        let reports: Vec<RunReport> = self.runs.iter().enumerate().map(report).collect::<Result<_>>()?;
         if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             durable::create_folder(folder)?;
         }

@@ -22,13 +22,23 @@ use crate::train::evaluate::{Evaluation, Unseen, WANTED_SENSITIVITY};
 use crate::train::saved_run::{SavedRun, refuse_other_classes};
 use crate::train::{metrics, recorded, seals};
 
+/// How many steps it tells of at most.
+pub const STEPS: usize = 5 + Kind::ALL.len();
+
 /// All that a report says of the run in a folder, whose images are where `config` says; with what a reader can try if the
 /// page is to be `live`. Its pictures show `pixel` of each pixel, or what such a model draws where nobody says.
+/// `progress` hears of each step before it begins.
 ///
 /// # Errors
 /// If a file of the run cannot be read, is damaged or another's, or a model with such networks does not draw such pixels. That
 /// its images are not there is no error.
-pub fn gather(files: &RunFolder, config: Config, live: bool, pixel: Option<PixelValue>) -> Result<RunReport> {
+pub fn gather(
+    files: &RunFolder,
+    config: Config,
+    live: bool,
+    pixel: Option<PixelValue>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<RunReport> {
     let pixel = PixelValue::chosen(pixel, config.model.networks)
         .map_err(|why| Error::request(format!("cannot report {}: {why}", files.path().display())))?;
     // A run that goes on may select another epoch while it is read.
@@ -59,6 +69,7 @@ pub fn gather(files: &RunFolder, config: Config, live: bool, pixel: Option<Pixel
         without_model(&mut report);
         return Ok(report);
     }
+    progress("reading the images");
     let split = match recorded::read(&format!("report {}", files.path().display()), &report.config, files) {
         Ok(images) => {
             report.notices.extend(images.left_out.into_iter().chain(images.notices));
@@ -75,6 +86,7 @@ pub fn gather(files: &RunFolder, config: Config, live: bool, pixel: Option<Pixel
         }
     };
     report.classes.clone_from(&split.class_names);
+    progress("asking the model for the classes");
     let mut selected = ask_classes(&mut report, files, &split)?;
     for _ in 1..ATTEMPTS {
         if report.answers_are_of_the_selected_epoch() {
@@ -87,13 +99,11 @@ pub fn gather(files: &RunFolder, config: Config, live: bool, pixel: Option<Pixel
         let why = "the run goes on, or was stopped between the two";
         report.notices.push(format!("The model that was asked is not that of the selected epoch: {why}."));
     }
-    if split.classes == 2 {
-        let (model, params) = &selected;
-        let predictor = model.class_predictor(params);
-        report.evaluation = Some(Evaluation::of(&predictor, &split, WANTED_SENSITIVITY)?);
-    }
-    look_inside(&mut report, &selected, &split, pixel);
+    let predictor = selected.0.class_predictor(&selected.1);
+    report.evaluation = Some(Evaluation::of(&predictor, &split, WANTED_SENSITIVITY)?);
+    look_inside(&mut report, &selected, &split, pixel, progress);
     if let Some(live) = &mut report.live {
+        progress("choosing what can be tried");
         *live = live::live(&selected.0, &selected.1, &split);
     }
     Ok(report)
@@ -135,12 +145,24 @@ fn ask_classes(report: &mut RunReport, files: &RunFolder, split: &Split) -> Resu
 }
 
 /// What the selected model generates, and what its latents know.
-fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split: &Split, pixel: PixelValue) {
+fn look_inside(
+    report: &mut RunReport,
+    (model, params): &(Model, Params),
+    split: &Split,
+    pixel: PixelValue,
+    progress: &mut dyn FnMut(&str),
+) {
     for kind in Kind::ALL {
+        progress(&format!("drawing {}", kind.name()));
         match generated::draw(kind, (model, params), split, pixel, report.config.seed) {
             Ok(png) => report.pictures.push(ModelPicture {
                 title: heading(kind).into(),
-                caption: generated::caption(kind, pixel, report.config.model.networks),
+                caption: generated::caption(
+                    kind,
+                    pixel,
+                    report.config.model.networks,
+                    &report.unseen_domain(),
+                ),
                 png,
             }),
             Err(NoPicture::Lack(_)) => {}
@@ -167,10 +189,12 @@ fn look_inside(report: &mut RunReport, (model, params): &(Model, Params), split:
             domain: known.domain.share(),
             unseen_class: known.unseen_class.share(),
         };
+        progress("asking what latents know");
         let known = knowledge::probe(&train, &test, split, report.config.data.protocol);
         report.knowledge = known.iter().map(row).collect();
         let mut parts = vec![(&split.train, train), (&split.test, test)];
         parts.extend(split.unlabelled.as_ref().zip(unlabelled));
+        progress("laying images out by their latents");
         report.views = Some(views(&parts, split.classes));
     }
 }

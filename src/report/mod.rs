@@ -13,6 +13,7 @@ mod answer;
 mod axis;
 mod canvas;
 mod chart;
+pub mod compare;
 pub mod curves;
 mod font;
 pub mod gather;

@@ -6,7 +6,7 @@ use super::html::chart::svg;
 use super::html::{Page, captioned, name};
 use super::palette::{GREY, label};
 use super::text::{MISSING, cells, degrees, or_dash, percent};
-use crate::scores::{Auc, Calibration, RocPoint, Scores};
+use crate::scores::{Auc, Calibration, RocPoint, Scores, Tempered};
 use crate::train::evaluate::Evaluation;
 
 /// Adds the section about the two `classes`, the second of which is the positive one; nothing if the evaluation is not of
@@ -35,13 +35,15 @@ pub(super) fn describe(page: &mut Page, evaluation: &Evaluation, classes: &[Stri
         charts.push(captioned(&roc_chart(curve, scores, positive), &caption));
     }
     if let Some(calibration) = &scores.calibration {
+        let tempered = evaluation.tempered.as_ref();
+        let after = tempered.map_or(String::new(), |tempered| format!(" {}.", tempered.in_words()));
         let caption = format!(
             "Whether probabilities are frequencies: images of the unseen domain in ten groups by their probability of \
              {positive}, to the right the mean of it, upwards the share that are {positive}. On the grey line, of the \
-             images that are given 0.8, 80 of 100 are. The distance from it, averaged over the images, is {:.3}.",
+             images that are given 0.8, 80 of 100 are. The distance from it, averaged over the images, is {:.3}.{after}",
             calibration.expected_error
         );
-        charts.push(captioned(&calibration_chart(calibration, positive), &caption));
+        charts.push(captioned(&calibration_chart(calibration, tempered, positive), &caption));
     }
     page.gallery(&charts);
     if let Some(calibration) = &scores.calibration {
@@ -115,13 +117,20 @@ fn roc_chart(curve: &[RocPoint], scores: &Scores, positive: &str) -> String {
     svg(&chart)
 }
 
-fn calibration_chart(calibration: &Calibration, positive: &str) -> String {
-    let points: Vec<[f64; 2]> =
-        calibration.bins.iter().filter_map(|bin| Some([bin.mean_probability?, bin.frequency?])).collect();
-    let chart = on_diagonal("Calibration", "probabilities that are frequencies")
+fn calibration_chart(calibration: &Calibration, tempered: Option<&Tempered>, positive: &str) -> String {
+    let points = |calibration: &Calibration| -> Vec<[f64; 2]> {
+        calibration.bins.iter().filter_map(|bin| Some([bin.mean_probability?, bin.frequency?])).collect()
+    };
+    let found = points(calibration);
+    let mut chart = on_diagonal("Calibration", "probabilities that are frequencies")
         .axes("mean probability", "frequency")
-        .series(positive, label(1), points.clone())
-        .marked(points);
+        .series(positive, label(1), found.clone())
+        .marked(found);
+    if let Some(tempered) = tempered {
+        let found = points(&tempered.calibration);
+        let name = format!("{positive}, temperature {:.2}", tempered.temperature);
+        chart = chart.series(name, label(2), found.clone()).marked(found);
+    }
     svg(&chart)
 }
 
@@ -179,6 +188,7 @@ mod tests {
             disjoint_test_accuracy: None,
             answer: Answer::of(&predictions, 1),
             operating_point: None,
+            tempered: None,
             positive_class: Some("ill".into()),
             domains: vec![row],
         }
@@ -207,6 +217,22 @@ mod tests {
         assert!(text.contains("points=\"99.0,574.0 423.0,34.0 531.0,574.0 585.0,34.0\""), "{text}");
         assert!(text.contains("<th>0.6 to 0.7</th><td>1</td><td>0.650</td><td>100.0 %</td>"), "{text}");
         assert_eq!(text.matches("<svg").count(), 2);
+    }
+
+    /// All four probabilities at 1 / 2: one group, of which half are ill.
+    #[test]
+    fn the_calibration_of_a_temperature_stands_beside_it() {
+        let calibration =
+            Predictions::new(&[1, 0, 1, 0], &[0.0; 8], 2).unwrap().scores(1).calibration.unwrap();
+        let tempered = Some(Tempered { temperature: 2.5, fitted_on: 40, calibration });
+        let text = page(&Evaluation { tempered, ..evaluation() });
+        assert!(text.contains("a temperature of 2.50, fitted on 40 held-back images"), "{text}");
+        assert!(
+            text.contains("ill, temperature 2.50") && text.contains("the calibration error is 0.000."),
+            "{text}"
+        );
+        // 540 across from 72, 540 up from 574: its one point is in the middle.
+        assert!(text.contains("<circle cx=\"342.0\" cy=\"304.0\""), "{text}");
     }
 
     #[test]

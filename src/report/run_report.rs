@@ -6,12 +6,11 @@ use super::html::chart::svg;
 use super::html::{self, Page, name};
 use super::latents::{self, KnowledgeRow, Views};
 use super::live::{self, Live};
-use super::palette::series;
 use super::probabilities;
-use super::text::{MISSING, cells, degrees, percent, without_empty_columns};
+use super::text::{cells, degrees, percent};
 use crate::config::{Config, ModelKind, Protocol, Source, Unlabelled, UnlabelledImages};
 use crate::names::{printable, printable_toml};
-use crate::scores::{Answer, ChosenThreshold, interval_in_per_cent};
+use crate::scores::{Answer, ChosenThreshold};
 use crate::train::evaluate::{Evaluation, Unseen};
 use crate::train::metrics::{self, EpochMetrics, LAST_EPOCHS, RunResult};
 
@@ -59,31 +58,8 @@ pub struct ModelPicture {
     pub png: Vec<u8>,
 }
 
-/// The page of one run, or of several with a comparison before them.
-///
-/// # Panics
-/// If there is no run.
-pub fn page(runs: &[RunReport]) -> String {
-    let [first, ..] = runs else { panic!("a report of no run") };
-    let title = match runs.len() {
-        1 => format!("{}: {}", kind(first.config.model.kind), name(&first.name)),
-        count => format!("{count} runs compared"),
-    };
-    let mut page = Page::new(&title);
-    if runs.len() > 1 {
-        compare(&mut page, runs);
-    }
-    for run in runs {
-        if runs.len() > 1 {
-            page.heading(2, &name(&run.name));
-        }
-        describe(&mut page, run);
-    }
-    page.finish()
-}
-
 /// The model in words.
-fn kind(kind: ModelKind) -> &'static str {
+pub(super) fn kind(kind: ModelKind) -> &'static str {
     match kind {
         ModelKind::Diva => "DIVA",
         ModelKind::DivaNoZd => "DIVA without zd",
@@ -95,7 +71,7 @@ fn kind(kind: ModelKind) -> &'static str {
 }
 
 impl RunReport {
-    fn unseen_domain(&self) -> String {
+    pub(super) fn unseen_domain(&self) -> String {
         name(&degrees(&self.config.data.test_domain.to_string()))
     }
 
@@ -106,7 +82,7 @@ impl RunReport {
     }
 
     /// The epoch that is selected, or would be now.
-    fn selected(&self) -> Option<&EpochMetrics> {
+    pub(super) fn selected(&self) -> Option<&EpochMetrics> {
         metrics::selected(&self.metrics)
     }
 
@@ -120,7 +96,7 @@ impl RunReport {
     }
 
     /// The accuracy that naming the commonest class of the unseen domain always would have.
-    fn commonest_class_share(&self) -> Option<f64> {
+    pub(super) fn commonest_class_share(&self) -> Option<f64> {
         match self.answer() {
             Some((answer, _)) => answer.commonest_class_share,
             None => self.result.as_ref()?.test_commonest_class_share,
@@ -129,7 +105,7 @@ impl RunReport {
 
     /// The answer for the unseen domain, and what a chosen threshold gives there; that of the result where the model of the
     /// selected epoch could not be asked.
-    fn answer(&self) -> Option<(Answer, Option<&ChosenThreshold>)> {
+    pub(super) fn answer(&self) -> Option<(Answer, Option<&ChosenThreshold>)> {
         match (&self.unseen, &self.result) {
             (Some(unseen), _) if self.answers_are_of_the_selected_epoch() => {
                 Some((unseen.answer, unseen.operating_point.as_ref()))
@@ -139,7 +115,7 @@ impl RunReport {
         }
     }
 
-    fn progress(&self) -> String {
+    pub(super) fn progress(&self) -> String {
         let (done, all) = (self.metrics.len(), self.config.train.epochs);
         match &self.result {
             Some(result) if result.ended_by == "patience" => format!("{done}, ended by patience"),
@@ -151,7 +127,7 @@ impl RunReport {
 
 /// The mean accuracy on the unseen domain over the last ten epochs, or fewer, with what there is to know of these: nothing
 /// where they are ten after the warm-up of the divergences.
-fn mean_of_last(epochs: &[EpochMetrics]) -> Option<(f64, Option<String>)> {
+pub(super) fn mean_of_last(epochs: &[EpochMetrics]) -> Option<(f64, Option<String>)> {
     let mean = metrics::mean_of_last(epochs.iter().map(|epoch| epoch.test_accuracy))?;
     let last = &epochs[epochs.len().saturating_sub(LAST_EPOCHS)..];
     // What a baseline without divergences minimises is the same in every epoch.
@@ -169,7 +145,7 @@ fn mean_of_last(epochs: &[EpochMetrics]) -> Option<(f64, Option<String>)> {
     Some((mean, Some(which + &within)))
 }
 
-fn describe(page: &mut Page, run: &RunReport) {
+pub(super) fn describe(page: &mut Page, run: &RunReport) {
     let unseen = run.unseen_domain();
     page.paragraph(&format!(
         "Can a model that was trained on images of {} recognise the classes of images of the domain {unseen}, which it \
@@ -225,6 +201,9 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
         let what = format!("The answer for the unseen domain {unseen}, at the selected epoch {epoch}");
         page.heading(3, &what);
         answer::describe(page, &answer, point);
+        if let Some(tempered) = run.evaluation.as_ref().and_then(|evaluation| evaluation.tempered.as_ref()) {
+            page.paragraph(&format!("{}.", tempered.in_words()));
+        }
         if let Some(unlike) = run.result.as_ref().and_then(|result| result.unlike) {
             page.paragraph(&format!("{}.", unlike.in_words()));
         }
@@ -316,74 +295,6 @@ fn repeat(page: &mut Page, run: &RunReport) {
     }
     page.code(&format!("{commands}# diva {}", env!("CARGO_PKG_VERSION")));
     page.folded("config.toml", &printable_toml(&run.config.to_toml()));
-}
-
-/// For each run the settings in which the runs differ, but for those that have columns of their own.
-fn differing(runs: &[RunReport]) -> Vec<String> {
-    const SHOWN: [&str; 4] = ["model.kind", "data.test_domain", "seed", "train.epochs"];
-    let all: Vec<_> = runs.iter().map(|run| run.config.deciding()).collect();
-    let is_shared = |setting: &(&str, String)| all.iter().all(|settings| settings.contains(setting));
-    let of_run = |settings: &Vec<(&'static str, String)>| {
-        let own = settings.iter().filter(|setting| !SHOWN.contains(&setting.0) && !is_shared(setting));
-        own.map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
-    };
-    all.iter().map(of_run).collect()
-}
-
-fn compare(page: &mut Page, runs: &[RunReport]) {
-    let head = [
-        "run",
-        "model",
-        "unseen domain",
-        "seed",
-        "epochs",
-        "unseen, selected",
-        "95 % interval",
-        "commonest class",
-        "ROC AUC",
-        "other digits",
-        "unseen, last 10",
-        "training domains",
-        "settings",
-    ];
-    let mut rows = vec![head.map(|name| Some(name.to_owned())).to_vec()];
-    for (run, settings) in runs.iter().zip(differing(runs)) {
-        let selected = run.selected();
-        let answer = run.answer().map(|(answer, _)| answer);
-        let area = answer.and_then(|answer| answer.roc_auc);
-        let interval = answer.and_then(|answer| answer.accuracy).map(|accuracy| accuracy.interval);
-        rows.push(vec![
-            Some(run.name.clone()),
-            Some(kind(run.config.model.kind).into()),
-            Some(run.unseen_domain()),
-            Some(run.config.seed.to_string()),
-            Some(run.progress()),
-            selected.map(|epoch| percent(epoch.test_accuracy)),
-            interval.map(interval_in_per_cent),
-            run.commonest_class_share().map(percent),
-            area.map(|area| area.to_string()),
-            selected.and_then(|epoch| epoch.disjoint_test_accuracy).map(percent),
-            mean_of_last(&run.metrics).map(|(share, which)| match which {
-                None => percent(share),
-                Some(which) => format!("{} ({which})", percent(share)),
-            }),
-            selected.map(|epoch| percent(epoch.train_accuracy)),
-            (!settings.is_empty()).then_some(settings),
-        ]);
-    }
-    without_empty_columns(&mut rows);
-    let shown =
-        |row: Vec<Option<String>>| row.into_iter().map(|cell| cell.unwrap_or(MISSING.into())).collect();
-    page.table(&rows.into_iter().map(shown).collect::<Vec<_>>());
-    let share = |epoch: &EpochMetrics| 100.0 * epoch.test_accuracy;
-    let lines = runs
-        .iter()
-        .enumerate()
-        .map(|(number, run)| curves::line(&run.name, series(number), &run.metrics, share));
-    page.figure(
-        &svg(&curves::by_epoch("Recognised in the unseen domain", "%", lines)),
-        "The unseen domain of each run after each epoch, with a dot at the epoch that the training domains select.",
-    );
 }
 
 #[cfg(test)]

@@ -15,11 +15,16 @@ use crate::elementary::{exp, ln_1p};
 
 /// The log-odds of each of `labels` labels, of rows of as many finite logits. A single label has infinite ones.
 pub fn log_odds(logits: &[f32], labels: usize) -> Vec<f64> {
+    of_rows(&logits.iter().copied().map(f64::from).collect::<Vec<_>>(), labels)
+}
+
+/// The same of logits in f64.
+pub(super) fn of_rows(logits: &[f64], labels: usize) -> Vec<f64> {
     let mut odds = vec![0.0; logits.len()];
     for (row, odds) in logits.chunks_exact(labels).zip(odds.chunks_exact_mut(labels)) {
         let mut order: Vec<usize> = (0..labels).collect();
         order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
-        let descending: Vec<f64> = order.iter().map(|&label| f64::from(row[label])).collect();
+        let descending: Vec<f64> = order.iter().map(|&label| row[label]).collect();
         let beyond_first: Vec<f64> = descending.iter().map(|x| exp(x - descending[0])).collect();
         for (place, &label) in order.iter().enumerate() {
             // The largest of the others, and how much the rest of them is beside it.

@@ -21,6 +21,7 @@ mod ranking;
 mod share;
 mod student;
 mod summary;
+mod temperature;
 #[cfg(test)]
 mod tests;
 mod threshold;
@@ -35,6 +36,7 @@ pub use ranking::RocPoint;
 use serde::{Deserialize, Serialize};
 pub use share::{Share, interval_in_per_cent};
 pub use summary::Summary;
+pub use temperature::Tempered;
 pub use threshold::{ChosenThreshold, OperatingPoint};
 
 /// What a model says of images whose classes are known.

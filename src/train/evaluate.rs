@@ -8,7 +8,7 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::models::{LabelPredictor, argmax};
 use crate::scores::log_odds::first_not_finite;
-use crate::scores::{Answer, ChosenThreshold, Predictions, Scores, Summary};
+use crate::scores::{Answer, ChosenThreshold, Predictions, Scores, Summary, Tempered};
 use crate::tensor::Buffer;
 use serde::Serialize;
 
@@ -45,6 +45,10 @@ pub struct Evaluation {
     /// What a threshold gives there that was chosen on held-back images, where there are two classes and both are held back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operating_point: Option<ChosenThreshold>,
+    /// The calibration there after temperature scaling, fitted on held-back images; none without such, or where none follows from
+    /// them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tempered: Option<Tempered>,
     /// Of two classes, the name of the one that scores are about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive_class: Option<String>,
@@ -99,6 +103,10 @@ impl Evaluation {
             split.disjoint_test.as_ref().map(|data| of_part(data, "disjoint-test")).transpose()?;
         let Unseen { answer, operating_point, .. } =
             Unseen::said(split, &test, validation.as_ref(), sensitivity)?;
+        let held_back = split.validation.as_ref().zip(validation.as_ref());
+        let held_back = held_back.map(|(data, said)| said.predictions(data)).transpose()?;
+        let on_test = test.predictions(&split.test)?;
+        let tempered = held_back.and_then(|held_back| Tempered::of(&held_back, &on_test, positive(split)));
         let part_accuracy =
             |data: &Option<Dataset>, said: Option<Said>| Some(accuracy(data.as_ref()?, &said?.predicted));
         Ok(Evaluation {
@@ -109,6 +117,7 @@ impl Evaluation {
             disjoint_test_accuracy: part_accuracy(&split.disjoint_test, disjoint_test),
             answer,
             operating_point,
+            tempered,
             positive_class: positive_class(split).map(str::to_owned),
             domains,
         })
@@ -151,18 +160,15 @@ impl Unseen {
 
     /// The same of what is said of the test domain and of the held-back images.
     fn said(split: &Split, test: &Said, held_back: Option<&Said>, sensitivity: f64) -> Result<Self> {
-        let predictions =
-            |data: &Dataset, said: &Said| Predictions::new(&data.classes, &said.logits, split.classes);
-        let mut on_test = predictions(&split.test, test)?;
+        let mut on_test = test.predictions(&split.test)?;
         if let Some(groups) = split.test_groups() {
             on_test = on_test.in_groups(&groups);
         }
         let on_held_back = split.validation.as_ref().zip(held_back);
-        let on_held_back = on_held_back.map(|(data, said)| predictions(data, said)).transpose()?;
+        let on_held_back = on_held_back.map(|(data, said)| said.predictions(data)).transpose()?;
         let name = positive_class(split);
-        let positive = if name.is_some() { POSITIVE } else { 0 };
         Ok(Unseen {
-            answer: Answer::of(&on_test, positive),
+            answer: Answer::of(&on_test, positive(split)),
             operating_point: name.zip(on_held_back).and_then(|(name, held_back)| {
                 ChosenThreshold::choose(POSITIVE, name, sensitivity, &held_back, &on_test)
             }),
@@ -177,12 +183,18 @@ fn positive_class(split: &Split) -> Option<&str> {
     (split.classes == 2).then(|| split.class_names[POSITIVE as usize].as_str())
 }
 
+/// The class that scores are about; of more than two it does not matter.
+fn positive(split: &Split) -> u32 {
+    if split.classes == 2 { POSITIVE } else { 0 }
+}
+
 /// What a model says of a part of the images.
 struct Said {
     /// The predicted class of each.
     predicted: Vec<u32>,
     /// (images, classes)
     logits: Vec<f32>,
+    classes: usize,
 }
 
 impl Said {
@@ -192,7 +204,12 @@ impl Said {
         assert_eq!(labels, split.classes, "classes of the model and of the images");
         let mut logits = Vec::with_capacity(data.len() * labels);
         for_each_batch(predictor, data, |batch| logits.extend_from_slice(batch))?;
-        Ok(Said { predicted: argmax(&logits, labels).collect(), logits })
+        Ok(Said { predicted: argmax(&logits, labels).collect(), logits, classes: labels })
+    }
+
+    /// The same, beside the classes of the images.
+    fn predictions(&self, data: &Dataset) -> Result<Predictions> {
+        Predictions::new(&data.classes, &self.logits, self.classes)
     }
 }
 

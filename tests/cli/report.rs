@@ -164,7 +164,17 @@ fn a_domain_that_is_named_like_a_gap_keeps_its_column() {
         let more = ["--set", "data.test_domain=–", "--set", "model.kind=classifier", "--set", seed];
         here.succeed(&folders::train(out, "train.epochs=1", &more));
     }
-    page(&here, &["one", "two"], &["2 runs compared", "<th>unseen domain</th>"]);
+    let found = page(&here, &["one", "two"], &["2 runs compared", "<th>unseen domain</th>"]);
+    // They differ in their seed alone: of two the standard error is half of what is between them.
+    let [one, two] = ["one", "two"].map(|run| {
+        let result: Value = serde_json::from_slice(&here.read(&format!("{run}/result.json"))).unwrap();
+        result["test_accuracy"].as_f64().unwrap()
+    });
+    let (mean, error) = (50.0 * (one + two), 50.0 * (one - two).abs());
+    assert!(
+        found.contains(&format!("<td>1, 2</td><td>{mean:.1} ± {error:.1} (n = 2)</td>")),
+        "{one}, {two}: {found}"
+    );
 }
 
 #[test]

@@ -341,7 +341,11 @@ fn help_explains_every_flag() {
         let help = here.succeed(&[arguments, &["--help"]].concat());
         let lines: Vec<&str> = help.lines().collect();
         for (line, next) in lines.iter().zip(lines[1..].iter().chain([&""])) {
-            if line.trim_start().starts_with('-') {
+            // A value of a flag stands behind a dash and a blank, and before what it is.
+            if let Some(value) = line.trim_start().strip_prefix("- ") {
+                let is_explained = value.split_once(':').is_some_and(|(_, text)| !text.trim().is_empty());
+                assert!(is_explained, "{arguments:?} does not explain {line:?}");
+            } else if line.trim_start().starts_with('-') {
                 let inline =
                     line.trim_start().split_once("  ").is_some_and(|(_, text)| !text.trim().is_empty());
                 assert!(inline || !next.trim().is_empty(), "{arguments:?} does not explain {line:?}");

@@ -96,7 +96,7 @@ pub fn markdown(collection: &Collection) -> String {
         for row in &table.rows {
             let labels = row.labels.iter().cloned();
             let cells =
-                named_cells(collection, &row.cells, &row.average).map(|(_, cell)| shown(cell, table.unit));
+                named_cells(collection, &row.cells, &row.average).map(|(_, cell)| cell.in_words(table.unit));
             text += &markdown_line(&labels.chain(cells).chain([OWN.into()]).collect::<Vec<_>>());
         }
         let percent =
@@ -175,23 +175,6 @@ fn of_method(collection: &Collection, name: String) -> Vec<String> {
     let mut labels = vec![String::new(); collection.labels.len()];
     labels[place] = name;
     labels
-}
-
-fn shown(cell: &Cell, unit: Unit) -> String {
-    let n = match cell.n == cell.planned {
-        true => format!("(n = {})", cell.n),
-        false => format!("(n = {} of {})", cell.n, cell.planned),
-    };
-    let number = |value: f64| match unit {
-        Unit::Percent => format!("{:.1}", 100.0 * value),
-        Unit::One => format!("{value:.3}"),
-    };
-    let mean = cell.mean.map_or("-".to_owned(), number);
-    match (cell.standard_error, cell.interval) {
-        (Some(error), _) => format!("{mean} ± {} {n}", number(error)),
-        (None, Some([low, high])) => format!("{mean} [{}, {}] {n}", number(low), number(high)),
-        (None, None) => format!("{mean} {n}"),
-    }
 }
 
 #[cfg(test)]

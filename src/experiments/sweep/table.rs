@@ -359,11 +359,30 @@ fn in_order<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
 }
 
 impl Cell {
-    fn new(planned: usize, values: impl Iterator<Item = OfSeed>) -> Self {
+    /// The figures of some seeds, of so many that there are to be.
+    pub fn new(planned: usize, values: impl Iterator<Item = OfSeed>) -> Self {
         let values: Vec<OfSeed> = values.collect();
         let (mean, standard_error) = statistics(&values);
         let interval = if let [only] = values[..] { only.interval } else { None };
         Cell { mean, standard_error, interval, n: values.len(), planned, values }
+    }
+
+    /// It as people read it: 84.2 ± 0.5 (n = 3).
+    pub fn in_words(&self, unit: Unit) -> String {
+        let n = match self.n == self.planned {
+            true => format!("(n = {})", self.n),
+            false => format!("(n = {} of {})", self.n, self.planned),
+        };
+        let number = |value: f64| match unit {
+            Unit::Percent => format!("{:.1}", 100.0 * value),
+            Unit::One => format!("{value:.3}"),
+        };
+        let mean = self.mean.map_or("-".to_owned(), number);
+        match (self.standard_error, self.interval) {
+            (Some(error), _) => format!("{mean} ± {} {n}", number(error)),
+            (None, Some([low, high])) => format!("{mean} [{}, {}] {n}", number(low), number(high)),
+            (None, None) => format!("{mean} {n}"),
+        }
     }
 }
 

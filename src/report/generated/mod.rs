@@ -281,14 +281,38 @@ fn is_beside_the_mode(pixel: PixelValue, networks: Networks) -> bool {
     pixel != PixelValue::Mode && PixelValue::of(networks).contains(&PixelValue::Mode)
 }
 
-/// What is to be known of the pixels of a picture, for a text beside it.
-pub fn caption(kind: Kind, pixel: PixelValue, networks: Networks) -> String {
-    let of_pixels = of_pixels(pixel, networks);
+/// What to look for in a picture, and what is to be known of its pixels, for a text beside it; `unseen` is the unseen domain's name.
+pub fn caption(kind: Kind, pixel: PixelValue, networks: Networks, unseen: &str) -> String {
+    let beside = match kind {
+        Kind::Reconstructions if is_beside_the_mode(pixel, networks) => format!(" {BESIDE_THE_MODE}"),
+        _ => String::new(),
+    };
+    format!("{} {}{beside}", look_for(kind, unseen), of_pixels(pixel, networks))
+}
+
+/// What a reader sees where the model has learned it, and what it means where it is not to be seen.
+fn look_for(kind: Kind, unseen: &str) -> String {
     match kind {
-        Kind::Reconstructions if is_beside_the_mode(pixel, networks) => {
-            format!("{of_pixels} {BESIDE_THE_MODE}")
-        }
-        _ => of_pixels,
+        Kind::Reconstructions => format!(
+            "Look whether an object keeps its shape, place and class. The rows of {unseen}, which training has not seen, show how much of \
+             a new domain the model can say in terms of the others."
+        ),
+        Kind::Classes => format!(
+            "Down a column the class should be that of its name, and along a row all else should stay, in the rows of {unseen} too. \
+             Where a column keeps the row's class, zd or zx knows the class; where more than the class changes, zy knows more than it."
+        ),
+        Kind::Domains => "Down a column all should look as if it came from the domain of its name, and along a row the class should stay. \
+             Where nothing changes, the decoder does not listen to zd."
+            .into(),
+        Kind::Samples => "No image went into these. They should be as different from each other as images are, and of the class and domain \
+             that they are drawn for, as far as the model has priors for them."
+            .into(),
+        Kind::Latents => "What is left of an image where one latent alone speaks: with only zy its class and nothing of its looks, with only \
+             zd its domain, with only zx what neither explains."
+            .into(),
+        Kind::Interpolations => "What changes along a row is what its latent says: the class in a row of zy, the domain in one of zd, the rest in \
+             one of zx. Steps in between should be images too, and not two images laid over each other."
+            .into(),
     }
 }
 

@@ -54,6 +54,15 @@ impl Page {
 
     /// A table; the first row of `rows` is its head, the first column names the rows.
     pub fn table(&mut self, rows: &[Vec<String>]) {
+        self.table_of_class("", rows);
+    }
+
+    /// The same of many columns, whose cells are broken into lines so that all fit.
+    pub fn wrapped_table(&mut self, rows: &[Vec<String>]) {
+        self.table_of_class(" class=\"wrapped\"", rows);
+    }
+
+    fn table_of_class(&mut self, class: &str, rows: &[Vec<String>]) {
         let row = |cells: &[String], head: bool| {
             let cell = |(column, text): (usize, &String)| {
                 let tag = if head || column == 0 { "th" } else { "td" };
@@ -62,7 +71,7 @@ impl Page {
             format!("<tr>{}</tr>\n", cells.iter().enumerate().map(cell).collect::<String>())
         };
         let rows: String = rows.iter().enumerate().map(|(i, cells)| row(cells, i == 0)).collect();
-        let _ = writeln!(self.body, "<div class=\"wide\"><table>\n{rows}</table></div>");
+        let _ = writeln!(self.body, "<div class=\"wide\"><table{class}>\n{rows}</table></div>");
     }
 
     /// Counts as a table of shaded cells: `counts[row][column]`, shaded by their share of the row.
