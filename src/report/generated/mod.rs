@@ -11,7 +11,7 @@ mod latents;
 mod reconstructions;
 mod samples;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::text::degrees;
 use super::{Grid, Picture};

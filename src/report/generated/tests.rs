@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Digits at 0, 15 and, unseen, 75 degrees, one of each class, and a narrow model for them.
-pub(super) fn digits(more: &[&str]) -> (Model, Params, Split) {
+pub(in crate::report) fn digits(more: &[&str]) -> (Model, Params, Split) {
     let narrow = [
         "data.domains=[0, 15, 75]",
         "data.per_class=1",

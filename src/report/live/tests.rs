@@ -1,28 +1,13 @@
 //! What the page holds is compared with what the model and its latents are.
 
 use super::*;
-use crate::autograd::Builder;
-use crate::config::Config;
 use crate::experiments::pca::Plane;
-use crate::train::dataset;
+use crate::report::generated::tests::digits as narrow_digits;
 use serde_json::Value;
 
-/// Digits at 0, 15 and, unseen, 75 degrees, and a narrow model for them.
+/// Two of each class.
 fn digits(more: &[&str]) -> (Model, Params, Split) {
-    let narrow = [
-        "data.domains=[0, 15, 75]",
-        "data.per_class=2",
-        "train.batch=4",
-        "model.encoder_width=0.1",
-        "model.decoder_width=0.05",
-    ];
-    let overrides: Vec<String> = narrow.iter().chain(more).map(|&text| text.to_owned()).collect();
-    let config = Config::resolve(None, Some("quick"), &overrides, None).unwrap();
-    let split = dataset::load(&config).unwrap();
-    let settings = dataset::settings(&config.model, split.domain_names.len(), 10, None).unwrap();
-    let mut params = Params::new();
-    let model = Model::new(&mut Builder::new(&mut params, 3), settings);
-    (model, params, split)
+    narrow_digits(&[&["data.per_class=2", "train.batch=4"], more].concat())
 }
 
 fn data_of((model, params, split): &(Model, Params, Split)) -> Value {
@@ -58,7 +43,7 @@ fn of_latents(data: &Value) -> Vec<f32> {
 #[test]
 fn means_priors_and_directions_are_those_of_the_model() {
     for kind in ["diva", "diva-no-zx", "vae"] {
-        let made = digits(&["model.latent=4", &format!("model.kind={kind}")]);
+        let made = digits(&[&format!("model.kind={kind}")]);
         let (model, params, split) = &made;
         let data = data_of(&made);
         let numbers = of_latents(&data);
@@ -121,7 +106,7 @@ fn latents_of_two_dimensions_are_shown_as_they_are() {
 
 #[test]
 fn names_close_no_element() {
-    let mut made = digits(&["model.latent=4"]);
+    let mut made = digits(&[]);
     let nasty = "</script><b>&\u{202e}\u{2028}\"";
     made.2.class_names[3] = nasty.into();
     made.2.test_domain = nasty.into();
@@ -139,7 +124,7 @@ fn names_close_no_element() {
 fn without_a_decoder_or_with_numbers_that_are_none_there_is_nothing() {
     let (model, params, split) = digits(&["model.kind=classifier"]);
     assert_eq!(live(&model, &params, &split).unwrap_err(), "the model has no decoder");
-    let (model, mut params, split) = digits(&["model.latent=4"]);
+    let (model, mut params, split) = digits(&[]);
     let weight = params.find("px.de3.0.weight").unwrap();
     params.get_mut(weight)[5] = f32::NAN;
     assert_eq!(live(&model, &params, &split).unwrap_err(), "a number of the decoder is not finite");
@@ -148,7 +133,7 @@ fn without_a_decoder_or_with_numbers_that_are_none_there_is_nothing() {
 /// More than 2^18 weights, one of which 16 bits do not hold, or move by whole levels.
 #[test]
 fn weights_that_16_bits_would_change_keep_32() {
-    let wide = digits(&["model.latent=4", "model.decoder_width=0.5"]);
+    let wide = digits(&["model.decoder_width=0.5"]);
     assert_eq!(data_of(&wide)["bits"], 16);
     let (model, mut params, split) = wide;
     let weight = params.find("px.de1.0.weight").unwrap();
