@@ -118,14 +118,16 @@ impl Array64 {
     ///
     /// # Panics
     /// If there are not, or one is too large.
+    #[inline]
     #[track_caller]
     pub fn at<const RANK: usize>(&self, index: [usize; RANK]) -> f64 {
         let sizes = self.shape.sizes();
         assert_eq!(sizes.len(), RANK, "{RANK} indices into {}", self.shape);
-        let flat = index.iter().zip(sizes).fold(0, |flat, (&i, &size)| {
-            assert!(i < size, "{index:?} in {}", self.shape);
-            flat * size + i
-        });
+        let mut flat = 0;
+        for (axis, &i) in index.iter().enumerate() {
+            assert!(i < sizes[axis], "{index:?} in {}", self.shape);
+            flat = flat * sizes[axis] + i;
+        }
         self.data[flat]
     }
 }

@@ -26,6 +26,7 @@ impl Shape {
     }
 
     /// The sizes, outermost first.
+    #[inline]
     pub fn sizes(&self) -> &[usize] {
         &self.sizes[..self.rank]
     }

@@ -236,9 +236,9 @@ fn a_split_that_contradicts_itself_is_refused() {
 
 /// Lists of this length are read in one go: with a step that looks at all lines for each, this test would not end.
 #[test]
-fn a_million_lines_are_read() {
+fn two_hundred_thousand_lines_are_read() {
     let mut text = String::from("file,class,domain,group,split\n");
-    for i in 0..1_000_000 {
+    for i in 0..200_000 {
         let (domain, split) =
             (i % 1_000, if i % 1_000 == 999 { "test" } else { ["train", "validation"][i / 1_000 % 5 / 4] });
         text += &format!("{i}.png,{},{domain},patient {i},{split}\r\n", i % 7);
@@ -246,10 +246,10 @@ fn a_million_lines_are_read() {
     let listing = of(&text, &[]).unwrap();
     assert_eq!(
         (listing.files.len(), listing.domain_names.len(), listing.class_names.len()),
-        (1_000_000, 1_000, 7)
+        (200_000, 1_000, 7)
     );
-    assert_eq!(listing.split.unwrap().validation.len(), 999 * 200);
+    assert_eq!(listing.split.unwrap().validation.len(), 999 * 40);
     // The last line is told apart.
     let twice = format!("{text}0.png,0,0,patient 0,train\r\n");
-    refused(&twice, &[], "line 1000002 names \"0.png\" again, which line 2 has named");
+    refused(&twice, &[], "line 200002 names \"0.png\" again, which line 2 has named");
 }
