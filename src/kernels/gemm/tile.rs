@@ -167,8 +167,8 @@ fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
     let mut sums = [[s.splat(0.0); V]; M];
     for (k, b) in rows_of_b.iter().enumerate() {
         let mut columns = [s.splat(0.0); V];
-        for (v, column) in columns.iter_mut().enumerate() {
-            *column = s.load(&b[FIRST + v]);
+        for (column, b) in columns.iter_mut().zip(&b[FIRST..FIRST + V]) {
+            *column = s.load(b);
         }
         for (i, sums) in sums.iter_mut().enumerate() {
             let index =
@@ -178,29 +178,29 @@ fn tile<S: Simd, const M: usize, const V: usize, const FIRST: usize>(
             // SAFETY: the largest index, that of the tile's last row (i = M - 1) and the block's last column
             // (k = rows_of_b.len() - 1), was checked above; the others are no larger, for strides are not negative.
             let x = s.splat(unsafe { x.read_unaligned() });
-            for (v, sum) in sums.iter_mut().enumerate() {
-                *sum = s.mul_add(x, columns[v], *sum);
+            for (sum, column) in sums.iter_mut().zip(columns) {
+                *sum = s.mul_add(x, column, *sum);
             }
         }
     }
     let (first, last) = (at.column, (at.column + V * LANES).min(at.columns));
-    for (i, sums) in sums.iter().enumerate() {
+    for (i, sums) in sums.into_iter().enumerate() {
         let row = (at.row + i) * at.columns;
         let c = &mut c[row + first..row + last];
         if let (vectors, []) = c.as_chunks_mut::<LANES>()
             && vectors.len() == V
         {
-            for (v, (sum, c)) in sums.iter().zip(vectors).enumerate() {
+            for (v, (sum, c)) in sums.into_iter().zip(vectors).enumerate() {
                 let sum = match start {
-                    Start::Zero => *sum,
-                    Start::Kept => s.add(s.load(c), *sum),
-                    Start::Row(row) => s.add(s.load_head(&row[first + v * LANES..][..LANES]), *sum),
+                    Start::Zero => sum,
+                    Start::Kept => s.add(s.load(c), sum),
+                    Start::Row(row) => s.add(s.load_head(&row[first + v * LANES..][..LANES]), sum),
                 };
                 s.store(sum, c);
             }
         } else {
-            for (v, (sum, c)) in sums.iter().zip(c.chunks_mut(LANES)).enumerate() {
-                finish(s, *sum, start, first + v * LANES, c);
+            for (v, (sum, c)) in sums.into_iter().zip(c.chunks_mut(LANES)).enumerate() {
+                finish(s, sum, start, first + v * LANES, c);
             }
         }
     }

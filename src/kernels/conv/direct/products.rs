@@ -157,13 +157,13 @@ impl<'a, const CORNERS: usize, const T: usize, const V: usize> Products<'a, CORN
                 }
                 for step in 0..count {
                     let mut vectors = [s.splat(0.0); W];
-                    for (w, vector) in vectors.iter_mut().enumerate() {
-                        *vector = s.load(&weights[w][step]);
+                    for (vector, weights) in vectors.iter_mut().zip(weights) {
+                        *vector = s.load(&weights[step]);
                     }
-                    for (q, sums) in sums.iter_mut().enumerate() {
-                        let x = s.splat(numbers[q][step]);
-                        for (w, sum) in sums.iter_mut().enumerate() {
-                            *sum = s.mul_add(x, vectors[w], *sum);
+                    for (sums, numbers) in sums.iter_mut().zip(numbers) {
+                        let x = s.splat(numbers[step]);
+                        for (sum, vector) in sums.iter_mut().zip(vectors) {
+                            *sum = s.mul_add(x, vector, *sum);
                         }
                     }
                 }

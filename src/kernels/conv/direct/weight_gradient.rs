@@ -140,10 +140,10 @@ impl<const V: usize> Gradient<'_, V> {
                 for (w, vector) in vectors.iter_mut().enumerate() {
                     *vector = load_some(s, &dy[w * LANES..]);
                 }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = s.splat(numbers[r][index]);
-                    for (w, sum) in sums.iter_mut().enumerate() {
-                        *sum = s.mul_add(x, vectors[w], *sum);
+                for (sums, numbers) in sums.iter_mut().zip(numbers) {
+                    let x = s.splat(numbers[index]);
+                    for (sum, vector) in sums.iter_mut().zip(vectors) {
+                        *sum = s.mul_add(x, vector, *sum);
                     }
                 }
                 at += self.outputs;
