@@ -63,14 +63,15 @@ impl Canvas {
             let mut left = x + indent;
             for character in line.chars() {
                 self.letter([left, y + number * text.size.height()], text.size, character, colour);
-                left += text.size.advance(character);
+                left += text.size.letter(character).advance;
             }
         }
     }
 
     #[track_caller]
     fn letter(&mut self, [x, y]: [usize; 2], size: Size, character: char, colour: Colour) {
-        let [width, height] = [size.advance(character), size.height()];
+        let letter = size.letter(character);
+        let [width, height] = [letter.advance, size.height()];
         assert!(
             x + width <= self.width && y + height <= self.height,
             "the letter {character} at {x}, {y} is outside a canvas of {}x{}",
@@ -80,7 +81,7 @@ impl Canvas {
         for row in 0..height {
             for column in 0..width {
                 let pixel = &mut self.pixels[(y + row) * self.width + x + column];
-                *pixel = inked(*pixel, colour, size.cover(character, [column, row]));
+                *pixel = inked(*pixel, colour, letter.cover([column, row]));
             }
         }
     }
@@ -165,11 +166,12 @@ pub(super) mod tests {
         let mut pixels = Vec::new();
         let mut left = 0;
         for character in line.chars() {
-            for (x, y) in (0..size.advance(character)).flat_map(|x| (0..height).map(move |y| (x, y))) {
-                let cover = size.cover(character, [x, y]);
+            let letter = size.letter(character);
+            for (x, y) in (0..letter.advance).flat_map(|x| (0..height).map(move |y| (x, y))) {
+                let cover = letter.cover([x, y]);
                 pixels.push((cover, [left + x, y], inked(WHITE, colour, cover)));
             }
-            left += size.advance(character);
+            left += letter.advance;
         }
         // most places are blank: the search is quick if it looks for ink first
         pixels.sort_by_key(|&(cover, ..)| std::cmp::Reverse(cover));
@@ -198,7 +200,7 @@ pub(super) mod tests {
         assert_eq!(find(&picture, "ab", [254, 0, 0]), Vec::<[usize; 2]>::new());
         assert_eq!(find(&picture, "ba", RED), Vec::<[usize; 2]>::new());
         // of the b the stem, the bowl and the white within it
-        let b = 10 + spare + Size::Text.advance('a');
+        let b = 10 + spare + Size::Text.letter('a').advance;
         let [stem, white, bowl] = [2, 5, 9].map(|x| picture.colour(4 + 13, b + x));
         assert!(
             (stem, white) == (RED, WHITE) && bowl[0] == 255 && bowl[1] < 64,

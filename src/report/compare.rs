@@ -4,11 +4,11 @@ use super::curves;
 use super::html::chart::svg;
 use super::html::{Page, name};
 use super::palette::series;
-use super::run_report::{RunReport, describe, kind, mean_of_last};
+use super::run_report::{RunReport, describe, kind};
 use super::text::{MISSING, percent, without_empty_columns};
 use crate::experiments::sweep::table::{Cell, OfSeed, Unit};
 use crate::scores::interval_in_per_cent;
-use crate::train::metrics::EpochMetrics;
+use crate::train::metrics::{EpochMetrics, last_epochs};
 
 /// The page of one run, or of several with a comparison before them.
 ///
@@ -79,7 +79,7 @@ fn compare(page: &mut Page, runs: &[RunReport]) {
             run.commonest_class_share().map(percent),
             area.map(|area| area.to_string()),
             selected.and_then(|epoch| epoch.disjoint_test_accuracy).map(percent),
-            mean_of_last(&run.metrics).map(|(share, which)| match which {
+            last_epochs(&run.metrics).map(|(share, which)| match which {
                 None => percent(share),
                 Some(which) => format!("{} ({which})", percent(share)),
             }),
@@ -155,7 +155,7 @@ fn arms(page: &mut Page, runs: &[RunReport]) {
             ),
             cell(Unit::Percent, |run| Some(run.selected()?.test_accuracy)),
             cell(Unit::One, |run| Some(run.answer()?.0.roc_auc?.value)),
-            cell(Unit::Percent, |run| Some(mean_of_last(&run.metrics)?.0)),
+            cell(Unit::Percent, |run| Some(last_epochs(&run.metrics)?.0)),
             (!settings.is_empty()).then_some(settings.clone()),
         ]);
     }

@@ -77,22 +77,34 @@ impl Size {
         self.letters().cell[1]
     }
 
-    /// Pixels from a character to the next. Of no other does it cover any.
+    /// The letter of a character.
     ///
     /// # Panics
-    /// If there is no such letter: texts are made [`drawable`] first.
+    /// If there is none: texts are made [`drawable`] first.
     #[track_caller]
-    pub(super) fn advance(self, character: char) -> usize {
+    pub(super) fn letter(self, character: char) -> Letter {
         let place = place(character).unwrap_or_else(|| panic!("no letter for {character:?}"));
-        CHARACTERS[place].1[self as usize]
-    }
-
-    /// How much of a pixel of a character is ink, of 255; `x` and `y` are below its advance and the height of a line.
-    pub(super) fn cover(self, character: char, [x, y]: [usize; 2]) -> u8 {
-        assert!(x < self.advance(character) && y < self.height(), "pixel {x}, {y} of {character:?}");
         let letters = self.letters();
-        let place = place(character).expect("it has an advance");
         let corner = [place % COLUMNS * letters.cell[0], place / COLUMNS * letters.cell[1]];
+        Letter { letters, corner, advance: CHARACTERS[place].1[self as usize] }
+    }
+}
+
+/// One letter of a size.
+#[derive(Clone, Copy)]
+pub(super) struct Letter {
+    letters: &'static Letters,
+    /// Where its cell begins.
+    corner: [usize; 2],
+    /// Pixels from it to the next character. Of no other does it cover any.
+    pub(super) advance: usize,
+}
+
+impl Letter {
+    /// How much of a pixel is ink, of 255; `x` and `y` are below its advance and the height of a line.
+    pub(super) fn cover(self, [x, y]: [usize; 2]) -> u8 {
+        let Letter { letters, corner, advance } = self;
+        assert!(x < advance && y < letters.cell[1], "pixel {x}, {y} of a letter of {advance} columns");
         letters.cover[(corner[1] + y) * letters.width + corner[0] + x]
     }
 }
@@ -117,8 +129,9 @@ mod tests {
 
     /// The pixels of a character, a line a row: `#` more than half ink, `.` less.
     fn drawn(size: Size, character: char) -> Vec<String> {
-        let ink = |x, y| if size.cover(character, [x, y]) > 127 { '#' } else { '.' };
-        (0..size.height()).map(|y| (0..size.advance(character)).map(|x| ink(x, y)).collect()).collect()
+        let letter = size.letter(character);
+        let ink = |x, y| if letter.cover([x, y]) > 127 { '#' } else { '.' };
+        (0..size.height()).map(|y| (0..letter.advance).map(|x| ink(x, y)).collect()).collect()
     }
 
     #[test]
@@ -161,7 +174,7 @@ mod tests {
         assert_eq!(drawable("Sa\u{303}o"), "São");
         assert_eq!(drawable("中 a\u{200b}b 🙂"), "‹4E2D› a‹200B›b ‹1F642›");
         for character in drawable("‹›\u{0}\n日本\t").chars().filter(|c| !c.is_whitespace()) {
-            assert!(Size::Text.advance(character) > 0);
+            assert!(Size::Text.letter(character).advance > 0);
         }
     }
 }

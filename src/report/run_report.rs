@@ -125,26 +125,6 @@ impl RunReport {
     }
 }
 
-/// The mean accuracy on the unseen domain over the last ten epochs, or fewer, with what there is to know of these: nothing
-/// where they are ten after the warm-up of the divergences.
-pub(super) fn mean_of_last(epochs: &[EpochMetrics]) -> Option<(f64, Option<String>)> {
-    let mean = metrics::mean_of_last(epochs.iter().map(|epoch| epoch.test_accuracy))?;
-    let last = &epochs[epochs.len().saturating_sub(LAST_EPOCHS)..];
-    // What a baseline without divergences minimises is the same in every epoch.
-    let warming = last.iter().filter(|epoch| epoch.beta < 1.0 && epoch.reconstruction.is_some()).count();
-    let within = match warming {
-        0 if last.len() == LAST_EPOCHS => return Some((mean, None)),
-        0 => String::new(),
-        _ if warming == last.len() => ", all within the warm-up".into(),
-        _ => format!(", {warming} of them within the warm-up"),
-    };
-    let which = match last {
-        [only] => format!("epoch {}", only.epoch),
-        _ => format!("epochs {} to {}", last[0].epoch, last[last.len() - 1].epoch),
-    };
-    Some((mean, Some(which + &within)))
-}
-
 pub(super) fn describe(page: &mut Page, run: &RunReport) {
     let unseen = run.unseen_domain();
     page.paragraph(&format!(
@@ -216,7 +196,7 @@ fn train(page: &mut Page, run: &RunReport, selected: &EpochMetrics) {
     if let Some(share) = selected.disjoint_test_accuracy {
         row(format!("unseen domain {unseen}, digits seen at no angle"), share);
     }
-    if let Some((share, which)) = mean_of_last(&run.metrics) {
+    if let Some((share, which)) = metrics::last_epochs(&run.metrics) {
         let which = which.unwrap_or(format!("the last {LAST_EPOCHS} epochs"));
         row(format!("unseen domain {unseen}, mean of {which}"), share);
     }
@@ -295,39 +275,4 @@ fn repeat(page: &mut Page, run: &RunReport) {
     }
     page.code(&format!("{commands}# diva {}", env!("CARGO_PKG_VERSION")));
     page.folded("config.toml", &printable_toml(&run.config.to_toml()));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mean_says_of_which_epochs_it_is() {
-        let epochs = |betas: &[f64], reconstruction: Option<f64>| -> Vec<EpochMetrics> {
-            let epoch = |(number, beta): (usize, &f64)| {
-                let line = serde_json::json!({
-                    "epoch": number, "beta": beta, "loss": 1.0, "reconstruction": reconstruction, "ce_y": 1.0,
-                    "train_accuracy": 1.0, "domain_accuracy": {}, "test_accuracy": number as f64 / 64.0,
-                    "disjoint_test_accuracy": null, "state_sha256": "", "train_seconds": 1.0,
-                    "evaluate_seconds": 1.0, "images_per_second": 1.0
-                });
-                serde_json::from_value(line).unwrap()
-            };
-            (1..).zip(betas).map(epoch).collect()
-        };
-        let which = |betas: &[f64]| mean_of_last(&epochs(betas, Some(1.0))).unwrap().1;
-        let said = |betas: &[f64]| which(betas).unwrap();
-        let warm: Vec<f64> = (1..=5).map(|epoch| f64::from(epoch) / 5.0).collect();
-        // The fifth epoch of a warm-up of five has its whole weight.
-        assert_eq!(said(&[&warm[..], &[1.0; 5]].concat()), "epochs 1 to 10, 4 of them within the warm-up");
-        assert_eq!(said(&[&warm[..], &[1.0; 8]].concat()), "epochs 4 to 13, 1 of them within the warm-up");
-        assert_eq!(which(&[&warm[..], &[1.0; 9]].concat()), None);
-        assert_eq!(said(&warm[..3]), "epochs 1 to 3, all within the warm-up");
-        assert_eq!(said(&warm[..1]), "epoch 1, all within the warm-up");
-        assert_eq!(said(&[1.0; 4]), "epochs 1 to 4");
-        assert_eq!(mean_of_last(&epochs(&[1.0; 12], Some(1.0))), Some((75.0 / 64.0 / 10.0, None))); // 3 to 12
-        // Without divergences nothing warms up.
-        assert_eq!(mean_of_last(&epochs(&[0.5; 10], None)), Some((55.0 / 64.0 / 10.0, None)));
-        assert_eq!(mean_of_last(&[]), None);
-    }
 }

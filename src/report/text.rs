@@ -24,7 +24,7 @@ pub(super) fn with_gap(room: usize, gap: usize) -> usize {
 
 /// Pixels of a line of letters.
 pub(super) fn width(line: &str, size: Size) -> usize {
-    line.chars().map(|character| size.advance(character)).sum()
+    line.chars().map(|character| size.letter(character).advance).sum()
 }
 
 /// Pixels of the longest word of a text.
@@ -89,7 +89,7 @@ impl Paragraph {
         let mut lines: Vec<String> = Vec::new();
         for word in drawable(text).split_whitespace() {
             match lines.last_mut() {
-                Some(line) if width(line, size) + size.advance(' ') + width(word, size) <= room => {
+                Some(line) if width(line, size) + size.letter(' ').advance + width(word, size) <= room => {
                     line.push(' ');
                     line.push_str(word);
                 }

@@ -323,6 +323,26 @@ pub fn mean_of_last(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64)
 }
 
+/// The mean accuracy on the unseen domain over the last ten epochs, or fewer, with what there is to know of these: nothing
+/// where they are ten after the warm-up of the divergences.
+pub fn last_epochs(epochs: &[EpochMetrics]) -> Option<(f64, Option<String>)> {
+    let mean = mean_of_last(epochs.iter().map(|epoch| epoch.test_accuracy))?;
+    let last = &epochs[epochs.len().saturating_sub(LAST_EPOCHS)..];
+    // What a baseline without divergences minimises is the same in every epoch.
+    let warming = last.iter().filter(|epoch| epoch.beta < 1.0 && epoch.reconstruction.is_some()).count();
+    let within = match warming {
+        0 if last.len() == LAST_EPOCHS => return Some((mean, None)),
+        0 => String::new(),
+        _ if warming == last.len() => ", all within the warm-up".into(),
+        _ => format!(", {warming} of them within the warm-up"),
+    };
+    let which = match last {
+        [only] => format!("epoch {}", only.epoch),
+        _ => format!("epochs {} to {}", last[0].epoch, last[last.len() - 1].epoch),
+    };
+    Some((mean, Some(which + &within)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,5 +428,35 @@ mod tests {
         assert_eq!(mean_of_last((1..=12).map(f64::from)), Some(7.5)); // 3 to 12
         assert_eq!(mean_of_last([1.0, 2.0].into_iter()), Some(1.5));
         assert_eq!(mean_of_last([].into_iter()), None);
+    }
+
+    #[test]
+    fn a_mean_says_of_which_epochs_it_is() {
+        let epochs = |betas: &[f64], reconstruction: Option<f64>| -> Vec<EpochMetrics> {
+            let epoch = |(number, beta): (usize, &f64)| {
+                let line = serde_json::json!({
+                    "epoch": number, "beta": beta, "loss": 1.0, "reconstruction": reconstruction, "ce_y": 1.0,
+                    "train_accuracy": 1.0, "domain_accuracy": {}, "test_accuracy": number as f64 / 64.0,
+                    "disjoint_test_accuracy": null, "state_sha256": "", "train_seconds": 1.0,
+                    "evaluate_seconds": 1.0, "images_per_second": 1.0
+                });
+                serde_json::from_value(line).unwrap()
+            };
+            (1..).zip(betas).map(epoch).collect()
+        };
+        let which = |betas: &[f64]| last_epochs(&epochs(betas, Some(1.0))).unwrap().1;
+        let said = |betas: &[f64]| which(betas).unwrap();
+        let warm: Vec<f64> = (1..=5).map(|epoch| f64::from(epoch) / 5.0).collect();
+        // The fifth epoch of a warm-up of five has its whole weight.
+        assert_eq!(said(&[&warm[..], &[1.0; 5]].concat()), "epochs 1 to 10, 4 of them within the warm-up");
+        assert_eq!(said(&[&warm[..], &[1.0; 8]].concat()), "epochs 4 to 13, 1 of them within the warm-up");
+        assert_eq!(which(&[&warm[..], &[1.0; 9]].concat()), None);
+        assert_eq!(said(&warm[..3]), "epochs 1 to 3, all within the warm-up");
+        assert_eq!(said(&warm[..1]), "epoch 1, all within the warm-up");
+        assert_eq!(said(&[1.0; 4]), "epochs 1 to 4");
+        assert_eq!(last_epochs(&epochs(&[1.0; 12], Some(1.0))), Some((75.0 / 64.0 / 10.0, None))); // 3 to 12
+        // Without divergences nothing warms up.
+        assert_eq!(last_epochs(&epochs(&[0.5; 10], None)), Some((55.0 / 64.0 / 10.0, None)));
+        assert_eq!(last_epochs(&[]), None);
     }
 }

@@ -128,6 +128,8 @@ pub struct Figures {
     pub selected: f64,
     /// The mean of the last ten epochs' accuracies on the unseen domain.
     pub last_epochs: f64,
+    /// Which epochs these are, unless they are ten after the warm-up.
+    pub which_last_epochs: Option<String>,
     /// The accuracy that naming the commonest class of the unseen domain always would have; results of earlier versions do not
     /// say.
     pub commonest_class: Option<f64>,
@@ -230,11 +232,12 @@ pub fn collect(sweep: &Sweep, shard: Shard) -> Result<Collection> {
 /// The figures of a job that is done.
 fn figures(sweep: &Sweep, job: &Job) -> Result<Option<Figures>> {
     let JobState::Done(result, epochs) = sweep.state(job)? else { return Ok(None) };
-    let last_epochs = metrics::mean_of_last(epochs.iter().map(|epoch| epoch.test_accuracy))
-        .expect("a result is of an epoch at least");
+    let (last_epochs, which_last_epochs) =
+        metrics::last_epochs(&epochs).expect("a result is of an epoch at least");
     Ok(Some(Figures {
         selected: result.test_accuracy,
         last_epochs,
+        which_last_epochs,
         commonest_class: result.test_commonest_class_share,
         disjoint_commonest_class: result.disjoint_test_commonest_class_share,
         disjoint_selected: result.selected.disjoint_test_accuracy,
@@ -310,6 +313,7 @@ pub fn tabulate(sweep: &Sweep, figures: &[Option<Figures>]) -> Collection {
         ));
     }
     notes.extend(without_area(figures));
+    notes.extend(not_ten_epochs(figures));
     Collection {
         jobs: sweep.jobs.len(),
         missing: missing
@@ -337,6 +341,16 @@ fn without_area(figures: &[Option<Figures>]) -> Vec<String> {
         note(unknown.len(), "which are not of two classes or were made by an earlier version of the program"),
     ];
     notes.into_iter().flatten().collect()
+}
+
+/// Of which epochs the means of the last ten are, where they are fewer or within the warm-up.
+fn not_ten_epochs(figures: &[Option<Figures>]) -> Vec<String> {
+    let which = |run: &Figures| run.which_last_epochs.clone();
+    let note = |epochs: String| {
+        let runs = figures.iter().flatten().filter(|run| run.which_last_epochs.as_ref() == Some(&epochs));
+        format!("Runs whose mean of the last ten epochs is of {epochs}: {}.", runs.count())
+    };
+    in_order(figures.iter().flatten().filter_map(which)).into_iter().map(note).collect()
 }
 
 fn test_domain(job: &Job) -> String {

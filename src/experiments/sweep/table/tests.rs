@@ -119,6 +119,27 @@ fn area(value: f64) -> Figures {
     }
 }
 
+#[test]
+fn means_of_other_epochs_than_ten_after_the_warm_up_say_so() {
+    let of =
+        |which: &str| Some(Figures { which_last_epochs: Some(which.into()), ..figures(Some(0.5)).unwrap() });
+    let mut all = vec![None; 12];
+    (all[0], all[1], all[2], all[3]) = (
+        of("epochs 1 to 4"),
+        figures(Some(0.5)),
+        of("epochs 3 to 12, all within the warm-up"),
+        of("epochs 1 to 4"),
+    );
+    let notes = tabulate(&sweep(), &all).notes;
+    let said = [
+        "Runs whose mean of the last ten epochs is of epochs 1 to 4: 2.",
+        "Runs whose mean of the last ten epochs is of epochs 3 to 12, all within the warm-up: 1.",
+    ];
+    assert!(notes.ends_with(&said.map(String::from)), "{notes:?}");
+    (all[0], all[2], all[3]) = (None, None, None);
+    assert!(!tabulate(&sweep(), &all).notes.iter().any(|note| note.contains("last ten")));
+}
+
 /// Worked by hand: 0.75 and 0.85 have the mean 0.8 and the standard error 0.05.
 #[test]
 fn areas_stand_beside_accuracies_and_single_ones_with_their_interval() {
