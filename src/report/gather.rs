@@ -154,17 +154,18 @@ fn look_inside(
 ) {
     for kind in Kind::ALL {
         progress(&format!("drawing {}", kind.name()));
-        match generated::draw(kind, (model, params), split, pixel, report.config.seed) {
-            Ok(png) => report.pictures.push(ModelPicture {
-                title: heading(kind).into(),
-                caption: generated::caption(
-                    kind,
-                    pixel,
-                    report.config.model.networks,
-                    &report.unseen_domain(),
-                ),
-                png,
-            }),
+        let (model, seed) = ((model, params), report.config.seed);
+        match generated::draw(kind, model, split, pixel, seed) {
+            Ok(png) => {
+                let networks = report.config.model.networks;
+                let caption = generated::caption(kind, pixel, networks, &report.unseen_domain());
+                let measured = generated::measured(kind, model, split, pixel, seed);
+                report.pictures.push(ModelPicture {
+                    title: heading(kind).into(),
+                    caption: [Some(caption), measured].into_iter().flatten().collect::<Vec<_>>().join(" "),
+                    png,
+                });
+            }
             Err(NoPicture::Lack(_)) => {}
             Err(cause) => report.notices.push(format!("\"{}\" is left out: {cause}.", heading(kind))),
         }

@@ -13,7 +13,7 @@ mod samples;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::text::degrees;
+use super::text::{degrees, percent};
 use super::{Grid, Picture};
 use crate::autograd::{Anomaly, Engine, Params, Tape};
 use crate::config::Networks;
@@ -242,10 +242,19 @@ impl<'a> Generator<'a> {
 
     /// The same with another value of each pixel.
     fn decode_as(&self, pixel: PixelValue, latents: &Latents<'_>) -> Vec<Picture> {
+        self.pictures(&self.levels(pixel, latents)).collect()
+    }
+
+    /// The levels of what the decoder makes of each row of the latents.
+    fn levels(&self, pixel: PixelValue, latents: &Latents<'_>) -> Vec<u8> {
         let noise = Stream::new(self.seed, "pixels", &[self.asked.get()]);
         self.asked.set(self.asked.get() + 1);
-        let (levels, data) = (self.model.levels(latents, pixel, noise), &self.split.train);
-        levels.chunks_exact(data.values()).map(|image| picture(data, image.to_vec())).collect()
+        self.model.levels(latents, pixel, noise)
+    }
+
+    fn pictures(&self, levels: &[u8]) -> impl Iterator<Item = Picture> {
+        let data = &self.split.train;
+        levels.chunks_exact(data.values()).map(|image| picture(data, image.to_vec()))
     }
 
     /// A sentence on the pixels of what was decoded.
@@ -288,6 +297,33 @@ pub fn caption(kind: Kind, pixel: PixelValue, networks: Networks, unseen: &str) 
         _ => String::new(),
     };
     format!("{} {}{beside}", look_for(kind, unseen), of_pixels(pixel, networks))
+}
+
+/// A sentence that measures what a picture of changed classes or domains shows: for how many the model's own classifier sees the
+/// change. Other pictures have none.
+///
+/// # Panics
+/// As [`draw`].
+pub fn measured(
+    kind: Kind,
+    (model, params): (&Model, &Params),
+    split: &Split,
+    pixel: PixelValue,
+    seed: u64,
+) -> Option<String> {
+    let (changed, what, predictor) = match kind {
+        Kind::Classes => (Latent::Class, "class", model.class_predictor(params)),
+        Kind::Domains => (Latent::Domain, "domain", model.domain_predictor(params)?),
+        _ => return None,
+    };
+    let generator = Generator::new((model.latent_variables()?, params), split, pixel, seed);
+    let [changed, recognised] = changed::recognised(&generator, changed, &predictor)?;
+    (changed > 0).then(|| {
+        format!(
+            "Of the {changed} images here that were given another {what}, the model itself takes {recognised} ({}) for one of it.",
+            percent(recognised as f64 / changed as f64)
+        )
+    })
 }
 
 /// What a reader sees where the model has learned it, and what it means where it is not to be seen.

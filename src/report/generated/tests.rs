@@ -301,6 +301,47 @@ fn samples_are_drawn_from_the_priors() {
     assert_eq!(find(&no_zd, "sample 6", INK).len(), 1);
 }
 
+/// The images are read from the picture, and what the model takes them for from the tape.
+#[test]
+fn what_changed_images_are_taken_for_is_counted() {
+    let all = digits(&[]);
+    let (Model::Diva(diva), params, split) = &all else { panic!("no DIVA") };
+    let of = |kind| measured(kind, (&all.0, params), split, PixelValue::Mode, 7);
+    for (kind, columns, changed, what) in
+        [(Kind::Classes, 10, 180, "class"), (Kind::Domains, 2, 30, "domain")]
+    {
+        let cells = Cells::new(drawn(kind, &all), CLASS_AND_DOMAIN, 1, widths(&vec![56; columns]));
+        let mut counts = [0; 2];
+        for (row, column) in (0..20).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            let (data, index) = chosen(split, row);
+            let own = if what == "class" { data.classes[index] } else { data.domains[index] };
+            if column as u32 == own {
+                continue;
+            }
+            let levels = cells.image(row, 2 + column);
+            let pixels: Vec<f32> = levels.iter().map(|&level| f32::from(level) / 255.0).collect();
+            let engine = Engine::new();
+            let tape = Tape::inference(&engine, params);
+            let image = tape.input(&Tensor::new([1, 28, 28, 1], &pixels));
+            let logits =
+                if what == "class" { diva.class_logits(image) } else { diva.domain_logits(image).unwrap() };
+            counts[0] += 1;
+            // The last of the largest, from behind: the lowest of equals.
+            let largest = logits
+                .read(|logits| (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])));
+            counts[1] += usize::from(largest == Some(column));
+        }
+        assert_eq!(counts[0], changed);
+        let share = 100.0 * f64::from(counts[1] as u32) / f64::from(changed as u32);
+        let said = format!(
+            "Of the {changed} images here that were given another {what}, the model itself takes {} ({share:.1} %) for one of it.",
+            counts[1]
+        );
+        assert_eq!(of(kind), Some(said));
+    }
+    assert_eq!(of(Kind::Samples), None);
+}
+
 /// The decoder takes zd, zx, zy in this order: one that does not look at the last third is blind to classes alone.
 #[test]
 fn a_decoder_blind_to_zy_shows_no_change_of_the_class() {
