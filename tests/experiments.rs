@@ -2,6 +2,7 @@
 
 use diva::config::{Config, ModelKind, Networks, PriorY, Source, UnlabelledImages};
 use diva::experiments::sweep::Sweep;
+use diva::train::metrics;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,32 @@ fn folder() -> PathBuf {
 
 fn sweep(name: &str) -> Sweep {
     Sweep::read(&folder().join(name)).unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// What a finished run has recorded is sealed, and is of a job of its sweep.
+#[test]
+fn every_finished_run_is_of_a_job() {
+    for sweep_of in names(&folder().join("results")) {
+        let ids: Vec<String> =
+            sweep(&format!("{sweep_of}.toml")).jobs.into_iter().map(|job| job.id).collect();
+        let runs = folder().join("results").join(sweep_of);
+        for id in names(&runs).into_iter().filter(|name| name != "README.md") {
+            assert!(ids.contains(&id), "{id} is of no job");
+            let result = metrics::read_result(&runs.join(&id).join("result.json")).unwrap();
+            let epochs = metrics::read_metrics(&runs.join(&id).join("metrics.jsonl")).unwrap();
+            assert_eq!(result.epochs, epochs.len(), "{id}");
+            assert_eq!(
+                epochs.last().map(|epoch| &epoch.state_sha256),
+                Some(&result.checkpoint_sha256),
+                "{id}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -27,8 +54,7 @@ fn every_file_is_a_sweep_with_as_many_runs_as_its_protocol() {
         ("unlabelled-domain.toml", 4 * 2 * 10),
         ("unlabelled-patient.toml", 3 * 2 * 5),
     ];
-    let there: BTreeSet<_> =
-        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let there: BTreeSet<_> = names(&folder()).into_iter().filter(|name| name != "results").collect();
     assert_eq!(there, expected.iter().map(|(name, _)| (*name).into()).collect());
     let mut folders = BTreeSet::new();
     for (name, runs) in expected {
